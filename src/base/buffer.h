@@ -1,0 +1,53 @@
+/* buffer - bytes that grow at the end.
+ *
+ * A failed growth is remembered (`is_failed`) and later appends do nothing, so that a writer checks
+ * once at the end.  `reserve` lets a caller make sure beforehand that appends cannot fail.
+ * Not for several threads. */
+#ifndef TENURE_BASE_BUFFER_H
+#define TENURE_BASE_BUFFER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/memory.h"
+#include "base/types.h"
+
+struct buffer {
+    char *data;
+    size_t size;
+    size_t capacity;
+    const struct memory *memory;
+    bool is_failed;
+};
+
+/* `memory` must outlive the buffer. */
+void buffer_init(struct buffer *buffer, const struct memory *memory);
+/* Accepts a zeroed buffer. */
+void buffer_deinit(struct buffer *buffer);
+/* Empty, capacity kept, failure forgotten. */
+void buffer_reset(struct buffer *buffer);
+/* Make room for `more` further bytes.  False when there is no memory; nothing is lost then. */
+MUST_USE bool buffer_reserve(struct buffer *buffer, size_t more);
+void buffer_append(struct buffer *buffer, const void *data, size_t size);
+/* Forget the first `size` bytes; the rest moves to the front. */
+void buffer_consume(struct buffer *buffer, size_t size);
+/* Exchange the contents of two buffers. */
+void buffer_swap(struct buffer *left, struct buffer *right);
+
+static inline void buffer_append_bytes(struct buffer *buffer, struct bytes bytes)
+{
+    buffer_append(buffer, bytes.data, bytes.size);
+}
+
+static inline void buffer_append_byte(struct buffer *buffer, char byte)
+{
+    buffer_append(buffer, &byte, 1);
+}
+
+/* The contents; valid until the buffer changes. */
+static inline struct bytes buffer_bytes(const struct buffer *buffer)
+{
+    return (struct bytes){ buffer->data, buffer->size };
+}
+
+#endif

@@ -1,0 +1,17 @@
+/* decimal - numbers to digits and back, strictly: no sign for zero, no blanks, no overflow. */
+#ifndef TENURE_BASE_DECIMAL_H
+#define TENURE_BASE_DECIMAL_H
+
+#include "base/assert.h"
+#include "base/types.h"
+
+#define DECIMAL_SIZE_MAX 20u
+
+/* All of `text` must be 1–20 digits without a leading zero (but "0"), at most UINT64_MAX. */
+MUST_USE bool decimal_parse(struct bytes text, uint64_t *out_value);
+/* The same with an optional leading '-'. */
+MUST_USE bool decimal_parse_signed(struct bytes text, int64_t *out_value);
+/* Write the digits, not terminated; returns how many. */
+size_t decimal_format(uint64_t value, char out_text[static DECIMAL_SIZE_MAX]);
+
+#endif
