@@ -17,6 +17,7 @@
 extern "C" {
 #endif
 
+/* clang-format off */
 /*    name            code  text name         HTTP RESP word         exit effect   retry  text */
 #define TENURE_ERROR_MAP(X)                                                                        \
     X(OK,              0, "ok",              200, "OK",              0,  APPLIED, NEVER,           \
@@ -67,6 +68,7 @@ extern "C" {
       "stored data is damaged")                                                                    \
     X(INTERNAL,       23, "internal",        500, "INTERNAL",        70, UNKNOWN, NEVER,           \
       "a fault in the program")
+/* clang-format on */
 
 enum tenure_err {
 #define X(name, code, word, http, resp, exit, effect, retry, text) TENURE_##name = code,
