@@ -7,5 +7,7 @@
 
 /* Continue `crc` (0 at first) over `size` bytes. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t size);
+/* The same by tables alone: what crc32c does where the processor cannot help. */
+uint32_t crc32c_by_table(uint32_t crc, const void *data, size_t size);
 
 #endif

@@ -1,8 +1,12 @@
-/* map - an intrusive hash table with chaining that grows a little at every call.
+/* map - an intrusive hash table with chaining that grows by one bucket at a time.
  *
  * The caller embeds a `struct map_node`, computes the hash (SipHash under a secret key where names
- * come from outside) and compares.  Growth moves a few buckets per insertion, so that no single
- * call is slow at ten million entries.  Iteration order means nothing and must reach no output. */
+ * come from outside) and compares.  Iteration order means nothing and must reach no output.
+ *
+ * Growth is linear hashing (Litwin, 1980): once there are more nodes than buckets, each insertion
+ * adds the bucket that is next in line and moves into it those nodes of one older bucket that now
+ * belong there.  The buckets lie in segments of a fixed size, so that nothing big is ever copied or
+ * cleared: no single call is slow at ten million nodes.  A map never shrinks. */
 #ifndef TENURE_BASE_MAP_H
 #define TENURE_BASE_MAP_H
 
@@ -17,23 +21,23 @@ struct map_node {
     uint32_t user; /* free for the owner of the node: fills what padding would waste */
 };
 
-struct map_table {
-    struct map_node **buckets;
-    uint32_t mask; /* bucket count - 1; count is a power of two; unused while buckets is NULL */
-};
-
 struct map {
-    struct map_table tables[2]; /* [1] is the older one while a growth is under way */
-    uint32_t moved;             /* buckets of [1] already emptied */
+    struct map_node ***segments; /* each of MAP_SEGMENT_SIZE buckets; of the last some are unused */
+    uint32_t segment_count;
+    uint32_t segment_capacity;
+    uint32_t bucket_count; /* in use */
+    uint32_t mask;         /* smallest 2^n - 1 that is not below bucket_count - 1 */
     uint32_t count;
     const struct memory *memory;
 };
+
+#define MAP_SEGMENT_SIZE 4096u
 
 /* Does `node` carry the key? */
 typedef bool (*map_equal_fn)(const struct map_node *node, const void *key);
 
 void map_init(struct map *map, const struct memory *memory);
-/* Gives back the tables, not the nodes. */
+/* Gives back the segments, not the nodes.  Accepts a zeroed map. */
 void map_deinit(struct map *map);
 /* Make sure that the next insertion cannot fail.  False when there is no memory. */
 MUST_USE bool map_reserve(struct map *map);
@@ -42,7 +46,8 @@ void map_insert(struct map *map, struct map_node *node, uint32_t hash);
 /* The node must be in the map. */
 void map_remove(struct map *map, struct map_node *node);
 /* NULL when there is none. */
-struct map_node *map_find(const struct map *map, uint32_t hash, map_equal_fn equal, const void *key);
+struct map_node *
+map_find(const struct map *map, uint32_t hash, map_equal_fn equal, const void *key);
 /* The nodes in no meaningful order: pass NULL first.  The map must not change meanwhile. */
 struct map_node *map_next(const struct map *map, const struct map_node *node);
 

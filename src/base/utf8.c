@@ -1,0 +1,48 @@
+#include "base/utf8.h"
+
+/* The size of the sequence at `at`, of which `left` bytes may be read; 0 when it is not valid.
+ * The ranges of the second byte are what rules out overlong forms (E0, F0), surrogates (ED) and
+ * code points above U+10FFFF (F4): RFC 3629, section 4. */
+static size_t sequence_size(const unsigned char *at, size_t left)
+{
+    unsigned char first = at[0];
+    if (first < 0x80) return 1;
+    if (first < 0xc2 || first > 0xf4) return 0;
+
+    size_t size = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (size > left) return 0;
+    unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    if (at[1] < low || at[1] > high) return 0;
+    for (size_t i = 2; i < size; i++) {
+        if (at[i] < 0x80 || at[i] > 0xbf) return 0;
+    }
+    return size;
+}
+
+static bool is_control(const unsigned char *at)
+{
+    return at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0);
+}
+
+bool utf8_is_valid(struct bytes text)
+{
+    const unsigned char *at = (const unsigned char *)text.data;
+    for (size_t i = 0; i < text.size;) {
+        size_t size = sequence_size(at + i, text.size - i);
+        if (size == 0) return false;
+        i += size;
+    }
+    return true;
+}
+
+bool utf8_is_plain(struct bytes text)
+{
+    const unsigned char *at = (const unsigned char *)text.data;
+    for (size_t i = 0; i < text.size;) {
+        size_t size = sequence_size(at + i, text.size - i);
+        if (size == 0 || is_control(at + i)) return false;
+        i += size;
+    }
+    return true;
+}
