@@ -44,6 +44,8 @@ struct env {
     int (*lock)(void *context, int file);
     /* Drop cached pages so that the next read comes from the medium where possible. */
     void (*drop_cache)(void *context, int file);
+    /* Fill `data` with unpredictable bytes: salts and identities, never keys.  0 or -errno. */
+    int (*random)(void *context, void *data, size_t size);
 };
 
 /* The real system. */
