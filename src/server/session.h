@@ -5,12 +5,15 @@
  * server_submit(), and to the client only through session_out() and session_reply_end().
  *
  * Rules that both protocols follow:
- *   - A reply may leave when the journal is durable up to the seq it depends on: the session appends
- *     the bytes of one whole answer to session_out() and then calls session_reply_end(session, seq).
- *     Answers leave in the order in which they were ended.
+ *   - A reply may leave when the journal is durable up to the seq it depends on: the session
+ * appends the bytes of one whole answer to session_out() and then calls session_reply_end(session,
+ * seq). Answers leave in the order in which they were ended.
  *   - While an acquire waits (engine_update.is_waiting), the session takes no further request from
  *     its input: later pipelined requests are answered in order, after it.  The connection goes on
- *     reading so that a hang-up is seen, up to a bound.
+ *     reading so that a hang-up is seen, up to a bound.  A protocol that waits for something else
+ *     (a long-poll) sets is_waiting by itself.
+ *   - on_reply and the callbacks of followers write answers; they must not call server_submit: what
+ *     the engine hands out is valid until its next step.
  *   - When the client hangs up, the server tells the engine ENGINE_CLIENT_GONE at once. */
 #ifndef TENURE_SERVER_SESSION_H
 #define TENURE_SERVER_SESSION_H
@@ -19,19 +22,30 @@
 #include "base/list.h"
 #include "base/types.h"
 #include "engine/engine.h"
+#include "net/connection.h"
 
 struct server;
 struct session;
 
 struct session_protocol {
     const char *name; /* "http", "resp": a metrics label */
-    /* Take whole requests from the front of `input`; return how many bytes were used (0 = need more).
-     * Called again with the rest when more arrives or when a wait ends.  Must not use anything
-     * while session->is_waiting. */
+    /* The first byte has spoken for this protocol: set up session->state.  False: no memory. */
+    bool (*on_open)(struct session *session);
+    /* Take whole requests from the front of `input`; return how many bytes were used (0 = need
+     * more). Called again with the rest when more arrives, or when a wait has ended and
+     * session_resume was called.  Stops at a request that begins to wait (session->is_waiting),
+     * right behind its last byte, and after session_close. */
     size_t (*on_input)(struct session *session, struct bytes input);
-    /* The engine answered a command of this session (at once inside server_submit, or later). */
+    /* The engine answered a command of this session (at once inside server_submit, or later).  The
+     * server has cleared is_waiting and resumes the session by itself after an answer that came
+     * later. */
     void (*on_reply)(struct session *session, const struct engine_reply *reply);
-    /* The connection is gone: free what is yours. */
+    /* Everything written has left; only after session_want_drain.  May be NULL. */
+    void (*on_drain)(struct session *session);
+    /* About once a second: for deadlines of slow clients.  May be NULL. */
+    void (*on_tick)(struct session *session);
+    /* The client is gone, or session_close was called and the rest only has to be sent: free what
+     * is yours.  The last call of all. */
     void (*on_close)(struct session *session);
 };
 
@@ -40,9 +54,13 @@ struct session {
     const struct session_protocol *protocol; /* NULL until the first byte */
     void *state;                             /* the protocol's own */
     uint64_t id;                             /* the engine's client; never used twice */
-    bool is_waiting;                         /* an acquire waits for its grant */
-    bool is_closing;                         /* close when everything written has left */
+    bool is_waiting;                         /* an acquire (or a long-poll) waits */
+    bool is_closing;                         /* session_close was called */
     bool is_local;                           /* came over the Unix socket */
+    struct mono opened_at;
+    struct connection connection; /* private to session.c */
+    struct list link;             /* private: all sessions */
+    struct list resume;           /* private: those whose input is to be looked at again */
 };
 
 /* HTTP or RESP?  NULL: not to be told, answer nothing and close. */
@@ -58,9 +76,28 @@ struct buffer *session_out(struct session *session);
 void session_reply_end(struct session *session, struct seq seq);
 /* Bytes written but not yet taken by the client: the measure of a slow reader. */
 size_t session_backlog(const struct session *session);
-/* Close when everything written has left. */
+/* Call on_drain when the backlog is gone. */
+void session_want_drain(struct session *session);
+/* Close when everything written has left.  on_close follows in the same turn, not inside this
+ * call. */
 void session_close(struct session *session);
-/* After is_waiting was cleared from outside on_input: look at the input again (next turn). */
+/* After is_waiting was cleared from outside on_input and on_reply (a long-poll ended): look at the
+ * input again, later in this turn. */
 void session_resume(struct session *session);
+
+/* ---- for turn.c: the table of sessions */
+
+/* Make a session of a socket that came in.  At the limit the socket is closed. */
+void session_accept(struct server *server, int socket, bool is_local);
+/* NULL when it is gone. */
+struct session *session_find(struct server *server, uint64_t id);
+/* Look again at the input of those that were resumed.  True when there were any. */
+bool session_resume_all(struct server *server);
+/* Once a second: deadlines of slow clients. */
+void session_tick_all(struct server *server);
+/* Close all when what was written has left. */
+void session_close_all(struct server *server);
+/* Close all at once. */
+void session_abort_all(struct server *server);
 
 #endif

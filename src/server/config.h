@@ -1,0 +1,103 @@
+/* config - every option of tenured, in one table.
+ *
+ * The table is the single source of the flags, the environment, the keys of the file, --help, the
+ * error messages, and (held by a test) of tenured(8) and tenured.conf(5).  A flag wins over the
+ * environment, that over the file, that over the default.  Unknown names are errors. */
+#ifndef TENURE_SERVER_CONFIG_H
+#define TENURE_SERVER_CONFIG_H
+
+#include <tenure/error.h>
+
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/types.h"
+
+#define CONFIG_LIST_COUNT_MAX 16u
+
+struct config_list {
+    const char *items[CONFIG_LIST_COUNT_MAX];
+    uint32_t count;
+};
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+/* clang-format off */
+/*  type    field                 name, argument, least, most, default,
+ *  help; a newline in it continues on the next line of --help */
+#define CONFIG_MAP(X)                                                                              \
+    X(TEXT,   data,                 "data",              "DIR",       1, 4000, "./data",           \
+      "directory of the journal; made if it is missing")                                           \
+    X(LIST,   listen,               "listen",            "ADDR:PORT", 1, 255, "127.0.0.1:7420",    \
+      "where to listen; port 0 takes a free one; none for no TCP")                                 \
+    X(TEXT,   unix_path,            "unix",              "PATH",      0, 107, "",                  \
+      "listen on a Unix socket too")                                                               \
+    X(LIST,   host,                 "host",              "NAME",      1, 255, "",                  \
+      "a further name by which HTTP clients may address the server")                               \
+    X(BOOL,   is_insecure_allowed,  "allow-insecure",    "",          0, 1, "no",                  \
+      "listen wider than loopback although there is no authentication")                            \
+    X(NUMBER, connection_count_max, "max-connections",   "N",         1, 1000000, "20000",         \
+      "connections at the same time")                                                              \
+    X(NUMBER, hold_count_max,       "max-holds",         "N",         1, 1000000000, "16000000",   \
+      "holds at the same time")                                                                    \
+    X(NUMBER, waiter_count_max,     "max-waiters",       "N",         1, 10000000, "100000",       \
+      "requests that wait at the same time")                                                       \
+    X(SIZE,   window_bytes,         "window-bytes",      "SIZE",      65536, INT64_C(1) << 40, "64M", \
+      "memory for recent events, which resumed streams and history read")                          \
+    X(SIZE,   snapshot_bytes,       "snapshot-bytes",    "SIZE",      65536, INT64_C(1) << 50, "64M", \
+      "write a snapshot when the journal has grown by this much")                                  \
+    X(SIZE,   segment_bytes,        "segment-bytes",     "SIZE",      8192, INT64_C(1) << 32, "16M", \
+      "size of one file of the journal")                                                           \
+    X(NUMBER, ageing_ms,            "ageing-ms",         "MS",        1, 3600000, "10000",         \
+      "waiting time that is worth one level of priority")                                          \
+    X(NUMBER, heartbeat_ms,         "heartbeat-ms",      "MS",        100, 3600000, "15000",       \
+      "silence on an event stream after which a sign of life is sent")                             \
+    X(NUMBER, spin_us,              "spin-us",           "US",        0, 1000000, "0",             \
+      "stay awake this long for more work: faster, for processor time")                            \
+    X(LEVEL,  log_level,            "log-level",         "LEVEL",     0, 3, "info",                \
+      "error, warning, info or debug")
+/* clang-format on */
+
+#define CONFIG_TYPE_TEXT   const char *
+#define CONFIG_TYPE_LIST   struct config_list
+#define CONFIG_TYPE_BOOL   bool
+#define CONFIG_TYPE_NUMBER uint32_t
+#define CONFIG_TYPE_SIZE   uint64_t
+#define CONFIG_TYPE_LEVEL  enum log_level
+
+/* What the command line asks for besides. */
+enum config_action {
+    CONFIG_SERVE,
+    CONFIG_HELP,
+    CONFIG_VERSION,
+    CONFIG_CHECK, /* --check DIR */
+    CONFIG_DUMP,  /* --dump DIR */
+};
+
+struct config {
+#define X(type, field, name, argument, least, most, fallback, help) CONFIG_TYPE_##type field;
+    CONFIG_MAP(X)
+#undef X
+    enum config_action action;
+    const char *action_path; /* of --check and --dump */
+    const char *file;        /* of --config; NULL when there is none */
+    void *texts;             /* private: what the pointers above point into */
+};
+
+/* The defaults alone. */
+MUST_USE enum tenure_err config_init(struct config *out_config);
+/* Read the command line, the environment and the file.  TENURE_INVALID with a text that names the
+ * place ("--spin-us", "TENURED_SPIN_US", "file:line"); `out_is_usage` tells a wrong command line
+ * from a wrong configuration. */
+MUST_USE enum tenure_err config_read(
+    int argc,
+    char *const *argv,
+    char *const *environment,
+    struct config *out_config,
+    bool *out_is_usage,
+    struct tenure_error *out_error);
+void config_deinit(struct config *config);
+/* What --help says. */
+void config_help(FILE *stream);
+
+#endif
