@@ -19,19 +19,6 @@ TEST(memory_heap_keeps_contents_over_a_resize)
     memory_give(&memory_heap, NULL, 0);
 }
 
-TEST(memory_heap_refuses_the_impossible)
-{
-    char *block = memory_take(&memory_heap, 4);
-    CHECK(block != NULL);
-    memcpy(block, "kept", 4);
-    /* Volatile, or the compiler warns that this cannot work. */
-    volatile size_t size = SIZE_MAX / 2;
-    CHECK(memory_take(&memory_heap, size) == NULL);
-    CHECK(memory_resize(&memory_heap, block, 4, size) == NULL);
-    CHECK(memcmp(block, "kept", 4) == 0);
-    memory_give(&memory_heap, block, 4);
-}
-
 TEST(fault_memory_fails_the_call_it_was_told_to)
 {
     struct fault_memory fault;
