@@ -1,0 +1,3 @@
+int untidy( int a ){
+  return a ;
+}

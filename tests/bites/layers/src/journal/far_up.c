@@ -1,0 +1,1 @@
+#include <tenure/client.h> /* far up */
