@@ -9,11 +9,11 @@ static volatile int sink;
 
 TEST(heap_overflow)
 {
-    volatile size_t index = 16;
+    volatile size_t size = 17;
     char *block = malloc(16);
     if (block == NULL) FAIL("malloc");
-    memset(block, 1, 16);
-    sink = block[index];
+    memset(block, 1, size);
+    sink = block[15];
     free(block);
 }
 
