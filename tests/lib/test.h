@@ -9,9 +9,9 @@
  *
  * Linking test_dep brings main(); every TEST of the program registers itself.  Each test runs in a
  * process of its own, in a process group of its own, and has 30 seconds unless TEST_WITHIN says
- * otherwise, times TENURE_TEST_TIME_FACTOR of the environment; what it leaves running is killed.  The
- * first check that fails ends the test.  A test passes when its function returns and the process
- * ends well, sanitizers included.
+ * otherwise, times TENURE_TEST_TIME_FACTOR of the environment; what it leaves running is killed.
+ * The first check that fails ends the test.  A test passes when its function returns and the
+ * process ends well, sanitizers included.
  *
  * The program prints a paragraph for each failed test and ends with "N passed, N failed"; its exit
  * status is 0 only when nothing failed and something ran.  Options: --help lists them. */
