@@ -72,8 +72,8 @@ struct connection {
     bool wants_drain;
 };
 
-/* Take over an open, non-blocking socket.  False, and the socket closed, when the system or memory
- * refuses; `on_closed` is not called then. */
+/* Take over an open, non-blocking socket.  False, and the socket closed, when the loop cannot watch
+ * it; no callback is called then. */
 MUST_USE bool connection_init(
     struct connection *connection, struct net *net, const struct connection_ops *ops, int socket);
 
@@ -91,7 +91,7 @@ void connection_end(struct connection *connection, struct seq seq);
 /* Bytes of whole answers that the client's kernel has not yet taken. */
 static inline size_t connection_backlog(const struct connection *connection)
 {
-    return connection->output.size - connection->output_sent;
+    return connection->output_ended - connection->output_sent;
 }
 
 /* Stop showing input to the owner, or go on; going on shows what has gathered only with
