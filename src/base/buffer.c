@@ -28,8 +28,9 @@ bool buffer_reserve(struct buffer *buffer, size_t more)
     size_t needed = buffer->size + more;
     size_t capacity = buffer->capacity < CAPACITY_MIN ? CAPACITY_MIN : buffer->capacity;
     /* `needed` is at most half of SIZE_MAX, so doubling up to it cannot overflow. */
-    while (capacity < needed)
+    while (capacity < needed) {
         capacity *= 2;
+    }
     char *data = memory_resize(buffer->memory, buffer->data, buffer->capacity, capacity);
     if (data == NULL) return false;
     buffer->data = data;
@@ -37,15 +38,22 @@ bool buffer_reserve(struct buffer *buffer, size_t more)
     return true;
 }
 
+char *buffer_extend(struct buffer *buffer, size_t size)
+{
+    if (!buffer_reserve(buffer, size)) {
+        buffer->is_failed = true;
+        return NULL;
+    }
+    char *at = buffer->data + buffer->size;
+    buffer->size += size;
+    return at;
+}
+
 void buffer_append(struct buffer *buffer, const void *data, size_t size)
 {
     if (size == 0) return;
-    if (!buffer_reserve(buffer, size)) {
-        buffer->is_failed = true;
-        return;
-    }
-    memcpy(buffer->data + buffer->size, data, size);
-    buffer->size += size;
+    char *at = buffer_extend(buffer, size);
+    if (at != NULL) memcpy(at, data, size);
 }
 
 void buffer_consume(struct buffer *buffer, size_t size)

@@ -23,8 +23,9 @@ __attribute__((constructor)) static void fill_tables(void)
 {
     for (uint32_t byte = 0; byte < 256; byte++) {
         uint32_t crc = byte;
-        for (int bit = 0; bit < 8; bit++)
+        for (int bit = 0; bit < 8; bit++) {
             crc = (crc >> 1) ^ ((crc & 1) != 0 ? POLYNOMIAL_REVERSED : 0);
+        }
         tables[0][byte] = crc;
     }
     for (uint32_t byte = 0; byte < 256; byte++) {
@@ -51,8 +52,9 @@ uint32_t crc32c_by_table(uint32_t crc, const void *data, size_t size)
               tables[4][low >> 24] ^ tables[3][high & 0xff] ^ tables[2][(high >> 8) & 0xff] ^
               tables[1][(high >> 16) & 0xff] ^ tables[0][high >> 24];
     }
-    for (; size > 0; size--, at++)
+    for (; size > 0; size--, at++) {
         crc = (crc >> 8) ^ tables[0][(crc ^ *at) & 0xff];
+    }
     return ~crc;
 }
 
@@ -67,8 +69,9 @@ by_instruction(uint32_t crc, const unsigned char *at, size_t size)
         sum = _mm_crc32_u64(sum, word);
     }
     uint32_t rest = (uint32_t)sum;
-    for (; size > 0; size--, at++)
+    for (; size > 0; size--, at++) {
         rest = _mm_crc32_u8(rest, *at);
+    }
     return ~rest;
 }
 #endif

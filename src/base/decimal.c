@@ -40,7 +40,39 @@ size_t decimal_format(uint64_t value, char out_text[static DECIMAL_SIZE_MAX])
         reversed[size++] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < size; i++) {
         out_text[i] = reversed[size - 1 - i];
+    }
     return size;
+}
+
+static uint64_t magnitude_of(int64_t value)
+{
+    return value < 0 ? -(uint64_t)value : (uint64_t)value;
+}
+
+size_t decimal_format_signed(int64_t value, char out_text[static DECIMAL_SIZE_MAX])
+{
+    char digits[DECIMAL_SIZE_MAX];
+    size_t digit_count = decimal_format(magnitude_of(value), digits);
+    size_t sign_size = value < 0 ? 1 : 0;
+    if (value < 0) out_text[0] = '-';
+    /* A signed number has at most 19 digits, so that the sign has room. */
+    memcpy(out_text + sign_size, digits, digit_count);
+    return sign_size + digit_count;
+}
+
+size_t decimal_format_thousandths(int64_t value, char out_text[static DECIMAL_THOUSANDTHS_SIZE_MAX])
+{
+    uint64_t magnitude = magnitude_of(value);
+    uint64_t fraction = magnitude % 1000;
+    size_t sign_size = value < 0 ? 1 : 0;
+    if (value < 0) out_text[0] = '-';
+    char *at = out_text + sign_size;
+    at += decimal_format(magnitude / 1000, at);
+    *at++ = '.';
+    *at++ = (char)('0' + fraction / 100);
+    *at++ = (char)('0' + fraction / 10 % 10);
+    *at++ = (char)('0' + fraction % 10);
+    return (size_t)(at - out_text);
 }

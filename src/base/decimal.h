@@ -5,7 +5,8 @@
 #include "base/assert.h"
 #include "base/types.h"
 
-#define DECIMAL_SIZE_MAX 20u
+#define DECIMAL_SIZE_MAX             20u
+#define DECIMAL_THOUSANDTHS_SIZE_MAX (DECIMAL_SIZE_MAX + 2)
 
 /* All of `text` must be 1–20 digits without a leading zero (but "0"), at most UINT64_MAX. */
 MUST_USE bool decimal_parse(struct bytes text, uint64_t *out_value);
@@ -13,5 +14,9 @@ MUST_USE bool decimal_parse(struct bytes text, uint64_t *out_value);
 MUST_USE bool decimal_parse_signed(struct bytes text, int64_t *out_value);
 /* Write the digits, not terminated; returns how many. */
 size_t decimal_format(uint64_t value, char out_text[static DECIMAL_SIZE_MAX]);
+size_t decimal_format_signed(int64_t value, char out_text[static DECIMAL_SIZE_MAX]);
+/* With three decimals: 1234 becomes "1.234". */
+size_t
+decimal_format_thousandths(int64_t value, char out_text[static DECIMAL_THOUSANDTHS_SIZE_MAX]);
 
 #endif

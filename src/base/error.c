@@ -2,17 +2,17 @@
 
 struct row {
     const char *name;
-    int http_status;
     const char *resp_word;
+    const char *text;
+    int http_status;
     int exit_code;
     enum tenure_effect effect;
     enum tenure_retry retry;
-    const char *text;
 };
 
 static const struct row rows[TENURE_ERR_COUNT] = {
 #define X(name, code, word, http, resp, exit, effect, retry, text)                                 \
-    [code] = { word, http, resp, exit, TENURE_EFFECT_##effect, TENURE_RETRY_##retry, text },
+    [code] = { word, resp, text, http, exit, TENURE_EFFECT_##effect, TENURE_RETRY_##retry },
     TENURE_ERROR_MAP(X)
 #undef X
 };

@@ -16,8 +16,9 @@ void map_init(struct map *map, const struct memory *memory)
 
 void map_deinit(struct map *map)
 {
-    for (uint32_t i = 0; i < map->segment_count; i++)
+    for (uint32_t i = 0; i < map->segment_count; i++) {
         memory_give(map->memory, map->segments[i], SEGMENT_BYTES);
+    }
     memory_give(map->memory, map->segments, map->segment_capacity * sizeof(*map->segments));
     map_init(map, map->memory);
 }
@@ -77,8 +78,9 @@ bool map_reserve(struct map *map)
 
 static void add_first_buckets(struct map *map)
 {
-    for (uint32_t i = 0; i < BUCKET_COUNT_FIRST; i++)
+    for (uint32_t i = 0; i < BUCKET_COUNT_FIRST; i++) {
         *bucket_at(map, i) = NULL;
+    }
     map->bucket_count = BUCKET_COUNT_FIRST;
     map->mask = BUCKET_COUNT_FIRST - 1;
 }
@@ -136,8 +138,9 @@ struct map_node *map_find(const struct map *map, uint32_t hash, map_equal_fn equ
 {
     if (map->count == 0) return NULL;
     struct map_node *node = *bucket_at(map, index_of(map, hash));
-    while (node != NULL && (node->hash != hash || !equal(node, key)))
+    while (node != NULL && (node->hash != hash || !equal(node, key))) {
         node = node->next;
+    }
     return node;
 }
 

@@ -43,8 +43,9 @@ static inline uint64_t load(const unsigned char *at)
 static inline uint64_t load_rest(const unsigned char *at, size_t size)
 {
     uint64_t word = 0;
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < size; i++) {
         word |= (uint64_t)at[i] << (8 * i);
+    }
     return word;
 }
 
@@ -59,12 +60,14 @@ uint64_t siphash(const struct siphash_key *key, struct bytes bytes)
     };
     const unsigned char *at = (const unsigned char *)bytes.data;
     size_t left = bytes.size;
-    for (; left >= 8; left -= 8, at += 8)
+    for (; left >= 8; left -= 8, at += 8) {
         absorb(&s, load(at));
+    }
     absorb(&s, load_rest(at, left) | (uint64_t)bytes.size << 56);
 
     s.v2 ^= 0xff;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         mix(&s);
+    }
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
