@@ -1,0 +1,215 @@
+/* metrics - see metrics.h. */
+#include "server/metrics.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "server/server.h"
+
+void metrics_init(struct metrics *metrics)
+{
+    *metrics = (struct metrics){ 0 };
+}
+
+/* The first bucket whose bound is not below `us`. */
+static uint32_t bucket_index(uint64_t us)
+{
+    if (us <= METRICS_BUCKET_US_MIN) return 0;
+    uint64_t units = (us - 1) / METRICS_BUCKET_US_MIN; /* at least 1 */
+    uint32_t index = 64 - (uint32_t)__builtin_clzll(units | 1);
+    return index < METRICS_BUCKET_COUNT ? index : METRICS_BUCKET_COUNT;
+}
+
+static void observe(struct metrics_histogram *histogram, int64_t us)
+{
+    uint64_t value = us > 0 ? (uint64_t)us : 0;
+    histogram->counts[bucket_index(value)]++;
+    histogram->sum_us += value;
+}
+
+void metrics_observe_turn(struct metrics *metrics, int64_t ns)
+{
+    observe(&metrics->turn, ns / 1000);
+}
+
+void metrics_observe_stall(struct metrics *metrics, int64_t ns)
+{
+    metrics->stall_count++;
+    metrics->stall_us += ns > 0 ? (uint64_t)ns / 1000 : 0;
+}
+
+void metrics_observe_commit(struct metrics *metrics, int64_t ns, uint64_t size)
+{
+    observe(&metrics->commit, ns / 1000);
+    metrics->commit_bytes += size;
+}
+
+void metrics_observe_reply(struct metrics *metrics, const struct engine_reply *reply)
+{
+    metrics->replies[reply->err]++;
+    if (reply->kind != ENGINE_ACQUIRE || reply->err != TENURE_OK || reply->result_count == 0)
+        return;
+    if (reply->results[0].waited_ms > 0)
+        observe(&metrics->wait, reply->results[0].waited_ms * 1000);
+}
+
+void metrics_observe_record(struct metrics *metrics, const struct record *record)
+{
+    metrics->records[record->kind]++;
+    switch (record->kind) {
+    case RECORD_RELEASED:
+    case RECORD_EXPIRED:
+    case RECORD_BROKEN:
+        /* A token is the wall clock of its grant in microseconds, unless clocks ran backwards. */
+        observe(&metrics->hold, record->at.us - (int64_t)record->token.value);
+        return;
+    case RECORD_GRANTED:
+    case RECORD_RENEWED:
+    case RECORD_BREAKING:
+    case RECORD_PROCLAIMED:
+    case RECORD_AVAILABLE: return;
+    }
+}
+
+/* ------------------------------------------------------------------ writing */
+
+__attribute__((format(printf, 2, 3))) static void put(struct buffer *out, const char *format, ...)
+{
+    char line[256];
+    va_list list;
+    va_start(list, format);
+    int size = vsnprintf(line, sizeof(line), format, list);
+    va_end(list);
+    ASSERT(size >= 0 && (size_t)size < sizeof(line));
+    buffer_append(out, line, (size_t)size);
+}
+
+static void put_head(struct buffer *out, const char *name, const char *type, const char *help)
+{
+    put(out, "# HELP tenure_%s %s\n# TYPE tenure_%s %s\n", name, help, name, type);
+}
+
+static void put_counter(struct buffer *out, const char *name, const char *help, uint64_t value)
+{
+    put_head(out, name, "counter", help);
+    put(out, "tenure_%s %" PRIu64 "\n", name, value);
+}
+
+static void put_gauge(struct buffer *out, const char *name, const char *help, uint64_t value)
+{
+    put_head(out, name, "gauge", help);
+    put(out, "tenure_%s %" PRIu64 "\n", name, value);
+}
+
+static void put_seconds(struct buffer *out, const char *name, const char *suffix, uint64_t us)
+{
+    put(out, "tenure_%s%s %" PRIu64 ".%06" PRIu64 "\n", name, suffix, us / 1000000, us % 1000000);
+}
+
+static void put_histogram(
+    struct buffer *out,
+    const char *name,
+    const char *help,
+    const struct metrics_histogram *histogram)
+{
+    put_head(out, name, "histogram", help);
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < METRICS_BUCKET_COUNT; i++) {
+        uint64_t bound_us = (uint64_t)METRICS_BUCKET_US_MIN << i;
+        total += histogram->counts[i];
+        put(out,
+            "tenure_%s_bucket{le=\"%" PRIu64 ".%06" PRIu64 "\"} %" PRIu64 "\n",
+            name,
+            bound_us / 1000000,
+            bound_us % 1000000,
+            total);
+    }
+    total += histogram->counts[METRICS_BUCKET_COUNT];
+    put(out, "tenure_%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, total);
+    put_seconds(out, name, "_sum", histogram->sum_us);
+    put(out, "tenure_%s_count %" PRIu64 "\n", name, total);
+}
+
+static void write_counters(const struct metrics *metrics, struct buffer *out)
+{
+    put_head(out, "events_total", "counter", "Durable changes, by kind.");
+    for (unsigned kind = 1; kind < RECORD_KIND_COUNT; kind++) {
+        const char *word = record_kind_word(kind);
+        put(out, "tenure_events_total{kind=\"%s\"} %" PRIu64 "\n", word, metrics->records[kind]);
+    }
+    put_head(out, "replies_total", "counter", "Answers of the engine, by outcome.");
+    for (int err = 0; err < TENURE_ERR_COUNT; err++) {
+        const char *name = tenure_err_name((enum tenure_err)err);
+        put(out, "tenure_replies_total{outcome=\"%s\"} %" PRIu64 "\n", name, metrics->replies[err]);
+    }
+    put_head(out, "requests_total", "counter", "Requests, by protocol.");
+    put(out,
+        "tenure_requests_total{protocol=\"http\"} %" PRIu64 "\n",
+        metrics->requests[METRICS_HTTP]);
+    put(out,
+        "tenure_requests_total{protocol=\"resp\"} %" PRIu64 "\n",
+        metrics->requests[METRICS_RESP]);
+    put_counter(
+        out, "connections_accepted_total", "Connections accepted.", metrics->connections_accepted);
+    put_counter(
+        out,
+        "connections_refused_total",
+        "Connections refused: over the limit, or no descriptor.",
+        metrics->connections_refused);
+    put_counter(out, "received_bytes_total", "Bytes from clients.", metrics->bytes_in);
+    put_counter(out, "sent_bytes_total", "Bytes to clients.", metrics->bytes_out);
+    put_counter(
+        out, "journal_written_bytes_total", "Bytes written to the journal.", metrics->commit_bytes);
+    put_counter(out, "snapshots_total", "Snapshots completed.", metrics->snapshot_count);
+    put_counter(out, "stalls_total", "Times the server stood still.", metrics->stall_count);
+    put_head(out, "stalled_seconds_total", "counter", "Time by which deadlines were moved.");
+    put_seconds(out, "stalled_seconds_total", "", metrics->stall_us);
+    put_counter(
+        out,
+        "followers_overflowed_total",
+        "Event streams ended because their reader was too slow.",
+        metrics->overflow_count);
+    put_counter(
+        out,
+        "followers_compacted_total",
+        "Event streams that asked for events no longer remembered.",
+        metrics->compacted_count);
+}
+
+static void write_gauges(const struct server *server, struct buffer *out)
+{
+    struct engine_counters counters = engine_counters(server->engine);
+    put_gauge(out, "ready", "1 when requests are served.", server->is_ready ? 1 : 0);
+    put_gauge(out, "disk_full", "1 when no grants are made for want of space.", server->is_full);
+    put_gauge(out, "locks", "Names held, waited for or delayed.", counters.lock_count);
+    put_gauge(out, "holds", "Holds.", counters.hold_count);
+    put_gauge(out, "waiters", "Requests that wait.", counters.waiter_count);
+    put_gauge(out, "connections", "Open connections.", server->metrics.connections_open);
+    put_gauge(out, "followers", "Event streams.", events_follower_count(server->events));
+    put_gauge(out, "window_bytes", "Memory of recent events.", counters.window_size);
+    put_gauge(out, "window_events", "Recent events remembered.", counters.window_count);
+    put_gauge(
+        out, "journal_bytes", "Journal and snapshots on the disk.", server->metrics.journal_size);
+    put_gauge(out, "seq", "Number of the last event.", engine_seq(server->engine).value);
+    put_gauge(out, "durable_seq", "Number of the last event on the disk.", server->durable.value);
+    put_head(out, "uptime_seconds", "gauge", "Since the start.");
+    put_seconds(
+        out, "uptime_seconds", "", (uint64_t)((server->now.ns - server->started_at.ns) / 1000));
+}
+
+void metrics_write(const struct server *server, struct buffer *out)
+{
+    const struct metrics *metrics = &server->metrics;
+    put_head(out, "build_info", "gauge", "Always 1.");
+    put(out, "tenure_build_info{version=\"%s\"} 1\n", TENURE_VERSION);
+    write_gauges(server, out);
+    write_counters(metrics, out);
+    put_histogram(
+        out, "wait_seconds", "From a request to its grant, if it waited.", &metrics->wait);
+    put_histogram(out, "hold_seconds", "From a grant to its end.", &metrics->hold);
+    put_histogram(
+        out, "commit_seconds", "Writing one batch until it is on the disk.", &metrics->commit);
+    put_histogram(
+        out, "turn_seconds", "One turn of the loop: what others have to wait.", &metrics->turn);
+}
