@@ -3,11 +3,10 @@
 #include <stdio.h>
 
 #include "base/decimal.h"
+#include "base64.h"
 #include "mode.h"
 
-#define BASE64_NAME_SIZE  ((MODE_NAME_SIZE + 2) / 3 * 4)
-#define BASE64_OWNER_SIZE ((MODE_OWNER_SIZE + 2) / 3 * 4)
-#define ETCD_LEASE_S      3600
+#define ETCD_LEASE_S 3600
 
 static void put_request(struct buffer *out, const char *path, const char *body)
 {
@@ -89,22 +88,6 @@ tenured_judge(struct mode_run *run, struct mode_slot *slot, const struct mode_an
 
 /* etcd */
 
-static void write_base64(const char *data, size_t size, char *out_text)
-{
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < size; i += 3) {
-        size_t left = size - i;
-        uint32_t word = (uint32_t)(unsigned char)data[i] << 16;
-        if (left > 1) word |= (uint32_t)(unsigned char)data[i + 1] << 8;
-        if (left > 2) word |= (uint32_t)(unsigned char)data[i + 2];
-        *out_text++ = alphabet[word >> 18];
-        *out_text++ = alphabet[word >> 12 & 63];
-        *out_text++ = left > 1 ? alphabet[word >> 6 & 63] : '=';
-        *out_text++ = left > 2 ? alphabet[word & 63] : '=';
-    }
-}
-
 /* One lease for the whole run, which is kind to etcd: a lease for each lock halves its rate. */
 static bool etcd_prepare(struct mode_run *run)
 {
@@ -130,13 +113,13 @@ static void etcd_compose(struct mode_run *run, struct mode_slot *slot, struct bu
 {
     char name[MODE_NAME_SIZE];
     char owner[MODE_OWNER_SIZE];
-    char key[BASE64_NAME_SIZE + 1] = { 0 };
-    char value[BASE64_OWNER_SIZE + 1] = { 0 };
+    char key[BASE64_SIZE(MODE_NAME_SIZE)];
+    char value[BASE64_SIZE(MODE_OWNER_SIZE)];
     char body[512];
     mode_name_write(run, slot, slot->turn, name);
     mode_owner_write(run, slot, slot->turn, owner);
-    write_base64(name, sizeof(name), key);
-    write_base64(owner, sizeof(owner), value);
+    base64_write((struct bytes){ name, sizeof(name) }, key);
+    base64_write((struct bytes){ owner, sizeof(owner) }, value);
     if (slot->step == 0) {
         (void)snprintf(
             body,
