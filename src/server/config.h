@@ -15,6 +15,8 @@
 
 #define CONFIG_LIST_COUNT_MAX 16u
 
+struct config_text;
+
 struct config_list {
     const char *items[CONFIG_LIST_COUNT_MAX];
     uint32_t count;
@@ -79,16 +81,14 @@ struct config {
     CONFIG_MAP(X)
 #undef X
     enum config_action action;
-    const char *action_path; /* of --check and --dump */
-    const char *file;        /* of --config; NULL when there is none */
-    void *texts;             /* private: what the pointers above point into */
+    const char *action_path;   /* of --check and --dump */
+    const char *file;          /* of --config; NULL when there is none */
+    struct config_text *texts; /* private: what some of the pointers above point into */
 };
 
-/* The defaults alone. */
-MUST_USE enum tenure_err config_init(struct config *out_config);
-/* Read the command line, the environment and the file.  TENURE_INVALID with a text that names the
- * place ("--spin-us", "TENURED_SPIN_US", "file:line"); `out_is_usage` tells a wrong command line
- * from a wrong configuration. */
+/* Read the defaults, the file, the environment and the command line.  TENURE_INVALID with a text
+ * that names the place ("--spin-us", "TENURED_SPIN_US", "file:line"); `out_is_usage` tells a wrong
+ * command line from a wrong configuration. */
 MUST_USE enum tenure_err config_read(
     int argc,
     char *const *argv,
@@ -96,6 +96,7 @@ MUST_USE enum tenure_err config_read(
     struct config *out_config,
     bool *out_is_usage,
     struct tenure_error *out_error);
+/* Accepts what a failed config_read left. */
 void config_deinit(struct config *config);
 /* What --help says. */
 void config_help(FILE *stream);

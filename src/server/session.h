@@ -1,7 +1,7 @@
 /* session - one connection as its protocol sees it.
  *
  * net/connection moves bytes; a session gives them meaning.  It starts as nothing, and the first
- * byte makes it HTTP or RESP (session_detect).  Both speak to the engine only through
+ * bytes make it HTTP or RESP (session_detect).  Both speak to the engine only through
  * server_submit(), and to the client only through session_out() and session_reply_end().
  *
  * Rules that both protocols follow:
@@ -29,7 +29,7 @@ struct session;
 
 struct session_protocol {
     const char *name; /* "http", "resp": a metrics label */
-    /* The first byte has spoken for this protocol: set up session->state.  False: no memory. */
+    /* The first bytes have spoken for this protocol: set up session->state.  False: no memory. */
     bool (*on_open)(struct session *session);
     /* Take whole requests from the front of `input`; return how many bytes were used (0 = need
      * more). Called again with the rest when more arrives, or when a wait has ended and
@@ -51,20 +51,24 @@ struct session_protocol {
 
 struct session {
     struct server *server;
-    const struct session_protocol *protocol; /* NULL until the first byte */
+    const struct session_protocol *protocol; /* NULL until the first bytes */
     void *state;                             /* the protocol's own */
     uint64_t id;                             /* the engine's client; never used twice */
     bool is_waiting;                         /* an acquire (or a long-poll) waits */
     bool is_closing;                         /* session_close was called */
     bool is_local;                           /* came over the Unix socket */
+    bool is_gone;                            /* private: the connection has hung up */
+    bool is_ended;                           /* private: on_close was called */
     struct mono opened_at;
     struct connection connection; /* private to session.c */
     struct list link;             /* private: all sessions */
-    struct list resume;           /* private: those whose input is to be looked at again */
+    struct list resume;           /* private: whose input is to be looked at again, or is gone */
 };
 
-/* HTTP or RESP?  NULL: not to be told, answer nothing and close. */
-const struct session_protocol *session_detect(char first_byte);
+/* HTTP or RESP?  An HTTP request begins with a method and a blank; anything else that begins with a
+ * letter or '*' is RESP.  False: more bytes are needed.  NULL: neither; answer nothing and close.
+ */
+MUST_USE bool session_detect(struct bytes input, const struct session_protocol **out_protocol);
 
 extern const struct session_protocol session_http; /* server/http.c */
 extern const struct session_protocol session_resp; /* server/resp.c */
@@ -85,7 +89,12 @@ void session_close(struct session *session);
  * input again, later in this turn. */
 void session_resume(struct session *session);
 
-/* ---- for turn.c: the table of sessions */
+/* ---- for turn.c and start.c: the table of sessions */
+
+/* False when there is no memory. */
+MUST_USE bool session_table_create(struct server *server);
+/* All sessions must be gone.  Accepts that there is no table. */
+void session_table_destroy(struct server *server);
 
 /* Make a session of a socket that came in.  At the limit the socket is closed. */
 void session_accept(struct server *server, int socket, bool is_local);
@@ -93,6 +102,9 @@ void session_accept(struct server *server, int socket, bool is_local);
 struct session *session_find(struct server *server, uint64_t id);
 /* Look again at the input of those that were resumed.  True when there were any. */
 bool session_resume_all(struct server *server);
+bool session_has_resumable(const struct server *server);
+/* Deal with the clients that have hung up: their waiters vanish, their protocol lets go. */
+void session_reap(struct server *server);
 /* Once a second: deadlines of slow clients. */
 void session_tick_all(struct server *server);
 /* Close all when what was written has left. */
