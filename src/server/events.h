@@ -2,14 +2,23 @@
  *
  * A follower is at a seq and has a prefix; after each commit it is handed the durable events behind
  * its seq that match, from the engine's window.  Followers are found by prefix, not by asking each:
- * ten thousand that nothing matches cost nothing.  A follower whose client reads too slowly is ended
- * with `overflow`; one that asks for events older than the window with `compacted`.  Nothing is ever
- * skipped in silence. */
+ * ten thousand that nothing matches cost nothing.
+ *
+ *            start                         caught up
+ *     ------------------>  CATCHING_UP  ---------------->  LIVE
+ *                            |     ^                        |
+ *             deliver: false |     | follower_resume        | deliver: false
+ *                            v     |                        |
+ *                            PAUSED  <----------------------+
+ *
+ * A follower that is not LIVE reads the window at its own pace and costs no memory for what it has
+ * not read; when the window has moved past it, it is told (`compacted`) and removed.  Nothing is
+ * ever skipped in silence. */
 #ifndef TENURE_SERVER_EVENTS_H
 #define TENURE_SERVER_EVENTS_H
 
+#include "base/heap.h"
 #include "base/list.h"
-#include "base/map.h"
 #include "engine/engine.h"
 
 struct events;
@@ -17,37 +26,48 @@ struct follower;
 struct server;
 
 struct follower_ops {
-    /* One event, in order.  Return false to stop for now (the client is slow: call
-     * follower_resume later, or end the follower). */
+    /* One event, in order.  Return false when it was not taken (the client is slow): it comes again
+     * after follower_resume. */
     bool (*deliver)(struct follower *follower, const struct record *record);
-    /* The follower fell out of the window; it has been removed. */
+    /* The window has moved past the follower; it has been removed.  `first` is still there. */
     void (*compacted)(struct follower *follower, struct seq first);
-    /* Nothing was delivered for a while. */
+    /* Nothing was delivered for a while; follower->seq says up to where nothing matched.  May be
+     * NULL. */
     void (*heartbeat)(struct follower *follower);
+    /* `until` has come; the follower has been removed.  May be NULL when `until` is never. */
+    void (*timeout)(struct follower *follower);
 };
 
+/* All callbacks may stop any follower, themselves included; the memory of the one that is called
+ * must outlive the call. */
 struct follower {
     const struct follower_ops *ops;
     void *user;
-    struct bytes prefix;  /* owned by who registers; "" = all */
-    bool is_exact;        /* the prefix is a whole name */
-    uint32_t kinds;       /* bit (1 << record_kind); 0 = all */
-    struct seq seq;       /* delivered up to here */
-    struct list link;     /* private */
-    struct list due;      /* private */
-    void *bucket;         /* private */
-    struct mono last_at;  /* private: of the last delivery or heartbeat */
+    struct bytes prefix;    /* owned by who registers; "" = all */
+    bool is_exact;          /* the prefix is a whole name */
+    uint32_t kinds;         /* bit (1 << record_kind); 0 = all */
+    struct seq seq;         /* delivered up to here */
+    struct mono until;      /* 0 = no end */
+    uint8_t state;          /* private from here on; zero before the start */
+    struct list link;       /* of its bucket (LIVE) or of those that catch up */
+    struct list due;        /* for heartbeats, the longest silent first */
+    struct heap_node timer; /* for `until` */
+    void *bucket;
+    struct mono last_at; /* of the last delivery or heartbeat */
 };
 
+/* Needs server->loop and server->engine.  NULL: no memory. */
 struct events *events_create(struct server *server);
 void events_destroy(struct events **events);
 /* Start; what is already durable behind follower->seq is delivered in the next pump.  False: no
- * memory.  `since` older than the window calls `compacted` from the next pump. */
+ * memory.  A seq older than the window calls `compacted` from the next pump. */
 bool follower_start(struct events *events, struct follower *follower);
 /* Stop; accepts one that is not started. */
 void follower_stop(struct events *events, struct follower *follower);
+/* After deliver returned false; else nothing happens. */
 void follower_resume(struct events *events, struct follower *follower);
-/* Called once a turn: hand out what has become durable, and heartbeats that are due. */
+/* Called once a turn: hand out what has become durable, heartbeats that are due, and timeouts.  A
+ * timer of its own wakes the loop for the latter. */
 void events_pump(struct events *events, struct seq durable, struct mono now);
 uint64_t events_follower_count(const struct events *events);
 

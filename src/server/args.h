@@ -1,0 +1,130 @@
+/* args - what a request asks for, from its JSON body and its query alike.
+ *
+ * One table has every argument of the HTTP interface with its type and its limits.  A route says
+ * which of them it takes; anything else is refused by name.  An argument that is wrong is answered
+ * with its name, the rule and the limit. */
+#ifndef TENURE_SERVER_ARGS_H
+#define TENURE_SERVER_ARGS_H
+
+#include "base/limits.h"
+#include "base/types.h"
+
+/* PLAIN   UTF-8 without control characters, `least` … `most` bytes
+ * TEXT    any UTF-8, `least` … `most` bytes
+ * NUMBER  a whole number, `least` … `most`
+ * TTL     0 (until released) or a number, `least` … `most`
+ * WORD    one of a few words: see arg_words
+ * FLAG    true or false; in a query also 1 and 0
+ * NAMES   a list of `least` … `most` names, all different; not in a query */
+enum arg_type {
+    ARG_TYPE_PLAIN,
+    ARG_TYPE_TEXT,
+    ARG_TYPE_NUMBER,
+    ARG_TYPE_TTL,
+    ARG_TYPE_WORD,
+    ARG_TYPE_FLAG,
+    ARG_TYPE_NAMES
+};
+
+/* clang-format off */
+#define ARG_MAP(X)                                                                                 \
+    X(OWNER,         "owner",         PLAIN,  1, LIMIT_OWNER_SIZE_MAX)                             \
+    X(TOKEN,         "token",         NUMBER, 1, TOKEN_MAX)                                        \
+    X(TTL_MS,        "ttl_ms",        TTL,    LIMIT_TTL_MS_MIN, LIMIT_TTL_MS_MAX)                  \
+    X(WAIT_MS,       "wait_ms",       NUMBER, 0, LIMIT_WAIT_MS_MAX)                                \
+    X(MODE,          "mode",          WORD,   0, 0)                                                \
+    X(SLOTS,         "slots",         NUMBER, 1, LIMIT_SLOTS_MAX)                                  \
+    X(PRIORITY,      "priority",      NUMBER, 0, LIMIT_PRIORITY_MAX)                               \
+    X(META,          "meta",          TEXT,   0, LIMIT_META_SIZE_MAX)                              \
+    X(LOCK_DELAY_MS, "lock_delay_ms", NUMBER, 0, LIMIT_LOCK_DELAY_MS_MAX)                          \
+    X(NAMES,         "names",         NAMES,  1, LIMIT_NAME_COUNT_MAX)                             \
+    X(VALUE,         "value",         TEXT,   0, LIMIT_META_SIZE_MAX)                              \
+    X(TO,            "to",            PLAIN,  1, LIMIT_OWNER_SIZE_MAX)                             \
+    X(BREAK,         "break",         FLAG,   0, 1)                                                \
+    X(REASON,        "reason",        PLAIN,  1, LIMIT_REASON_SIZE_MAX)                            \
+    X(GRACE_MS,      "grace_ms",      NUMBER, 0, LIMIT_GRACE_MS_MAX)                               \
+    X(PREFIX,        "prefix",        PLAIN,  0, LIMIT_NAME_SIZE_MAX)                              \
+    X(STATE,         "state",         WORD,   0, 0)                                                \
+    X(LIMIT,         "limit",         NUMBER, 1, LIMIT_LIST_COUNT_MAX)                             \
+    X(CURSOR,        "cursor",        PLAIN,  0, LIMIT_NAME_SIZE_MAX)                              \
+    X(SINCE,         "since",         NUMBER, 0, TOKEN_MAX)                                        \
+    X(TYPES,         "types",         PLAIN,  0, 255)
+/* clang-format on */
+
+enum arg {
+#define X(id, name, type, least, most) ARG_##id,
+    ARG_MAP(X)
+#undef X
+        ARG_COUNT
+};
+
+#define ARG_BIT(id) (UINT32_C(1) << ARG_##id)
+
+/* Values of the words. */
+enum arg_mode { ARG_MODE_EXCLUSIVE, ARG_MODE_SHARED };
+enum arg_state { ARG_STATE_HELD = 1, ARG_STATE_WAITED = 2 };
+
+struct args {
+    uint32_t present; /* bit (1 << enum arg); the values of the others mean nothing */
+    uint32_t name_count;
+    uint64_t numbers[ARG_COUNT];
+    struct bytes texts[ARG_COUNT];
+    struct bytes names[LIMIT_NAME_COUNT_MAX];
+};
+
+/* What is wrong with a request, for its sender. */
+struct args_error {
+    char field[64]; /* "" when no argument is at fault */
+    char text[160];
+    uint64_t limit;
+    bool has_limit;
+};
+
+static inline bool args_has(const struct args *args, enum arg arg)
+{
+    return (args->present >> arg & 1) != 0;
+}
+
+/* The argument's number or text, or what stands for an absent one. */
+static inline uint64_t args_number(const struct args *args, enum arg arg, uint64_t fallback)
+{
+    return args_has(args, arg) ? args->numbers[arg] : fallback;
+}
+
+static inline struct bytes args_text(const struct args *args, enum arg arg)
+{
+    return args_has(args, arg) ? args->texts[arg] : (struct bytes){ "", 0 };
+}
+
+const char *arg_name(enum arg arg);
+enum arg_type arg_type(enum arg arg);
+/* The argument of that name among `allowed`, not yet present; ARG_COUNT and an error otherwise. */
+enum arg args_find(
+    const struct args *args, uint32_t allowed, struct bytes name, struct args_error *out_error);
+
+/* Each checks the value and keeps it; texts stay borrowed.  False: *out_error says why. */
+bool args_set_number(struct args *args, enum arg arg, uint64_t value, struct args_error *out_error);
+bool args_set_text(
+    struct args *args, enum arg arg, struct bytes text, struct args_error *out_error);
+bool args_set_flag(struct args *args, enum arg arg, bool value, struct args_error *out_error);
+bool args_add_name(struct args *args, struct bytes name, struct args_error *out_error);
+/* Behind the last args_add_name. */
+bool args_end_names(struct args *args, struct args_error *out_error);
+/* All of `required` present? */
+bool args_require(const struct args *args, uint32_t required, struct args_error *out_error);
+/* Is this a name of a lock?  The error names the field "name". */
+bool args_check_name(struct bytes name, struct args_error *out_error);
+
+/* The arguments of a query.  `*scratch` has room for query.size bytes and is advanced behind what
+ * was used of it; texts may point into it or into the query. */
+bool args_read_query(
+    struct args *args,
+    struct bytes query,
+    uint32_t allowed,
+    char **scratch,
+    struct args_error *out_error);
+
+__attribute__((format(printf, 3, 4))) bool
+args_fail(struct args_error *out_error, const char *field, const char *format, ...);
+
+#endif
