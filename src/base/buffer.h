@@ -29,7 +29,8 @@ void buffer_reset(struct buffer *buffer);
 /* Make room for `more` further bytes.  False when there is no memory; nothing is lost then. */
 MUST_USE bool buffer_reserve(struct buffer *buffer, size_t more);
 void buffer_append(struct buffer *buffer, const void *data, size_t size);
-/* Append `size` bytes that the caller fills in; NULL, and failed, when there is no memory. */
+/* Append `size` bytes, at least one, that the caller fills in.  NULL, and failed, when there is no
+ * memory. */
 MUST_USE char *buffer_extend(struct buffer *buffer, size_t size);
 /* Forget the first `size` bytes; the rest moves to the front. */
 void buffer_consume(struct buffer *buffer, size_t size);
