@@ -34,7 +34,7 @@ struct seq {
 #define TOKEN_MAX ((UINT64_C(1) << 53) - 1)
 
 #define NS_PER_MS INT64_C(1000000)
-#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_S  INT64_C(1000000000)
 
 /* Borrowed bytes, not terminated.  Who owns them, and until when, is said where they are passed. */
 struct bytes {
@@ -52,7 +52,7 @@ static inline struct bytes bytes_from_text(const char *text)
 static inline bool bytes_equal(struct bytes left, struct bytes right)
 {
     return left.size == right.size &&
-        (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
+           (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
 }
 
 /* Order as memcmp does, a prefix before what it is a prefix of. */
@@ -67,7 +67,7 @@ static inline int bytes_compare(struct bytes left, struct bytes right)
 static inline bool bytes_start_with(struct bytes text, struct bytes prefix)
 {
     return text.size >= prefix.size &&
-        (prefix.size == 0 || memcmp(text.data, prefix.data, prefix.size) == 0);
+           (prefix.size == 0 || memcmp(text.data, prefix.data, prefix.size) == 0);
 }
 
 #endif

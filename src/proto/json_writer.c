@@ -120,13 +120,13 @@ static void begin_key(struct json_writer *json)
 void json_key(struct json_writer *json, const char *key)
 {
     begin_key(json);
-    size_t size = strlen(key);
-    char *at = buffer_extend(json->out, size + 3);
+    struct bytes word = bytes_from_text(key);
+    char *at = buffer_extend(json->out, word.size + 3);
     if (at == NULL) return;
     at[0] = '"';
-    memcpy(at + 1, key, size);
-    at[size + 1] = '"';
-    at[size + 2] = ':';
+    memcpy(at + 1, word.data, word.size);
+    at[word.size + 1] = '"';
+    at[word.size + 2] = ':';
 }
 
 void json_key_bytes(struct json_writer *json, struct bytes key)

@@ -14,7 +14,7 @@
 
 #define RESP_REPLY_LINE_SIZE_MAX   ((size_t)64 << 10)
 #define RESP_REPLY_STRING_SIZE_MAX ((size_t)512 << 20)
-#define RESP_REPLY_COUNT_MAX       (INT64_C(1) << 24) /* tokens of one reply that are still to come */
+#define RESP_REPLY_COUNT_MAX       (INT64_C(1) << 24) /* tokens that are still to come */
 
 enum resp_kind {
     RESP_SIMPLE,     /* text */

@@ -54,8 +54,11 @@ void resp_write_bulk(const struct resp_writer *writer, struct bytes bytes)
     char *at = buffer_extend(writer->out, head_size + bytes.size + 2);
     if (at == NULL) return;
     memcpy(at, head, head_size);
-    if (bytes.size > 0) memcpy(at + head_size, bytes.data, bytes.size);
-    memcpy(at + head_size + bytes.size, "\r\n", 2);
+    at += head_size;
+    if (bytes.size > 0) memcpy(at, bytes.data, bytes.size);
+    at += bytes.size;
+    at[0] = '\r';
+    at[1] = '\n';
 }
 
 void resp_write_text(const struct resp_writer *writer, const char *text)

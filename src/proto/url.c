@@ -55,7 +55,8 @@ bool url_decode_path(struct bytes text, char *scratch, struct bytes *out_decoded
 
 void url_query_init(struct url_query *query, struct bytes text, char *scratch)
 {
-    *query = (struct url_query){ text, scratch };
+    query->rest = text;
+    query->scratch = scratch;
 }
 
 /* The bytes of `text` before the first `separator`, or all. */
@@ -92,9 +93,8 @@ url_query_next(struct url_query *query, struct bytes *out_key, struct bytes *out
         struct bytes value = behind(pair, key.size);
         struct bytes decoded_key;
         struct bytes decoded_value;
-        bool is_good =
-            decode_part(query, key, &decoded_key) && decode_part(query, value, &decoded_value);
-        if (!is_good) return URL_BAD;
+        if (!decode_part(query, key, &decoded_key)) return URL_BAD;
+        if (!decode_part(query, value, &decoded_value)) return URL_BAD;
         *out_key = decoded_key;
         *out_value = decoded_value;
         return URL_PAIR;
