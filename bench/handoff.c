@@ -46,6 +46,7 @@ struct crowd {
     uint64_t out_of_order_count;
     int64_t granted_ns;
     struct histogram latency;
+    double *samples_us; /* one for each round */
 };
 
 static struct crowd crowd;
@@ -191,7 +192,9 @@ static void hand_over(void)
         if (process_now_ns() - begun_ns > ROUND_TIMEOUT_NS)
             fail("nobody was granted the lock after a release", BYTES_LITERAL(""));
     }
-    histogram_record(&crowd.latency, (uint64_t)(crowd.granted_ns - begun_ns));
+    int64_t latency_ns = crowd.granted_ns - begun_ns;
+    crowd.samples_us[crowd.latency.count] = (double)latency_ns / 1e3;
+    histogram_record(&crowd.latency, (uint64_t)latency_ns);
     queue_up(from);
 }
 
@@ -202,7 +205,7 @@ static void print_result(void)
     printf(
         "{\"mode\":\"%s\",\"waiters\":%u,\"rounds\":%" PRIu64
         ",\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
-        "\"wakeups_per_release\":%.4f,\"out_of_order\":%" PRIu64 "}\n",
+        "\"wakeups_per_release\":%.4f,\"out_of_order\":%" PRIu64 ",\"samples_us\":[",
         crowd.options.peer->name,
         crowd.options.waiter_count,
         latency->count,
@@ -212,6 +215,9 @@ static void print_result(void)
         (double)latency->value_max_ns / 1e3,
         (double)wakeups / (double)latency->count,
         crowd.out_of_order_count);
+    for (uint64_t i = 0; i < latency->count; i++)
+        printf("%s%.1f", i == 0 ? "" : ",", crowd.samples_us[i]);
+    printf("]}\n");
 }
 
 __attribute__((noreturn)) static void fail_usage(void)
@@ -275,8 +281,10 @@ int main(int argc, char **argv)
     crowd.options = (struct options){ .waiter_count = 1, .round_count = 200 };
     parse_options(argc, argv, &crowd.options);
     crowd.callers = calloc(crowd.options.waiter_count + 1, sizeof(struct caller));
+    crowd.samples_us = calloc(crowd.options.round_count, sizeof(double));
     crowd.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (crowd.callers == NULL || crowd.epoll < 0) fail("cannot start", BYTES_LITERAL(""));
+    if (crowd.callers == NULL || crowd.samples_us == NULL || crowd.epoll < 0)
+        fail("cannot start", BYTES_LITERAL(""));
     gather();
     for (uint32_t round = 0; round < crowd.options.round_count; round++)
         hand_over();
