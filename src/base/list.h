@@ -16,6 +16,9 @@ struct list {
 #define CONTAINER_OF(pointer, type, member)                                                        \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
+#define CONTAINER_OF_CONST(pointer, type, member)                                                  \
+    ((const type *)(const void *)((const char *)(pointer)-offsetof(type, member)))
+
 static inline void list_init(struct list *node)
 {
     node->next = node;

@@ -8,12 +8,12 @@
  *             recent events remembers something about it
  *   holds     waiting -> pending -> live -> (breaking) -> ended, see hold.h
  *   time      the engine's own time is `now` minus all stalls reported by ENGINE_STALLED; deadlines
- *             are in engine time.  A hold is given its full ttl from the moment its grant is durable
- *             (ENGINE_DURABLE), because before that no answer can have left.
- *   tokens    max(highest known + 1, wall clock in microseconds); the highest known is durable.
- *   queue     first come, first served inside one priority; each level of priority is worth
- *             `ageing_ms` of waiting, so that the order is one fixed total order over all locks: that
- *             is why nothing starves and why requests for many names cannot deadlock.
+ *             are in engine time.  A hold is given its full ttl from the moment its grant is
+ * durable (ENGINE_DURABLE), because before that no answer can have left. tokens    max(highest
+ * known + 1, wall clock in microseconds); the highest known is durable. queue     first come, first
+ * served inside one priority; each level of priority is worth `ageing_ms` of waiting, so that the
+ * order is one fixed total order over all locks: that is why nothing starves and why requests for
+ * many names cannot deadlock.
  *
  * Ownership: the engine copies what it keeps.  Everything it hands out is valid until the next call
  * that takes a non-const engine.  Threads: none. */
@@ -40,11 +40,11 @@ struct engine_options {
     uint32_t ageing_ms; /* what one level of priority is worth */
 };
 
-#define ENGINE_HOLD_COUNT_MAX_DEFAULT 16000000u
+#define ENGINE_HOLD_COUNT_MAX_DEFAULT   16000000u
 #define ENGINE_WAITER_COUNT_MAX_DEFAULT 100000u
-#define ENGINE_WINDOW_SIZE_DEFAULT ((size_t)64 << 20)
-#define ENGINE_WINDOW_SIZE_MIN ((size_t)64 << 10)
-#define ENGINE_AGEING_MS_DEFAULT 10000u
+#define ENGINE_WINDOW_SIZE_DEFAULT      ((size_t)64 << 20)
+#define ENGINE_WINDOW_SIZE_MIN          ((size_t)64 << 10)
+#define ENGINE_AGEING_MS_DEFAULT        10000u
 
 /* NULL when there is no memory. */
 MUST_USE struct engine *engine_create(const struct engine_options *options);
@@ -58,7 +58,8 @@ enum engine_event_kind {
     ENGINE_TIMER,       /* time has passed: end what is due, at most ENGINE_TIMER_BATCH of it */
     ENGINE_CLIENT_GONE, /* a connection ended: its waiters vanish at once; holds stay */
     ENGINE_DURABLE,     /* everything up to `durable` is on the disk */
-    ENGINE_STALLED,     /* for `stall_ns` nothing could be received: all deadlines move by it */
+    ENGINE_STALLED,     /* for `stall_ns` nothing could be received: all deadlines move by it; it
+                           must be the first event of its turn, before time advances */
     ENGINE_GATE,        /* may grants be made? see enum engine_gate */
     ENGINE_READY,       /* the start is over: every restored hold gets its full ttl from now */
 };
@@ -73,8 +74,8 @@ enum engine_gate {
 
 enum engine_command_kind {
     ENGINE_ACQUIRE,
-    ENGINE_CANCEL,   /* give up a wait: by client and tag of the acquire */
-    ENGINE_RENEW,    /* many holds in one command */
+    ENGINE_CANCEL, /* give up a wait: by client and tag of the acquire */
+    ENGINE_RENEW,  /* many holds in one command */
     ENGINE_RELEASE,
     ENGINE_BREAK,
     ENGINE_PROCLAIM, /* the holder gives its hold a new value */
@@ -89,7 +90,7 @@ struct engine_acquire {
     uint32_t ttl_ms;  /* 0 = until released; the default is the edge's business */
     uint32_t wait_ms; /* 0 = answer at once */
     enum engine_mode mode;
-    uint32_t slots; /* 1 = a plain lock; more than 1 only with ENGINE_EXCLUSIVE */
+    uint32_t slots;    /* 1 = a plain lock; more than 1 only with ENGINE_EXCLUSIVE */
     uint32_t priority; /* 0 … 9, 9 first */
     uint32_t lock_delay_ms;
 };
@@ -98,8 +99,8 @@ struct engine_acquire {
 struct engine_claim {
     struct bytes name;
     struct bytes owner;
-    struct token token; /* 0 in ENGINE_RELEASE of a wait: whatever this owner has */
-    uint32_t ttl_ms;    /* ENGINE_RENEW: the new ttl; ENGINE_TTL_KEEP: as it was */
+    struct token token;
+    uint32_t ttl_ms; /* ENGINE_RENEW: the new ttl; ENGINE_TTL_KEEP: as it was */
 };
 #define ENGINE_TTL_KEEP UINT32_MAX
 
@@ -183,8 +184,8 @@ struct engine_result {
     struct engine_hold_view holder; /* HELD, TIMEOUT: one of those in the way; name.size 0 = nobody
                                        (others wait before, or a lock-delay runs) */
     uint32_t position;              /* HELD, TIMEOUT: place in the queue, 1 = next */
-    int64_t retry_after_ms;         /* HELD, TIMEOUT: when it can be free at the earliest; -1 unknown */
-    int64_t waited_ms;              /* TIMEOUT, and grants after a wait */
+    int64_t retry_after_ms; /* HELD, TIMEOUT: when it can be free at the earliest; -1 unknown */
+    int64_t waited_ms;      /* TIMEOUT, and grants after a wait */
 };
 
 /* The answer to one command.  It may leave only when `seq` is durable. */
@@ -238,7 +239,10 @@ struct engine_lock_view {
 /* False when the name is neither held nor waited for nor delayed; `out_view` then has only the
  * name and `seq` (of its last remembered change, else of the engine). */
 bool engine_inspect(
-    const struct engine *engine, struct bytes name, struct mono now, struct engine_lock_view *out_view);
+    const struct engine *engine,
+    struct bytes name,
+    struct mono now,
+    struct engine_lock_view *out_view);
 
 /* The holds of a lock in order of slot, then of token: the one at `index`.  False past the end. */
 bool engine_inspect_hold(
@@ -291,7 +295,8 @@ uint32_t engine_list(
 uint32_t engine_history(
     const struct engine *engine, struct bytes name, struct record *out_records, uint32_t count_max);
 
-/* The window of recent events: those with first <= seq <= last are remembered.  Empty: first > last. */
+/* The window of recent events: those with first <= seq <= last are remembered.  Empty: first >
+ * last. */
 struct seq engine_window_first(const struct engine *engine);
 struct seq engine_window_last(const struct engine *engine);
 /* One event of the window.  False when it is not in it. */

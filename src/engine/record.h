@@ -26,14 +26,14 @@
 
 /*    name       code  word          what it says */
 #define RECORD_KIND_MAP(X)                                                                         \
-    X(GRANTED,   1, "granted")   /* owner has the lock, with this token */                         \
-    X(RENEWED,   2, "renewed")   /* a renewal changed the ttl (others are not logged) */           \
-    X(RELEASED,  3, "released")  /* the holder gave it back */                                     \
-    X(EXPIRED,   4, "expired")   /* the ttl ran out */                                             \
-    X(BREAKING,  5, "breaking")  /* an administrator ends the hold in grace_ms */                  \
-    X(BROKEN,    6, "broken")    /* an administrator ended the hold */                             \
+    X(GRANTED, 1, "granted")       /* owner has the lock, with this token */                       \
+    X(RENEWED, 2, "renewed")       /* a renewal changed the ttl (others are not logged) */         \
+    X(RELEASED, 3, "released")     /* the holder gave it back */                                   \
+    X(EXPIRED, 4, "expired")       /* the ttl ran out */                                           \
+    X(BREAKING, 5, "breaking")     /* an administrator ends the hold in grace_ms */                \
+    X(BROKEN, 6, "broken")         /* an administrator ended the hold */                           \
     X(PROCLAIMED, 7, "proclaimed") /* the holder changed the value (meta) of its hold */           \
-    X(AVAILABLE, 8, "available") /* the lock-delay after an unclean loss is over */
+    X(AVAILABLE, 8, "available")   /* the lock-delay after an unclean loss is over */
 
 enum record_kind {
 #define X(name, code, word) RECORD_##name = code,
@@ -51,16 +51,16 @@ struct record {
     struct seq seq; /* set by who hands the record out; not encoded */
     struct wall at;
     struct bytes name;
-    struct bytes owner;         /* all but AVAILABLE */
-    struct token token;         /* all but AVAILABLE */
-    enum engine_mode mode;      /* GRANTED */
-    uint32_t slot;              /* GRANTED */
-    uint32_t slots;             /* GRANTED */
-    uint32_t ttl_ms;            /* GRANTED, RENEWED; 0 = until released */
-    uint32_t lock_delay_ms;     /* GRANTED; EXPIRED, BROKEN: the delay that begins now, or 0 */
-    uint32_t grace_ms;          /* BREAKING */
-    struct bytes meta;          /* GRANTED, PROCLAIMED */
-    struct bytes reason;        /* BREAKING, BROKEN; RELEASED: "" or "transferred" */
+    struct bytes owner;     /* all but AVAILABLE */
+    struct token token;     /* all but AVAILABLE */
+    enum engine_mode mode;  /* GRANTED, RELEASED, EXPIRED, BROKEN */
+    uint32_t slot;          /* GRANTED, RELEASED, EXPIRED, BROKEN */
+    uint32_t slots;         /* GRANTED */
+    uint32_t ttl_ms;        /* GRANTED, RENEWED; 0 = until released */
+    uint32_t lock_delay_ms; /* GRANTED; EXPIRED, BROKEN: the delay that begins now, or 0 */
+    uint32_t grace_ms;      /* BREAKING */
+    struct bytes meta;      /* GRANTED, PROCLAIMED */
+    struct bytes reason;    /* BREAKING, BROKEN; RELEASED: "" or "transferred" */
 };
 
 /* Append the encoding.  Fails only through `out->is_failed`. */

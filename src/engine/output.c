@@ -1,0 +1,167 @@
+#include "engine/output.h"
+
+#include "engine/lock.h"
+
+/* All the numbers of a record, at their longest. */
+#define RECORD_NUMBERS_SIZE 80u
+/* A step that says no needs this much; kept in reserve so that it can always be said. */
+#define REFUSAL_COUNT 1u
+
+void output_init(struct engine *engine)
+{
+    buffer_init(&engine->output.records, engine->memory);
+}
+
+void output_deinit(struct engine *engine)
+{
+    struct output *output = &engine->output;
+    buffer_deinit(&output->records);
+    memory_give(engine->memory, output->replies, output->reply_capacity * sizeof *output->replies);
+    memory_give(engine->memory, output->results, output->result_capacity * sizeof *output->results);
+}
+
+void output_reset(struct engine *engine)
+{
+    struct output *output = &engine->output;
+    buffer_reset(&output->records);
+    output->record_count = 0;
+    output->first.value = engine->seq.value + 1;
+    output->reply_count = 0;
+    output->result_count = 0;
+    output->is_waiting = false;
+}
+
+/* Grow an array of `size` byte elements to hold `more` beyond `count`. */
+static bool
+grow(struct engine *engine, void **array, size_t size, size_t count, size_t more, size_t *capacity)
+{
+    if (*capacity - count >= more) return true;
+    size_t wanted = *capacity * 2 > count + more ? *capacity * 2 : count + more;
+    void *grown = memory_resize(engine->memory, *array, *capacity * size, wanted * size);
+    if (grown == NULL) return false;
+    *array = grown;
+    *capacity = wanted;
+    return true;
+}
+
+bool output_reserve(
+    struct engine *engine, size_t record_bytes, size_t reply_count, size_t result_count)
+{
+    struct output *output = &engine->output;
+    void *replies = output->replies;
+    void *results = output->results;
+    bool is_done = grow(
+        engine,
+        &replies,
+        sizeof *output->replies,
+        output->reply_count,
+        reply_count + REFUSAL_COUNT,
+        &output->reply_capacity);
+    output->replies = replies;
+    is_done = is_done && grow(
+                             engine,
+                             &results,
+                             sizeof *output->results,
+                             output->result_count,
+                             result_count + REFUSAL_COUNT,
+                             &output->result_capacity);
+    output->results = results;
+    return is_done && buffer_reserve(&output->records, record_bytes);
+}
+
+struct engine_reply *output_reply(struct engine *engine, uint64_t client, uint64_t tag)
+{
+    struct output *output = &engine->output;
+    ASSERT(output->reply_count < output->reply_capacity);
+    struct engine_reply *reply = &output->replies[output->reply_count++];
+    *reply = (struct engine_reply){ .client = client, .tag = tag };
+    return reply;
+}
+
+struct engine_result *output_result(struct engine *engine)
+{
+    struct output *output = &engine->output;
+    ASSERT(output->result_count < output->result_capacity && output->reply_count > 0);
+    struct engine_result *result = &output->results[output->result_count++];
+    *result = (struct engine_result){ .retry_after_ms = -1 };
+    output->replies[output->reply_count - 1].result_count++;
+    return result;
+}
+
+void output_depend(struct engine *engine, struct seq seq)
+{
+    struct output *output = &engine->output;
+    ASSERT(output->reply_count > 0);
+    struct engine_reply *reply = &output->replies[output->reply_count - 1];
+    if (reply->seq.value < seq.value) reply->seq = seq;
+}
+
+size_t output_record_size(struct bytes name, struct bytes owner, struct bytes text)
+{
+    return RECORD_NUMBERS_SIZE + name.size + owner.size + text.size;
+}
+
+void output_remember(
+    struct engine *engine, struct lock *lock, struct seq previous, struct bytes record)
+{
+    lock->event_count++; /* first, so that making room cannot forget this very lock */
+    while (window_is_full(&engine->window, record.size)) {
+        struct lock *loser = window_evict(&engine->window);
+        ASSERT(loser->event_count > 0);
+        loser->event_count--;
+        lock_settle(engine, loser);
+    }
+    window_append(&engine->window, lock, previous, record);
+}
+
+void output_record(struct engine *engine, struct lock *lock, struct record *record)
+{
+    struct output *output = &engine->output;
+    size_t start = output->records.size;
+    engine->seq.value++;
+    record->seq = engine->seq;
+    record->at = engine->wall;
+    record->name = lock_name(lock);
+    record_encode(&output->records, record);
+    ASSERT(!output->records.is_failed); /* room was reserved */
+    output->record_count++;
+
+    struct bytes encoded = { output->records.data + start, output->records.size - start };
+    output_remember(engine, lock, lock->last_seq, encoded);
+    lock->last_seq = record->seq;
+}
+
+void output_finish(struct engine *engine, struct engine_update *out_update)
+{
+    struct output *output = &engine->output;
+    const struct engine_result *results = output->results;
+    for (size_t index = 0; index < output->reply_count; index++) {
+        output->replies[index].results = results;
+        results += output->replies[index].result_count;
+    }
+    *out_update = (struct engine_update){
+        .records = buffer_bytes(&output->records),
+        .record_count = output->record_count,
+        .first = output->first,
+        .replies = output->replies,
+        .reply_count = (uint32_t)output->reply_count,
+        .is_waiting = output->is_waiting,
+    };
+}
+
+void output_refuse(
+    struct engine *engine,
+    const struct engine_command *command,
+    enum tenure_err err,
+    struct bytes name,
+    const char *detail)
+{
+    struct engine_reply *reply = output_reply(engine, command->client, command->tag);
+    reply->kind = command->kind;
+    reply->err = err;
+    reply->detail = detail;
+    struct engine_result *result = output_result(engine);
+    result->err = err;
+    result->name = name;
+    engine->counters.refused_other++;
+}

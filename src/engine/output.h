@@ -1,0 +1,39 @@
+/* output - what one step produces: records, replies, results.
+ *
+ * Room is reserved before a decision is carried out, so that nothing can fail half way. */
+#ifndef TENURE_ENGINE_OUTPUT_H
+#define TENURE_ENGINE_OUTPUT_H
+
+#include "engine/state.h"
+
+void output_init(struct engine *engine);
+void output_deinit(struct engine *engine);
+void output_reset(struct engine *engine);
+/* Make room.  False when there is no memory; nothing is lost. */
+MUST_USE bool
+output_reserve(struct engine *engine, size_t record_bytes, size_t reply_count, size_t result_count);
+/* A new reply; results added next belong to it.  Room must have been reserved. */
+struct engine_reply *output_reply(struct engine *engine, uint64_t client, uint64_t tag);
+/* A new, cleared result of the last reply. */
+struct engine_result *output_result(struct engine *engine);
+/* The last reply depends on everything up to `seq`. */
+void output_depend(struct engine *engine, struct seq seq);
+/* Number a record, encode it, and remember it in the window as an event of `lock`. */
+void output_record(struct engine *engine, struct lock *lock, struct record *record);
+/* The finished update; pointers become valid now. */
+void output_finish(struct engine *engine, struct engine_update *out_update);
+/* Answer a command with one result that says no. */
+void output_refuse(
+    struct engine *engine,
+    const struct engine_command *command,
+    enum tenure_err err,
+    struct bytes name,
+    const char *detail);
+/* Room for the encoding of a record with these texts. */
+size_t output_record_size(struct bytes name, struct bytes owner, struct bytes text);
+/* Make room in the window for a record and append it there; forgets locks that nothing else keeps.
+ */
+void output_remember(
+    struct engine *engine, struct lock *lock, struct seq previous, struct bytes record);
+
+#endif

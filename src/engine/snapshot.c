@@ -1,0 +1,373 @@
+#include "engine/snapshot.h"
+
+#include "base/utf8.h"
+#include "engine/apply.h"
+#include "engine/codec.h"
+#include "engine/hold.h"
+#include "engine/lock.h"
+#include "engine/name_index.h"
+#include "engine/output.h"
+
+enum entry_kind { ENTRY_HEAD = 1, ENTRY_EVENT = 2, ENTRY_LOCK = 3, ENTRY_END = 4 };
+
+#define HOLDS_OF_LOCK_MAX ((uint64_t)1 << 32)
+
+/* ----------------------------------------------------------------- writing */
+
+/* An entry is a kind, a size of four bytes, and that many bytes. */
+#define ENTRY_HEADER_SIZE 5u
+
+static void finish_entry(struct buffer *out, size_t start, enum entry_kind kind)
+{
+    if (out->is_failed) return;
+    size_t size = out->size - start - ENTRY_HEADER_SIZE;
+    ASSERT(size <= UINT32_MAX);
+    char *header = out->data + start;
+    header[0] = (char)kind;
+    for (unsigned index = 0; index < 4; index++) {
+        header[1 + index] = (char)(uint8_t)(size >> (8 * index));
+    }
+}
+
+static size_t begin_entry(struct buffer *out)
+{
+    static const char blank[ENTRY_HEADER_SIZE];
+    size_t start = out->size;
+    buffer_append(out, blank, sizeof blank);
+    return start;
+}
+
+static void put_numbers(struct buffer *out, const uint64_t *values, size_t count)
+{
+    for (size_t index = 0; index < count; index++) {
+        char bytes[CODEC_NUMBER_SIZE_MAX];
+        buffer_append(out, bytes, (size_t)(codec_put_number(bytes, values[index]) - bytes));
+    }
+}
+
+static void put_text(struct buffer *out, struct bytes text)
+{
+    put_numbers(out, &(uint64_t){ text.size }, 1);
+    buffer_append_bytes(out, text);
+}
+
+static void put_hold(struct buffer *out, const struct hold *hold)
+{
+    const struct breaking *breaking = hold->breaking;
+    uint64_t numbers[] = {
+        hold->token.value,
+        (uint64_t)hold->slot << 1 | hold->mode,
+        hold->ttl_ms,
+        hold->lock_delay_ms,
+        (uint64_t)hold->acquired_at.us,
+        breaking == NULL ? 0 : (uint64_t)breaking->grace_ms + 1,
+    };
+    put_text(out, hold_owner(hold));
+    put_text(out, hold_meta(hold));
+    put_numbers(out, numbers, sizeof numbers / sizeof *numbers);
+    if (breaking != NULL) {
+        put_text(out, (struct bytes){ breaking->reason, breaking->reason_size });
+    }
+}
+
+void snapshot_put_lock(struct buffer *out, const struct lock *lock)
+{
+    uint32_t delay_ms = lock->queue == NULL ? 0 : lock->queue->delay_ms;
+    if (lock->hold_count == 0 && delay_ms == 0) return;
+
+    size_t start = begin_entry(out);
+    uint64_t slots = lock->hold_count > 0 ? lock->slots : 1;
+    uint64_t numbers[] = { lock->last_seq.value, delay_ms, slots, lock->hold_count };
+    put_text(out, lock_name(lock));
+    put_numbers(out, numbers, sizeof numbers / sizeof *numbers);
+    list_foreach(link, &lock->holds) {
+        put_hold(out, hold_from_link(link));
+    }
+    finish_entry(out, start, ENTRY_LOCK);
+}
+
+static void capture(struct engine *engine, struct lock *lock, struct buffer *out)
+{
+    struct snapshot *snapshot = &engine->snapshot;
+    if (lock->names.user == snapshot->number) return;
+    lock->names.user = snapshot->number;
+    snapshot->written += lock->hold_count;
+    snapshot_put_lock(out, lock);
+}
+
+void snapshot_touch(struct engine *engine, struct lock *lock)
+{
+    if (engine->snapshot.is_active) capture(engine, lock, &engine->snapshot.images);
+}
+
+void engine_snapshot_begin(struct engine *engine, struct seq *out_seq)
+{
+    struct snapshot *snapshot = &engine->snapshot;
+    ASSERT(!snapshot->is_active && !engine->is_restoring);
+    snapshot->is_active = true;
+    snapshot->is_head_written = false;
+    snapshot->number++;
+    snapshot->seq = engine->seq;
+    snapshot->event_next = engine->window.first;
+    snapshot->cursor = name_index_first(engine);
+    snapshot->token_high = engine->token_high;
+    snapshot->hold_count = engine->held_count;
+    snapshot->written = 0;
+    buffer_reset(&snapshot->images);
+    *out_seq = snapshot->seq;
+}
+
+void engine_snapshot_abandon(struct engine *engine)
+{
+    engine->snapshot.is_active = false;
+    engine->snapshot.cursor = NULL;
+    buffer_deinit(&engine->snapshot.images);
+    buffer_init(&engine->snapshot.images, engine->memory);
+}
+
+static void put_head(struct engine *engine, struct buffer *out)
+{
+    struct snapshot *snapshot = &engine->snapshot;
+    if (snapshot->is_head_written) return;
+    uint64_t numbers[] = { SNAPSHOT_FORMAT_VERSION,
+                           snapshot->seq.value,
+                           snapshot->token_high.value,
+                           snapshot->hold_count };
+    size_t start = begin_entry(out);
+    put_numbers(out, numbers, sizeof numbers / sizeof *numbers);
+    finish_entry(out, start, ENTRY_HEAD);
+    snapshot->is_head_written = true;
+}
+
+/* Events that left the window meanwhile were pushed out by newer ones, and those will be in the
+ * journal behind the snapshot: a replay pushes them out again. */
+static void put_events(struct engine *engine, struct buffer *out, size_t size_wanted)
+{
+    struct snapshot *snapshot = &engine->snapshot;
+    if (snapshot->event_next.value < engine->window.first.value) {
+        snapshot->event_next = engine->window.first;
+    }
+    while (snapshot->event_next.value <= snapshot->seq.value && out->size < size_wanted) {
+        const struct window_entry *entry = window_find(&engine->window, snapshot->event_next);
+        ASSERT(entry != NULL);
+        size_t start = begin_entry(out);
+        put_numbers(out, (uint64_t[]){ snapshot->event_next.value, entry->previous.value }, 2);
+        buffer_append_bytes(out, window_record(entry));
+        finish_entry(out, start, ENTRY_EVENT);
+        snapshot->event_next.value++;
+    }
+}
+
+static bool are_events_written(const struct engine *engine)
+{
+    return engine->snapshot.event_next.value > engine->snapshot.seq.value;
+}
+
+static void put_locks(struct engine *engine, struct buffer *out, size_t size_wanted)
+{
+    struct snapshot *snapshot = &engine->snapshot;
+    while (snapshot->cursor != NULL && out->size < size_wanted) {
+        capture(engine, snapshot->cursor, out);
+        snapshot->cursor = name_index_next(snapshot->cursor);
+    }
+}
+
+bool engine_snapshot_write(struct engine *engine, struct buffer *out, size_t size)
+{
+    struct snapshot *snapshot = &engine->snapshot;
+    ASSERT(snapshot->is_active && size > 0);
+    size_t size_wanted = out->size + size;
+    put_head(engine, out);
+    buffer_append_bytes(out, buffer_bytes(&snapshot->images));
+    if (snapshot->images.is_failed) out->is_failed = true;
+    buffer_reset(&snapshot->images);
+    put_events(engine, out, size_wanted);
+    if (are_events_written(engine)) put_locks(engine, out, size_wanted);
+    bool is_last = are_events_written(engine) && snapshot->cursor == NULL;
+
+    if (is_last && !out->is_failed) {
+        ASSERT(snapshot->written == snapshot->hold_count);
+        size_t start = begin_entry(out);
+        put_numbers(out, &snapshot->hold_count, 1);
+        finish_entry(out, start, ENTRY_END);
+    }
+    if (is_last || out->is_failed) engine_snapshot_abandon(engine);
+    return is_last;
+}
+
+/* ----------------------------------------------------------------- reading */
+
+static enum tenure_err restore_head(struct engine *engine, struct codec_reader *reader)
+{
+    uint64_t version = codec_take_number(reader, UINT64_MAX);
+    uint64_t seq = codec_take_number(reader, UINT64_MAX);
+    uint64_t token_high = codec_take_number(reader, TOKEN_MAX);
+    uint64_t hold_count = codec_take_number(reader, UINT32_MAX);
+    if (reader->is_bad || engine->restore.is_head_read || engine->seq.value > 0) {
+        return TENURE_CORRUPT;
+    }
+    if (version != SNAPSHOT_FORMAT_VERSION) return TENURE_UNSUPPORTED;
+
+    engine->restore.is_head_read = true;
+    engine->restore.seq.value = seq;
+    engine->restore.hold_count = hold_count;
+    engine->seq.value = seq;
+    engine->token_high.value = token_high;
+    return TENURE_OK;
+}
+
+static enum tenure_err restore_event(struct engine *engine, struct codec_reader *reader)
+{
+    struct seq seq = { codec_take_number(reader, engine->restore.seq.value) };
+    struct seq previous = { codec_take_number(reader, seq.value) };
+    struct bytes rest = reader->input;
+    struct record record;
+    if (reader->is_bad || record_decode(&rest, &record) != TENURE_OK || rest.size > 0) {
+        return TENURE_CORRUPT;
+    }
+    if (seq.value <= engine->window.last.value || previous.value >= seq.value) {
+        return TENURE_CORRUPT;
+    }
+    if (seq.value != engine->window.last.value + 1) {
+        while (engine->window.first.value <= engine->window.last.value) {
+            struct lock *loser = window_evict(&engine->window);
+            loser->event_count--;
+            lock_settle(engine, loser);
+        }
+        window_restart(&engine->window, (struct seq){ seq.value - 1 });
+    }
+
+    struct lock *lock = lock_obtain(engine, record.name);
+    if (lock == NULL) return TENURE_NO_MEMORY;
+    output_remember(engine, lock, previous, reader->input);
+    if (lock->last_seq.value < seq.value) lock->last_seq = seq;
+    return TENURE_OK;
+}
+
+static void take_hold(struct codec_reader *reader, struct record *record, struct record *breaking)
+{
+    record->owner = codec_take_text(reader, LIMIT_OWNER_SIZE_MAX);
+    record->meta = codec_take_text(reader, LIMIT_META_SIZE_MAX);
+    record->token.value = codec_take_number(reader, TOKEN_MAX);
+    uint64_t place = codec_take_number(reader, LIMIT_SLOTS_MAX << 1);
+    record->mode = (place & 1) ? ENGINE_SHARED : ENGINE_EXCLUSIVE;
+    record->slot = (uint32_t)(place >> 1);
+    record->ttl_ms = (uint32_t)codec_take_number(reader, LIMIT_TTL_MS_MAX);
+    record->lock_delay_ms = (uint32_t)codec_take_number(reader, LIMIT_LOCK_DELAY_MS_MAX);
+    record->at.us = (int64_t)codec_take_number(reader, INT64_MAX);
+    breaking->grace_ms = (uint32_t)codec_take_number(reader, LIMIT_GRACE_MS_MAX + 1);
+    if (breaking->grace_ms > 0) breaking->reason = codec_take_text(reader, LIMIT_REASON_SIZE_MAX);
+}
+
+static enum tenure_err
+restore_hold(struct engine *engine, struct lock *lock, struct codec_reader *reader, uint64_t slots)
+{
+    struct record record = { .kind = RECORD_GRANTED, .slots = (uint32_t)slots };
+    struct record breaking = { 0 };
+    take_hold(reader, &record, &breaking);
+    if (reader->is_bad || record.owner.size == 0 || !utf8_is_plain(record.owner) ||
+        record.slot >= slots || record.token.value == 0 ||
+        record.token.value > engine->token_high.value ||
+        hold_find(engine, lock, record.owner) != NULL)
+    {
+        return TENURE_CORRUPT;
+    }
+    if (record.lock_delay_ms > 0 && lock_queue(engine, lock) == NULL) return TENURE_NO_MEMORY;
+    struct hold_terms terms = { .owner = record.owner,
+                                .meta = record.meta,
+                                .mode = record.mode,
+                                .ttl_ms = record.ttl_ms,
+                                .lock_delay_ms = record.lock_delay_ms };
+    struct hold *hold = hold_create(engine, lock, &terms);
+    if (hold == NULL) return TENURE_NO_MEMORY;
+    apply_held(engine, hold, &record);
+    if (breaking.grace_ms == 0) return TENURE_OK;
+
+    hold->breaking = apply_make_breaking(engine, breaking.grace_ms - 1, breaking.reason);
+    return hold->breaking == NULL ? TENURE_NO_MEMORY : TENURE_OK;
+}
+
+static enum tenure_err
+restore_lock_fields(struct engine *engine, struct lock *lock, struct codec_reader *reader)
+{
+    struct seq last_seq = { codec_take_number(reader, engine->restore.seq.value) };
+    uint32_t delay_ms = (uint32_t)codec_take_number(reader, LIMIT_LOCK_DELAY_MS_MAX);
+    uint64_t slots = codec_take_number(reader, LIMIT_SLOTS_MAX);
+    uint64_t hold_count = codec_take_number(reader, HOLDS_OF_LOCK_MAX);
+    if (reader->is_bad || slots == 0 || lock_is_active(lock)) return TENURE_CORRUPT;
+    if (lock->last_seq.value < last_seq.value) lock->last_seq = last_seq;
+    if (delay_ms > 0) {
+        struct queue *queue = lock_queue(engine, lock);
+        if (queue == NULL) return TENURE_NO_MEMORY;
+        queue->delay_ms = delay_ms; /* its time is set when the start is over */
+    }
+    for (uint64_t index = 0; index < hold_count; index++) {
+        enum tenure_err err = restore_hold(engine, lock, reader, slots);
+        if (err != TENURE_OK) return err;
+    }
+    return reader->input.size == 0 ? TENURE_OK : TENURE_CORRUPT;
+}
+
+static enum tenure_err restore_lock(struct engine *engine, struct codec_reader *reader)
+{
+    struct bytes name = codec_take_text(reader, LIMIT_NAME_SIZE_MAX);
+    if (reader->is_bad || name.size == 0 || !utf8_is_plain(name)) return TENURE_CORRUPT;
+    struct lock *lock = lock_obtain(engine, name);
+    if (lock == NULL) return TENURE_NO_MEMORY;
+    enum tenure_err err = restore_lock_fields(engine, lock, reader);
+    lock_settle(engine, lock);
+    return err;
+}
+
+static enum tenure_err
+restore_entry(struct engine *engine, enum entry_kind kind, struct bytes fields)
+{
+    struct codec_reader reader = { fields, false };
+    if (kind != ENTRY_HEAD && !engine->restore.is_head_read) return TENURE_CORRUPT;
+    if (engine->restore.is_end_read) return TENURE_CORRUPT;
+    switch (kind) {
+    case ENTRY_HEAD: return restore_head(engine, &reader);
+    case ENTRY_EVENT: return restore_event(engine, &reader);
+    case ENTRY_LOCK: return restore_lock(engine, &reader);
+    case ENTRY_END:
+        engine->restore.is_end_read = true;
+        return codec_take_number(&reader, UINT32_MAX) == engine->restore.hold_count
+                   ? TENURE_OK
+                   : TENURE_CORRUPT;
+    }
+    return TENURE_CORRUPT;
+}
+
+enum tenure_err engine_restore_chunk(struct engine *engine, struct bytes chunk)
+{
+    ASSERT(engine->is_restoring);
+    while (chunk.size > 0) {
+        if (chunk.size < ENTRY_HEADER_SIZE) return TENURE_CORRUPT;
+        uint32_t size = 0;
+        for (unsigned index = 0; index < 4; index++) {
+            size |= (uint32_t)(uint8_t)chunk.data[1 + index] << (8 * index);
+        }
+        if (size > chunk.size - ENTRY_HEADER_SIZE) return TENURE_CORRUPT;
+        struct bytes fields = { chunk.data + ENTRY_HEADER_SIZE, size };
+        enum tenure_err err =
+            restore_entry(engine, (enum entry_kind)(uint8_t)chunk.data[0], fields);
+        if (err != TENURE_OK) return err;
+        chunk.data += ENTRY_HEADER_SIZE + size;
+        chunk.size -= ENTRY_HEADER_SIZE + size;
+    }
+    return TENURE_OK;
+}
+
+enum tenure_err engine_restore_snapshot_end(struct engine *engine, struct seq seq)
+{
+    const struct restore *restore = &engine->restore;
+    if (!restore->is_head_read || !restore->is_end_read) return TENURE_CORRUPT;
+    if (restore->seq.value != seq.value) return TENURE_CORRUPT;
+    if (restore->hold_count != engine->held_count) return TENURE_CORRUPT;
+    if (engine->window.last.value != seq.value) {
+        /* No events came with it: the window goes on behind the snapshot. */
+        if (engine->window.first.value <= engine->window.last.value) return TENURE_CORRUPT;
+        window_restart(&engine->window, seq);
+    }
+    return TENURE_OK;
+}
