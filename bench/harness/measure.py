@@ -1,0 +1,66 @@
+"""measure - run a load, and make figures that can be compared out of several rounds.
+
+The processor of a virtual machine is faster at one minute than at the next.  So the servers take
+turns (A B C, A B C, …), a ratio is taken within each round, and what is reported is the median of
+the rounds.
+"""
+
+import json
+import statistics
+import subprocess
+
+from .servers import CLIENT_CPU, Failure
+
+LOAD_TIMEOUT_S = 900
+
+
+def run_json(command):
+    """Run a program that prints one line of JSON; the parsed line."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_TIMEOUT_S,
+                              check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Failure(f"{command[0]} did not end in {LOAD_TIMEOUT_S} s") from error
+    try:
+        result = json.loads(done.stdout)
+    except ValueError:
+        result = {}
+    if done.returncode != 0 or not result:
+        why = result.get("first_error") or done.stderr.strip() or done.stdout.strip()
+        raise Failure(f"{' '.join(command)}: exit {done.returncode}: {why}")
+    return result
+
+
+def load_command(place, server, mode, is_unix=False, **options):
+    """The command line of the load generator."""
+    where = ["--unix", server.unix] if is_unix else ["--tcp", server.tcp]
+    command = [place.program("bench-load"), "--mode", mode, *where, "--cpu", CLIENT_CPU,
+               "--server-pid", str(server.pid)]
+    for name, value in options.items():
+        flag = "--" + name.replace("_", "-")
+        command += [flag] if value is True else [flag, str(value)]
+    return command
+
+
+def load(place, server, mode, **options):
+    """Run the load generator against a running server."""
+    return run_json(load_command(place, server, mode, **options))
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def median_of(samples, key):
+    """The median of one figure over all rounds."""
+    return median([sample[key] for sample in samples])
+
+
+def ratio_of(samples, over, key):
+    """The median of the ratios within each round."""
+    return median([mine[key] / theirs[key] for mine, theirs in zip(samples, over, strict=True)])
+
+
+def quantile(values, fraction):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]
