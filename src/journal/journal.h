@@ -1,13 +1,13 @@
 /* journal - the write-ahead log: batches of opaque records in segments, and snapshots beside them.
  *
- * The journal decides nothing.  It is handed batches (the encoded records of one or more turns, with
- * the dense number of the first), makes each durable as one unit, and gives them back in order after
- * a restart.  docs/journal-format.md has the bytes and the rules of recovery.
+ * The journal decides nothing.  It is handed batches (the encoded records of one or more turns,
+ * with the dense number of the first), makes each durable as one unit, and gives them back in order
+ * after a restart.  docs/journal-format.md has the bytes and the rules of recovery.
  *
  * Files in the directory:
  *   identity                 format version and a random id; its lock keeps a second server out
  *   segment-<16 hex digits>  a header, then batches; zero-filled to its full size before it is used
- *   spare-<n>                a prepared segment, not yet in use
+ *   spare-<16 hex digits>    a prepared segment, not yet in use
  *   snapshot-<16 hex digits> the state at a seq; the two newest are kept, with every segment since
  *                            the older one
  *   *.tmp                    unfinished; removed at the next start
@@ -26,19 +26,24 @@
 struct journal;
 
 struct journal_options {
-    const char *path;          /* the directory; it must exist */
-    uint64_t segment_size;     /* bytes of one segment; JOURNAL_SEGMENT_SIZE_DEFAULT */
-    uint32_t spare_count;      /* prepared segments to keep; at least 2: the last one is the reserve */
-    bool is_read_only;         /* look, change nothing, take no lock: --check and --dump */
+    const char *path;      /* the directory; it must exist */
+    uint64_t segment_size; /* bytes of one segment; JOURNAL_SEGMENT_SIZE_DEFAULT */
+    uint32_t spare_count;  /* prepared segments to keep; at least 2: the last one is the reserve */
+    bool is_read_only;     /* look, change nothing, take no lock: --check and --dump */
+    const struct memory *memory; /* NULL: the process heap */
 };
 
 #define JOURNAL_SEGMENT_SIZE_DEFAULT (UINT64_C(16) << 20)
-#define JOURNAL_SEGMENT_SIZE_MIN (UINT64_C(8) << 10)
+#define JOURNAL_SEGMENT_SIZE_MIN     (UINT64_C(8) << 10)
+#define JOURNAL_SEGMENT_SIZE_MAX     (UINT64_C(1) << 30)
+#define JOURNAL_SPARE_COUNT_DEFAULT  2u
 
 /* What recovery hands over, in this order: at most one snapshot (begin, chunks), then every batch
- * after it.  A snapshot is verified as a whole before its first chunk is handed over.  All pointers
- * are valid during the call.  An error stops the recovery and becomes its result; the journal adds
- * file and offset to `out_error`. */
+ * that holds a record after it.  The first of them may begin with records that the snapshot holds
+ * already: a batch is the unit of the journal, not of the state, so the visitor skips those.  A
+ * snapshot is verified as a whole before its first chunk is handed over.  All pointers are valid
+ * during the call.  An error stops the recovery and becomes its result; of a batch the journal adds
+ * file and offset to `out_error`, which is never NULL there. */
 struct journal_visitor {
     enum tenure_err (*snapshot)(void *user, struct seq seq, struct tenure_error *out_error);
     enum tenure_err (*chunk)(void *user, struct bytes chunk, struct tenure_error *out_error);
@@ -52,20 +57,22 @@ struct journal_visitor {
 };
 
 struct journal_report {
-    struct seq seq;              /* the last record recovered; 0 in a new journal */
+    struct seq seq; /* the last record recovered; 0 in a new journal */
     uint64_t batch_count;
     uint64_t segment_count;
-    uint64_t torn_bytes;         /* dropped from the tail: an unacknowledged batch cut by a crash */
-    bool is_new;                 /* the directory was empty */
-    bool is_snapshot_skipped;    /* the newest snapshot was damaged and an older one was used */
-    char text[240];              /* one line for the log; empty when there is nothing to say */
+    uint64_t torn_bytes;      /* dropped from the tail: an unacknowledged batch cut by a crash */
+    bool is_new;              /* there was no journal; now there is one */
+    bool is_snapshot_skipped; /* the newest snapshot was damaged and an older one was used */
+    char text[240];           /* one line for the log; empty when there is nothing to say */
 };
 
-/* Open the directory, recover, and get ready to commit.
+/* Open the directory, recover, and get ready to commit.  `visitor` may be NULL: nothing is handed
+ * over then.
  * TENURE_UNAVAILABLE: another server has the directory.  TENURE_CORRUPT: damage other than a torn
  * tail; nothing was changed; `out_error` names file and offset.  TENURE_UNSUPPORTED: written by a
- * newer version.  TENURE_NO_SPACE, TENURE_DENIED, TENURE_NOT_FOUND, TENURE_IO: the system refused.
- * On success the caller owns `*out_journal`. */
+ * newer version.  TENURE_NO_SPACE, TENURE_DENIED, TENURE_NOT_FOUND, TENURE_IO: the system refused;
+ * TENURE_NOT_FOUND also when a read-only journal is not there.  `*out_report` is written in any
+ * case as far as recovery came.  On success the caller owns `*out_journal`. */
 MUST_USE enum tenure_err journal_open(
     const struct journal_options *options,
     const struct env *env,
@@ -83,10 +90,12 @@ struct journal_batch {
     struct bytes records;
 };
 
-/* Make one batch durable; it becomes visible after a restart as a whole or not at all.
- * TENURE_NO_SPACE: nothing was written, the same call may be repeated later.  TENURE_IO: final; the
- * journal accepts nothing more (a failed fsync says nothing about what is on the disk: Rebello et
- * al., USENIX ATC 2020). */
+/* Make one batch durable; it becomes visible after a restart as a whole or not at all.  `first`
+ * must follow the last record, and there must be records.  A batch larger than a segment gets one
+ * of its own.  TENURE_NO_SPACE, TENURE_NO_MEMORY: not durable, the same call may be repeated later.
+ * TENURE_TOO_LARGE: above 1 GiB.  TENURE_IO: final; the journal accepts nothing more, and whether
+ * the batch survives is known only after the next recovery (a failed fsync says nothing about what
+ * is on the disk: Rebello et al., USENIX ATC 2020). */
 MUST_USE enum tenure_err journal_commit(
     struct journal *journal, const struct journal_batch *batch, struct tenure_error *out_error);
 
@@ -100,25 +109,31 @@ MUST_USE enum tenure_err journal_mark(struct journal *journal, struct tenure_err
 MUST_USE enum tenure_err
 journal_prepare(struct journal *journal, bool *out_is_done, struct tenure_error *out_error);
 
-/* Write a snapshot of the state at `seq`: begin, chunks, finish.  `finish` syncs it, reads it back,
- * gives it its name, and only then removes what it makes superfluous.  A failure of any of them
- * abandons the snapshot and leaves the journal as good as before. */
+/* Write a snapshot of the state at `seq`: begin, chunks (each 1 byte to 16 MiB), finish.  `finish`
+ * syncs it, reads it back, gives it its name, and only then removes what it makes superfluous.  A
+ * snapshot may not be newer than the journal: TENURE_UNAVAILABLE from `finish` says that `seq` is
+ * not durable yet, and that the same call may be repeated.  Any other failure abandons the snapshot
+ * and leaves the journal as good as before; only a directory that cannot be synced is final for it.
+ */
 MUST_USE enum tenure_err
 journal_snapshot_begin(struct journal *journal, struct seq seq, struct tenure_error *out_error);
-MUST_USE enum tenure_err
-journal_snapshot_append(struct journal *journal, struct bytes chunk, struct tenure_error *out_error);
+MUST_USE enum tenure_err journal_snapshot_append(
+    struct journal *journal, struct bytes chunk, struct tenure_error *out_error);
 MUST_USE enum tenure_err
 journal_snapshot_finish(struct journal *journal, struct tenure_error *out_error);
 void journal_snapshot_abandon(struct journal *journal);
 
 struct journal_status {
-    uint32_t spare_count;            /* prepared segments; below 2 new grants must be refused */
-    bool is_failed;
-    uint64_t bytes_since_snapshot;   /* journal bytes that a restart would replay */
-    uint64_t snapshot_size;          /* of the newest */
-    uint64_t disk_bytes;             /* all files */
+    uint32_t spare_count; /* prepared segments */
+    bool is_space_low;    /* the disk is full and the reserve of spares is being used:
+                             refuse what is not needed to let go of locks */
+    bool is_failed;       /* for ever */
+    struct seq seq_durable;
+    uint64_t bytes_since_snapshot; /* journal bytes that a restart would replay */
+    uint64_t snapshot_size;        /* of the newest */
+    uint64_t disk_bytes;           /* all files */
     uint64_t commit_count;
-    uint64_t written_bytes;
+    uint64_t written_bytes; /* to segments and spares since the start */
 };
 
 struct journal_status journal_status(struct journal *journal);

@@ -1,0 +1,147 @@
+/* journal - opening, closing, and the two calls of the committer; see journal.h. */
+#include "journal/journal.h"
+
+#include <errno.h>
+
+#include "journal/recovery.h"
+
+static enum tenure_err create_journal(
+    const struct journal_options *options,
+    const struct env *env,
+    struct journal **out_journal,
+    struct tenure_error *out_error)
+{
+    const struct memory *memory = options->memory == NULL ? &memory_heap : options->memory;
+    struct journal *journal = memory_take(memory, sizeof(*journal));
+    if (journal == NULL) {
+        return journal_error_set(out_error, TENURE_NO_MEMORY, 0, "no memory for the journal");
+    }
+    *journal = (struct journal){
+        .dir = { env, -1 },
+        .memory = memory,
+        .identity_file = -1,
+        .is_read_only = options->is_read_only,
+        .segment_size = options->segment_size,
+        .spare_count_wanted = options->spare_count,
+        .tail = { .file = -1 },
+        .writer = { .file = -1 },
+    };
+    buffer_init(&journal->block, memory);
+    buffer_init(&journal->writer.pending, memory);
+    int result = pthread_mutex_init(&journal->shared.lock, NULL);
+    ASSERT(result == 0);
+    *out_journal = journal;
+    return TENURE_OK;
+}
+
+enum tenure_err journal_open(
+    const struct journal_options *options,
+    const struct env *env,
+    const struct journal_visitor *visitor,
+    struct journal **out_journal,
+    struct journal_report *out_report,
+    struct tenure_error *out_error)
+{
+    ASSERT(options->segment_size >= JOURNAL_SEGMENT_SIZE_MIN);
+    ASSERT(options->segment_size <= JOURNAL_SEGMENT_SIZE_MAX && options->segment_size % 8 == 0);
+    ASSERT(options->spare_count >= 2 && options->spare_count < JOURNAL_SPARE_COUNT_MAX);
+    *out_report = (struct journal_report){ .text = "" };
+    struct journal *journal;
+    enum tenure_err err = create_journal(options, env, &journal, out_error);
+    if (err != TENURE_OK) return err;
+    int dir = env->open_dir(env->context, options->path);
+    if (dir < 0) {
+        err = journal_error_system(out_error, dir, "open the directory", options->path);
+    } else {
+        journal->dir.handle = dir;
+        err = journal_recover(journal, visitor, out_report, out_error);
+    }
+    if (err != TENURE_OK) {
+        journal_destroy(&journal);
+        return err;
+    }
+    *out_journal = journal;
+    return TENURE_OK;
+}
+
+void journal_destroy(struct journal **journal_pointer)
+{
+    struct journal *journal = *journal_pointer;
+    if (journal == NULL) return;
+    *journal_pointer = NULL;
+    journal_snapshot_abandon(journal);
+    journal_file_close(&journal->dir, journal->tail.file);
+    journal_file_close(&journal->dir, journal->identity_file);
+    journal_file_close(&journal->dir, journal->dir.handle);
+    buffer_deinit(&journal->block);
+    buffer_deinit(&journal->writer.pending);
+    struct journal_segment_list *list = &journal->shared.segments;
+    memory_give(journal->memory, list->items, list->capacity * sizeof(*list->items));
+    (void)pthread_mutex_destroy(&journal->shared.lock);
+    memory_give(journal->memory, journal, sizeof(*journal));
+}
+
+static enum tenure_err check_usable(struct journal *journal, struct tenure_error *out_error)
+{
+    ASSERT(!journal->is_read_only);
+    journal_lock(journal);
+    bool is_failed = journal->shared.is_failed;
+    journal_unlock(journal);
+    if (!is_failed) return TENURE_OK;
+    return journal_error_set(
+        out_error, TENURE_IO, EIO, "the journal has failed before; restart the server to recover");
+}
+
+enum tenure_err journal_commit(
+    struct journal *journal, const struct journal_batch *batch, struct tenure_error *out_error)
+{
+    enum tenure_err err = check_usable(journal, out_error);
+    if (err != TENURE_OK) return err;
+    ASSERT(batch->count > 0 && batch->records.size > 0);
+    ASSERT(batch->first.value == journal->tail.position.seq.value);
+    if (batch->records.size > JOURNAL_BATCH_SIZE_MAX) {
+        return journal_error_set(
+            out_error, TENURE_TOO_LARGE, 0, "a batch of %zu bytes", batch->records.size);
+    }
+    if (!journal_tail_fits(journal, batch->records.size)) {
+        err = journal_tail_wipe(journal, out_error);
+        if (err != TENURE_OK) return err;
+        struct journal_segment_header header =
+            journal_segment_successor(journal->tail.header.number, &journal->tail.position);
+        err = journal_segment_begin(journal, &header, batch->records.size, out_error);
+        if (err != TENURE_OK) return err;
+    }
+    return journal_tail_append(journal, batch, 0, out_error);
+}
+
+enum tenure_err journal_mark(struct journal *journal, struct tenure_error *out_error)
+{
+    enum tenure_err err = check_usable(journal, out_error);
+    if (err != TENURE_OK || journal->tail.is_marked) return err;
+    /* Every batch left room for one mark behind it. */
+    struct journal_batch mark = { .first = journal->tail.position.seq };
+    return journal_tail_append(journal, &mark, JOURNAL_BATCH_MARK, out_error);
+}
+
+struct journal_status journal_status(struct journal *journal)
+{
+    journal_lock(journal);
+    const struct journal_shared *shared = &journal->shared;
+    struct journal_status status = {
+        .spare_count = shared->spare_count,
+        .is_space_low = shared->is_full && shared->spare_count < 2,
+        .is_failed = shared->is_failed,
+        .seq_durable = shared->seq_durable,
+        .bytes_since_snapshot = shared->batch_bytes - shared->bytes_snapshot,
+        .snapshot_size = shared->snapshots[0].size,
+        .disk_bytes = shared->spare_count * journal->segment_size + shared->snapshots[0].size +
+                      shared->snapshots[1].size,
+        .commit_count = shared->commit_count,
+        .written_bytes = shared->written_bytes,
+    };
+    for (uint32_t i = 0; i < shared->segments.count; i++) {
+        status.disk_bytes += shared->segments.items[i].file_size;
+    }
+    journal_unlock(journal);
+    return status;
+}

@@ -1,0 +1,83 @@
+#include "journal/scan.h"
+
+#include "base/assert.h"
+#include "base/crc32c.h"
+
+static bool is_consistent(const struct journal_batch_header *batch)
+{
+    switch (batch->flags) {
+    case 0: return batch->count > 0 && batch->size > 0 && batch->size <= JOURNAL_BATCH_SIZE_MAX;
+    case JOURNAL_BATCH_MARK:
+    case JOURNAL_BATCH_MARK | JOURNAL_BATCH_END: return batch->count == 0 && batch->size == 0;
+    default: return false;
+    }
+}
+
+bool journal_scan_batch(
+    const struct journal_segment_header *header,
+    struct bytes file,
+    struct journal_position *position,
+    struct journal_batch_view *out_batch)
+{
+    ASSERT(position->offset <= file.size);
+    uint64_t room = file.size - position->offset;
+    if (room < JOURNAL_BATCH_HEADER_SIZE) return false;
+
+    const unsigned char *at = (const unsigned char *)file.data + position->offset;
+    struct journal_batch_header batch;
+    uint32_t chain;
+    if (!journal_batch_header_decode(at, &batch, &chain)) return false;
+    if (batch.salt != header->salt || batch.number != position->batch_number) return false;
+    if (batch.chain != position->chain || batch.first.value != position->seq.value) return false;
+    if (!is_consistent(&batch)) return false;
+
+    uint64_t padded_size = journal_batch_padded_size(batch.size);
+    if (padded_size > room - JOURNAL_BATCH_HEADER_SIZE) return false;
+    const unsigned char *payload = at + JOURNAL_BATCH_HEADER_SIZE;
+    if (crc32c(0, payload, (size_t)padded_size) != batch.payload_crc) return false;
+
+    *out_batch = (struct journal_batch_view){
+        .first = batch.first,
+        .count = batch.count,
+        .flags = batch.flags,
+        .records = { (const char *)payload, batch.size },
+    };
+    position->offset += JOURNAL_BATCH_HEADER_SIZE + padded_size;
+    position->batch_number++;
+    position->seq.value += batch.count;
+    position->chain = chain;
+    return true;
+}
+
+bool journal_scan_finds_another(
+    const struct journal_segment_header *header,
+    struct bytes file,
+    const struct journal_position *position)
+{
+    const unsigned char *bytes = (const unsigned char *)file.data;
+    for (uint64_t at = position->offset; at + JOURNAL_BATCH_HEADER_SIZE <= file.size; at += 8) {
+        struct journal_batch_header batch;
+        uint32_t chain;
+        if (!journal_batch_header_decode(bytes + at, &batch, &chain)) continue;
+        if (batch.salt != header->salt) continue;
+        /* A torn batch may have its own header whole, in its place. */
+        bool is_own = at == position->offset && batch.number == position->batch_number &&
+                      batch.chain == position->chain;
+        if (!is_own) return true;
+    }
+    return false;
+}
+
+uint64_t journal_scan_garbage_size(struct bytes file, uint64_t offset)
+{
+    uint64_t end = file.size;
+    uint64_t word;
+    while (end >= offset + sizeof(word)) {
+        memcpy(&word, file.data + end - sizeof(word), sizeof(word));
+        if (word != 0) break;
+        end -= sizeof(word);
+    }
+    while (end > offset && file.data[end - 1] == 0)
+        end--;
+    return end - offset;
+}
