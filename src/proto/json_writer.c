@@ -169,7 +169,7 @@ void json_bool(struct json_writer *json, bool value)
     buffer_append_bytes(json->out, value ? BYTES_LITERAL("true") : BYTES_LITERAL("false"));
 }
 
-void json_null(struct json_writer *json)
+void json_null_value(struct json_writer *json)
 {
     begin_value(json);
     buffer_append(json->out, "null", 4);

@@ -48,7 +48,8 @@ void json_text(struct json_writer *json, struct bytes text);
 void json_unsigned(struct json_writer *json, uint64_t value);
 void json_signed(struct json_writer *json, int64_t value);
 void json_bool(struct json_writer *json, bool value);
-void json_null(struct json_writer *json);
+/* Not json_null: that is a name of the library that reads JSON for the server. */
+void json_null_value(struct json_writer *json);
 /* A number with three decimals: 1234 becomes 1.234. */
 void json_thousandths(struct json_writer *json, int64_t value);
 

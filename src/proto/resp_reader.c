@@ -201,7 +201,8 @@ static enum proto_parse read_line(
     result = read_words(reader, line, out_text);
     if (result != PARSE_DONE) return result;
     *out_used = end + 1;
-    finish(reader, reader->line.data, out_command);
+    /* No buffer where all words are empty. */
+    finish(reader, reader->line.size > 0 ? reader->line.data : "", out_command);
     return PARSE_DONE;
 }
 

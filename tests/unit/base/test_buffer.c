@@ -17,6 +17,24 @@ TEST(buffer_keeps_what_is_appended)
     CHECK_EQ_UINT(buffer.size, 0);
 }
 
+TEST(buffer_extend_gives_room_to_fill_in)
+{
+    struct fault_memory fault;
+    fault_memory_init(&fault, 2);
+    struct buffer buffer;
+    buffer_init(&buffer, &fault.memory);
+    buffer_append(&buffer, "one", 3);
+    char *at = buffer_extend(&buffer, 4);
+    CHECK(at != NULL);
+    memcpy(at, " two", 4);
+    CHECK_EQ_BYTES(buffer_bytes(&buffer), BYTES_LITERAL("one two"));
+    CHECK(buffer_extend(&buffer, 1000) == NULL);
+    CHECK(buffer.is_failed);
+    CHECK_EQ_UINT(buffer.size, 7);
+    buffer_deinit(&buffer);
+    fault_memory_check_empty(&fault);
+}
+
 TEST(buffer_of_zeroes_may_be_given_back)
 {
     struct buffer buffer = { 0 };

@@ -136,3 +136,28 @@ TEST(decimal_format_is_what_parse_reads)
     for (int i = 0; i < 20000; i++)
         check_round_trip(test_random_next(&random) >> test_random_below(&random, 64));
 }
+
+static void check_signed(int64_t value, const char *expected, const char *expected_thousandths)
+{
+    char text[DECIMAL_THOUSANDTHS_SIZE_MAX];
+    struct bytes digits = { text, decimal_format_signed(value, text) };
+    CHECK_EQ_BYTES(digits, bytes_from_text(expected));
+    int64_t back = UNTOUCHED;
+    CHECK(decimal_parse_signed(digits, &back));
+    CHECK_EQ_INT(back, value);
+    digits.size = decimal_format_thousandths(value, text);
+    CHECK_EQ_BYTES(digits, bytes_from_text(expected_thousandths));
+}
+
+TEST(decimal_format_signed_and_thousandths)
+{
+    check_signed(0, "0", "0.000");
+    check_signed(1, "1", "0.001");
+    check_signed(-1, "-1", "-0.001");
+    check_signed(-10, "-10", "-0.010");
+    check_signed(999, "999", "0.999");
+    check_signed(1000, "1000", "1.000");
+    check_signed(-12345, "-12345", "-12.345");
+    check_signed(INT64_MAX, "9223372036854775807", "9223372036854775.807");
+    check_signed(INT64_MIN, "-9223372036854775808", "-9223372036854775.808");
+}
