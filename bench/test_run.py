@@ -1,0 +1,257 @@
+#!/usr/bin/python3
+"""test_run - do the measurements notice what is wrong?
+
+    bench/test_run.py BENCH_BUILD_DIR
+
+Runs the load generator against servers that answer wrongly, the floor on a small file, and the
+arithmetic of the runner on made-up samples.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import types
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+from harness import measure, report  # noqa: E402
+from harness.servers import Failure, Floor, Redis, Server  # noqa: E402
+
+PROGRAMS = None
+GRANT = b"*4\r\n$5\r\ntoken\r\n:7\r\n$4\r\nslot\r\n:0\r\n"
+RELEASED = b"*1\r\n$8\r\nreleased\r\n"
+
+
+class FakeServer:
+    """Answers each request, told apart by its verb, as `answer(verb)` says; None hangs up."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.tcp = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                link, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(link,), daemon=True).start()
+
+    def serve(self, link):
+        lines = link.makefile("rb")
+        with link:
+            while count := lines.readline():
+                words = []
+                for _ in range(int(count[1:])):
+                    lines.readline()
+                    words.append(lines.readline().strip())
+                reply = self.answer(words[0])
+                if reply is None:
+                    return
+                try:
+                    link.sendall(reply)
+                except OSError:
+                    return
+
+    def close(self):
+        self.listener.close()
+
+
+def run_load(answer, *options):
+    """(exit status, result) of the load generator against a fake server."""
+    server = FakeServer(answer)
+    try:
+        done = subprocess.run(
+            [os.path.join(PROGRAMS, "bench-load"), "--mode", "tenured-resp", "--tcp", server.tcp,
+             "--seconds", "0.1", "--warmup-ms", "10", *options],
+            capture_output=True, text=True, timeout=20, check=False)
+    finally:
+        server.close()
+    return done.returncode, json.loads(done.stdout)
+
+
+class LoadTest(unittest.TestCase):
+    def check_fails(self, excerpt, answer):
+        status, result = run_load(answer)
+        self.assertNotEqual(status, 0)
+        self.assertGreater(result["errors"], 0)
+        self.assertIn(excerpt, result["first_error"])
+
+    def test_right_answers_are_counted(self):
+        seen = []
+
+        def answer(verb):
+            seen.append(verb)
+            return GRANT if verb == b"LOCK.ACQUIRE" else RELEASED
+
+        status, result = run_load(answer, "--outstanding", "3", "--connections", "2")
+        self.assertEqual((status, result["errors"]), (0, 0))
+        self.assertGreater(result["cycles"], 0)
+        # Nothing is left locked, and what was counted happened.
+        self.assertEqual(seen.count(b"LOCK.ACQUIRE"), seen.count(b"LOCK.RELEASE"))
+        self.assertLessEqual(result["cycles"], seen.count(b"LOCK.RELEASE"))
+        self.assertLessEqual(result["p50_us"], result["p99_us"])
+
+    def test_lockstep_sends_whole_windows(self):
+        status, result = run_load(
+            lambda verb: GRANT if verb == b"LOCK.ACQUIRE" else RELEASED,
+            "--outstanding", "8", "--lockstep")
+        self.assertEqual((status, result["errors"]), (0, 0))
+
+    def test_refused_acquire(self):
+        self.check_fails("HELD", lambda verb: b"-HELD somebody else holds the lock\r\n")
+
+    def test_grant_without_token(self):
+        self.check_fails("slot", lambda verb: b"*2\r\n$4\r\nslot\r\n:0\r\n")
+
+    def test_release_of_nothing(self):
+        self.check_fails("not_owner", lambda verb: GRANT if verb == b"LOCK.ACQUIRE"
+                         else b"*1\r\n$9\r\nnot_owner\r\n")
+
+    def test_garbage(self):
+        self.check_fails("not an answer", lambda verb: b"hello\r\n")
+
+    def test_hang_up(self):
+        self.check_fails("closed", lambda verb: GRANT if verb == b"LOCK.ACQUIRE" else None)
+
+    def test_surplus_answer(self):
+        self.check_fails("", lambda verb: GRANT + GRANT)
+
+    def test_nobody_listens(self):
+        done = subprocess.run(
+            [os.path.join(PROGRAMS, "bench-load"), "--mode", "tenured-resp", "--tcp",
+             "127.0.0.1:1"], capture_output=True, text=True, timeout=20, check=False)
+        self.assertNotEqual(done.returncode, 0)
+
+
+class HandoffTest(unittest.TestCase):
+    def run_handoff(self, answer):
+        server = FakeServer(answer)
+        try:
+            return subprocess.run(
+                [os.path.join(PROGRAMS, "bench-handoff"), "--peer", "tenured", "--tcp", server.tcp,
+                 "--waiters", "2", "--rounds", "1", "--hold-ms-min", "200", "--hold-ms-max",
+                 "200"],
+                capture_output=True, text=True, timeout=20, check=False)
+        finally:
+            server.close()
+
+    def test_two_holders_are_noticed(self):
+        done = self.run_handoff(lambda verb: GRANT)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("granted while held", done.stderr)
+
+    def test_refusal_is_noticed(self):
+        done = self.run_handoff(lambda verb: b"-NOTOWNER no\r\n")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("not a grant", done.stderr)
+
+
+class FloorTest(unittest.TestCase):
+    def setUp(self):
+        self.data = tempfile.mkdtemp()
+        self.place = types.SimpleNamespace(
+            data=self.data, program=lambda name: os.path.join(PROGRAMS, name))
+
+    def tearDown(self):
+        shutil.rmtree(self.data)
+
+    def test_it_serves_the_load(self):
+        for is_unix in (False, True):
+            # A mebibyte: the log goes round many times.
+            with Floor(self.place) as server:
+                server.kill()
+                server.command = lambda plain=server.command: [*plain(), "--file-mib", "1"]
+                os.unlink(server.unix)
+                server.start()
+                result = measure.load(self.place, server, "tenured-resp", is_unix=is_unix,
+                                      outstanding=64, connections=4, seconds=0.3, warmup_ms=10)
+                self.assertEqual(result["errors"], 0)
+                self.assertGreater(result["cycles"], 100)
+
+    def test_a_lock_is_not_granted_twice(self):
+        with Floor(self.place) as server:
+            with socket.create_connection(("127.0.0.1", server.port)) as link:
+                for owner, start in ((b"a", b"*12"), (b"b", b"-HELD")):
+                    link.sendall(b"*4\r\n$12\r\nLOCK.ACQUIRE\r\n$1\r\nx\r\n$1\r\n" + owner +
+                                 b"\r\n$4\r\n1000\r\n")
+                    self.assertTrue(link.recv(4096).startswith(start))
+
+
+class RunnerTest(unittest.TestCase):
+    def test_ratio_is_taken_within_each_round(self):
+        # The machine was twice as fast in the last round: the ratio does not care.
+        mine = [{"x": 30}, {"x": 33}, {"x": 60}]
+        theirs = [{"x": 10}, {"x": 11}, {"x": 20}]
+        self.assertAlmostEqual(measure.ratio_of(mine, theirs, "x"), 3)
+
+    def test_rounds_must_match(self):
+        with self.assertRaises(ValueError):
+            measure.ratio_of([{"x": 1}], [{"x": 1}, {"x": 2}], "x")
+
+    def test_missed_targets_are_missed(self):
+        self.assertTrue(report.at_least("", 1.2, 1.2)["is_met"])
+        self.assertFalse(report.at_least("", 1.19, 1.2)["is_met"])
+        self.assertTrue(report.at_most("", 0.4, 0.4)["is_met"])
+        self.assertFalse(report.at_most("", 0.41, 0.4)["is_met"])
+
+    def test_report_says_what_is_missed(self):
+        text = report.section({
+            "name": "n", "title": "t", "note": "", "columns": ["", "x"], "rows": [["a", 1234.5]],
+            "verdicts": [report.at_least("a / b", 1.0, 1.2)], "commands": [], "rounds": 5,
+            "date": "", "load_before": 0.0})
+        self.assertIn("**no**", text)
+        self.assertIn("| a | 1 234 |", text)
+
+    def test_failed_program_is_a_failure(self):
+        with self.assertRaises(Failure):
+            measure.run_json(["sh", "-c", "echo '{\"errors\": 1}'; exit 1"])
+        with self.assertRaises(Failure):
+            measure.run_json(["sh", "-c", "echo hello"])
+
+    def test_server_that_does_not_start_is_a_failure(self):
+        class Broken(Server):
+            label = "broken"
+
+            def command(self):
+                return ["sh", "-c", "echo no such luck; exit 1"]
+
+            def is_ready(self):
+                return False
+
+        with tempfile.TemporaryDirectory() as data:
+            with self.assertRaisesRegex(Failure, "no such luck"):
+                Broken(types.SimpleNamespace(data=data)).__enter__()
+
+    @unittest.skipUnless(shutil.which("redis-server"), "no redis-server")
+    def test_redis_is_what_it_says(self):
+        with tempfile.TemporaryDirectory() as data:
+            place = types.SimpleNamespace(
+                data=data, program=lambda name: os.path.join(PROGRAMS, name))
+            with Redis(place, is_durable=True) as server:
+                result = measure.load(place, server, "redis", seconds=0.1, warmup_ms=10)
+                self.assertGreater(result["cycles"], 0)
+                self.assertTrue(os.path.isdir(os.path.join(server.directory, "appendonlydir")))
+
+
+def main():
+    global PROGRAMS
+    PROGRAMS = os.path.abspath(sys.argv[1])
+    tests = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
+    result = unittest.TextTestRunner(stream=sys.stderr).run(tests)
+    failed = len(result.failures) + len(result.errors)
+    print(f"{result.testsRun - failed} passed, {failed} failed")
+    return 1 if failed or not result.testsRun else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
