@@ -9,6 +9,9 @@ static const unsigned moves[HOLD_STATE_COUNT] = {
     [HOLD_ENDED] = 0,
 };
 
+/* Up to so many parties of one lock are found by walking through them; most locks have one. */
+#define PARTY_WALK_MAX 8u
+
 struct party {
     const struct lock *lock;
     struct bytes owner;
@@ -27,12 +30,75 @@ static uint32_t party_hash(const struct engine *engine, const struct lock *lock,
     return (uint32_t)(hash >> 16) ^ (lock->names.hash * UINT32_C(0x9e3779b1));
 }
 
+static struct hold *find_in(const struct list *head, struct bytes owner)
+{
+    list_foreach(link, head) {
+        struct hold *hold = hold_from_link(link);
+        if (bytes_equal(hold_owner(hold), owner)) return hold;
+    }
+    return NULL;
+}
+
 struct hold *hold_find(const struct engine *engine, const struct lock *lock, struct bytes owner)
 {
-    struct party party = { lock, owner };
-    struct map_node *node =
-        map_find(&engine->parties, party_hash(engine, lock, owner), is_party, &party);
-    return node == NULL ? NULL : CONTAINER_OF(node, struct hold, party);
+    if (lock->is_crowded) {
+        struct party party = { lock, owner };
+        struct map_node *node =
+            map_find(&engine->parties, party_hash(engine, lock, owner), is_party, &party);
+        return node == NULL ? NULL : CONTAINER_OF(node, struct hold, party);
+    }
+    struct hold *hold = find_in(&lock->holds, owner);
+    if (lock->queue == NULL || lock->queue->count == 0) return hold;
+    for (unsigned lane = 0; lane < LANE_COUNT && hold == NULL; lane++) {
+        hold = find_in(&lock->queue->lanes[lane], owner);
+    }
+    return hold;
+}
+
+static bool table_add(struct engine *engine, struct hold *hold)
+{
+    if (!map_reserve(&engine->parties)) return false;
+    map_insert(&engine->parties, &hold->party, party_hash(engine, hold->lock, hold_owner(hold)));
+    return true;
+}
+
+static void table_remove_until(struct engine *engine, const struct list *head, struct list *end)
+{
+    for (struct list *link = head->next; link != end; link = link->next) {
+        map_remove(&engine->parties, &hold_from_link(link)->party);
+    }
+}
+
+/* All of a list or, without memory, none of it. */
+static bool table_add_all(struct engine *engine, struct list *head)
+{
+    list_foreach(link, head) {
+        if (table_add(engine, hold_from_link(link))) continue;
+        table_remove_until(engine, head, link);
+        return false;
+    }
+    return true;
+}
+
+/* One more party is about to come: from some number on they are found by table.  The lock stays
+ * crowded until it is free.  False when there is no memory. */
+static bool make_way(struct engine *engine, struct lock *lock)
+{
+    uint32_t waiting_count = lock->queue == NULL ? 0 : lock->queue->count;
+    if (lock->is_crowded || lock->hold_count + waiting_count < PARTY_WALK_MAX) return true;
+
+    if (!table_add_all(engine, &lock->holds)) return false;
+    for (unsigned lane = 0; waiting_count > 0 && lane < LANE_COUNT; lane++) {
+        if (table_add_all(engine, &lock->queue->lanes[lane])) continue;
+        while (lane-- > 0) {
+            struct list *done = &lock->queue->lanes[lane];
+            table_remove_until(engine, done, done);
+        }
+        table_remove_until(engine, &lock->holds, &lock->holds);
+        return false;
+    }
+    lock->is_crowded = true;
+    return true;
 }
 
 bool hold_copy_meta(struct engine *engine, struct bytes meta, char **out_meta)
@@ -58,7 +124,7 @@ void hold_set_meta(struct engine *engine, struct hold *hold, char *meta, size_t 
 struct hold *hold_create(struct engine *engine, struct lock *lock, const struct hold_terms *terms)
 {
     ASSERT(terms->owner.size > 0 && terms->owner.size <= LIMIT_OWNER_SIZE_MAX);
-    if (!map_reserve(&engine->parties)) return NULL;
+    if (!make_way(engine, lock) || !map_reserve(&engine->parties)) return NULL;
     char *meta;
     if (!hold_copy_meta(engine, terms->meta, &meta)) return NULL;
     struct hold *hold = memory_take(engine->memory, sizeof *hold + terms->owner.size);
@@ -78,13 +144,16 @@ struct hold *hold_create(struct engine *engine, struct lock *lock, const struct 
                            .state = HOLD_PREPARED };
     memcpy(hold->owner, terms->owner.data, terms->owner.size);
     list_init(&hold->link);
-    map_insert(&engine->parties, &hold->party, party_hash(engine, lock, terms->owner));
+    ASSERT(!lock->is_pinned);
+    lock->is_pinned = true;
+    if (lock->is_crowded && !table_add(engine, hold)) UNREACHABLE("room was reserved");
     return hold;
 }
 
 void hold_move(struct hold *hold, enum hold_state state)
 {
     ASSERT(moves[hold->state] & 1u << state);
+    if (hold->state == HOLD_PREPARED) hold->lock->is_pinned = false;
     hold->state = (uint8_t)state;
 }
 
@@ -102,7 +171,7 @@ void hold_end(struct engine *engine, struct hold *hold)
     if (hold->state == HOLD_PENDING) leave_pending(engine, hold);
     heap_remove(&engine->hold_timers, &hold->timer);
     list_remove(&hold->link);
-    map_remove(&engine->parties, &hold->party);
+    if (hold->lock->is_crowded) map_remove(&engine->parties, &hold->party);
     hold_move(hold, HOLD_ENDED);
     hold->as.next_dead = engine->dead_holds;
     engine->dead_holds = hold;

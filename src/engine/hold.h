@@ -14,7 +14,7 @@ struct hold_terms {
 
 /* What this owner has or wants of this lock; NULL when nothing. */
 struct hold *hold_find(const struct engine *engine, const struct lock *lock, struct bytes owner);
-/* A prepared hold, already findable by its owner.  NULL when there is no memory. */
+/* A prepared hold.  NULL when there is no memory. */
 MUST_USE struct hold *
 hold_create(struct engine *engine, struct lock *lock, const struct hold_terms *terms);
 /* Move to another state; asserts that the move is allowed. */

@@ -66,7 +66,8 @@ static void give_queue(struct engine *engine, struct lock *lock)
 
 void lock_settle(struct engine *engine, struct lock *lock)
 {
-    if (lock_is_active(lock)) return;
+    if (lock_is_active(lock) || lock->is_pinned) return;
+    lock->is_crowded = false;
     if (lock->queue != NULL) give_queue(engine, lock);
     if (lock->event_count > 0) return;
 

@@ -2,7 +2,7 @@
  *
  *   engine ── locks (by name) ── holds (by slot)          who has it
  *      │          └─ queue ── lanes of waiting holds      who wants it
- *      ├─ parties: every hold by (lock, owner)            makes acquire idempotent
+ *      ├─ parties: holds of crowded locks by owner        makes acquire idempotent
  *      ├─ waiters: every waiting request by client        dies with the connection
  *      ├─ index: every lock in order of names             lists with a cursor
  *      ├─ three heaps of deadlines                        holds, waits, lock-delays
@@ -50,7 +50,7 @@ struct breaking {
 };
 
 struct hold {
-    struct map_node party; /* in engine->parties; `user` is free */
+    struct map_node party; /* in engine->parties, if the lock is crowded */
     struct lock *lock;
     struct list link; /* held: lock->holds, by slot then token; waiting: a lane */
     union {
@@ -95,6 +95,8 @@ struct lock {
     uint16_t slots; /* means something while the lock is active */
     uint8_t name_size;
     uint8_t level;
+    bool is_crowded;        /* its parties are in the table: there are or were many at once */
+    bool is_pinned;         /* a prepared hold points at it: it must not be forgotten */
     struct lock *forward[]; /* level of them, then the name */
 };
 
@@ -163,13 +165,21 @@ struct restore {
     uint64_t hold_count; /* as the end entry says */
 };
 
+/* The name index: heads of the levels, and where the last insertion was. */
+struct name_index {
+    struct lock *heads[INDEX_LEVEL_MAX];
+    struct lock *
+        *passing[INDEX_LEVEL_MAX]; /* the pointers that pass over the place behind `last` */
+    struct lock *last;             /* NULL: `passing` means nothing */
+};
+
 struct engine {
     const struct memory *memory;
     struct engine_options options;
     struct map locks;
     struct map parties;
     struct map waiters;
-    struct lock *index[INDEX_LEVEL_MAX]; /* heads of the levels of the name index */
+    struct name_index index;
     struct window window;
     struct heap hold_timers;
     struct heap wait_timers;
