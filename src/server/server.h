@@ -18,6 +18,8 @@
 
 #define SERVER_LISTENER_COUNT_MAX (CONFIG_LIST_COUNT_MAX + 1)
 
+struct http_shared;
+
 struct server {
     uv_loop_t *loop;
     const struct config *config;
@@ -37,6 +39,7 @@ struct server {
     uint32_t listener_count;
     uint32_t session_count;
     struct session_table *sessions; /* private to session.c */
+    struct http_shared *http;       /* private to http.c */
     struct turn *turn;              /* private to turn.c */
 };
 

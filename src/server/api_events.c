@@ -1,0 +1,289 @@
+/* api_events - the stream of events (server-sent events), and waiting for a change of one name.
+ *
+ * Each event carries its seq as `id:`, so that a browser that lost the connection resumes by itself
+ * with Last-Event-ID.  A sign of life carries it too: a stream that nothing matches still moves its
+ * resume point on, and is not out of the window when it comes back.
+ *
+ * A slow reader is not written to while BACKLOG_SIZE_MAX bytes are under way; it reads on from the
+ * window when it has caught up.  When the window moves past it, the stream ends with `overflow`. */
+#include "base/decimal.h"
+#include "base/memory.h"
+#include "server/http.h"
+
+#define BACKLOG_SIZE_MAX ((size_t)256 << 10)
+
+struct watch {
+    struct follower follower;
+    struct http *http;
+    void (*done)(struct http *http, struct bytes name); /* a long-poll; NULL: a stream */
+    bool is_slow;                                       /* it waits for its reader */
+    uint16_t size;
+    char text[]; /* prefix or name */
+};
+
+static struct events *events_of(const struct watch *watch)
+{
+    return http_server(watch->http)->events;
+}
+
+void watch_end(struct http *http)
+{
+    struct watch *watch = http->watch;
+    if (watch == NULL) return;
+    http->watch = NULL;
+    follower_stop(events_of(watch), &watch->follower);
+    memory_give(&memory_heap, watch, sizeof(*watch) + watch->size);
+}
+
+static struct watch *watch_create(struct http *http, const struct follower *follower)
+{
+    ASSERT(http->watch == NULL);
+    struct watch *watch = memory_take(&memory_heap, sizeof(*watch) + follower->prefix.size);
+    if (watch == NULL) return NULL;
+    *watch = (struct watch){ .http = http, .size = (uint16_t)follower->prefix.size };
+    watch->follower = *follower;
+    if (watch->size > 0) memcpy(watch->text, follower->prefix.data, watch->size);
+    watch->follower.prefix = (struct bytes){ watch->text, watch->size };
+    watch->follower.user = watch;
+    if (!follower_start(http_server(http)->events, &watch->follower)) {
+        memory_give(&memory_heap, watch, sizeof(*watch) + watch->size);
+        return NULL;
+    }
+    http->watch = watch;
+    return watch;
+}
+
+/* --------------------------------------------------------------- long-polls */
+
+static void poll_done(struct follower *follower)
+{
+    struct watch *watch = follower->user;
+    struct http *http = watch->http;
+    follower_stop(events_of(watch), follower);
+    watch->done(http, follower->prefix);
+    http->session->is_waiting = false;
+    session_resume(http->session);
+    /* The memory is still in use further up; it goes with the next watch, or with the session. */
+}
+
+static bool poll_deliver(struct follower *follower, const struct record *record)
+{
+    (void)record;
+    poll_done(follower);
+    return true;
+}
+
+static void poll_compacted(struct follower *follower, struct seq first)
+{
+    (void)first;
+    poll_done(follower);
+}
+
+static const struct follower_ops poll_ops = {
+    .deliver = poll_deliver,
+    .compacted = poll_compacted,
+    .timeout = poll_done,
+};
+
+bool watch_name(
+    struct http *http,
+    struct bytes name,
+    struct seq since,
+    uint32_t wait_ms,
+    void (*done)(struct http *http, struct bytes name))
+{
+    watch_end(http);
+    struct follower follower = {
+        .ops = &poll_ops,
+        .prefix = name,
+        .is_exact = true,
+        .seq = since,
+        .until = { http_server(http)->now.ns + wait_ms * NS_PER_MS },
+    };
+    struct watch *watch = watch_create(http, &follower);
+    if (watch == NULL) return false;
+    watch->done = done;
+    http->session->is_waiting = true;
+    return true;
+}
+
+/* ------------------------------------------------------------------ streams */
+
+static void put(struct buffer *out, const char *text)
+{
+    buffer_append(out, text, strlen(text));
+}
+
+static void put_id(struct buffer *out, struct seq seq)
+{
+    char digits[DECIMAL_SIZE_MAX];
+    put(out, "id: ");
+    buffer_append(out, digits, decimal_format(seq.value, digits));
+    put(out, "\n");
+}
+
+static bool stream_deliver(struct follower *follower, const struct record *record)
+{
+    struct watch *watch = follower->user;
+    struct session *session = watch->http->session;
+    if (session_backlog(session) > BACKLOG_SIZE_MAX) {
+        watch->is_slow = true;
+        session_want_drain(session);
+        return false;
+    }
+    struct buffer *out = session_out(session);
+    put_id(out, record->seq);
+    put(out, "event: ");
+    put(out, record_kind_word(record->kind));
+    put(out, "\ndata: ");
+    struct json_writer json;
+    json_writer_init(&json, out);
+    shape_event(&json, record);
+    put(out, "\n\n");
+    session_reply_end(session, (struct seq){ 0 }); /* it is durable already */
+    return true;
+}
+
+/* The stream ends, and says why.  No id: the client's resume point stays where it was. */
+static void stream_compacted(struct follower *follower, struct seq first)
+{
+    struct watch *watch = follower->user;
+    struct server *server = http_server(watch->http);
+    struct session *session = watch->http->session;
+    struct buffer *out = session_out(session);
+    put(out, watch->is_slow ? "event: overflow\ndata: " : "event: compacted\ndata: ");
+    if (watch->is_slow) server->metrics.overflow_count++;
+    struct json_writer json;
+    json_writer_init(&json, out);
+    json_begin_object(&json);
+    json_key(&json, "seq");
+    json_unsigned(&json, follower->seq.value);
+    json_key(&json, "first");
+    json_unsigned(&json, first.value);
+    json_end_object(&json);
+    put(out, "\n\n");
+    session_reply_end(session, (struct seq){ 0 });
+    session_close(session);
+}
+
+static void stream_heartbeat(struct follower *follower)
+{
+    struct watch *watch = follower->user;
+    struct session *session = watch->http->session;
+    if (session_backlog(session) > 0) return; /* there is life enough to read */
+    struct buffer *out = session_out(session);
+    put(out, ":\n");
+    put_id(out, follower->seq);
+    put(out, "\n");
+    session_reply_end(session, (struct seq){ 0 });
+}
+
+static const struct follower_ops stream_ops = {
+    .deliver = stream_deliver,
+    .compacted = stream_compacted,
+    .heartbeat = stream_heartbeat,
+};
+
+void watch_resume(struct http *http)
+{
+    if (http->watch == NULL) return;
+    http->watch->is_slow = false;
+    follower_resume(events_of(http->watch), &http->watch->follower);
+}
+
+/* "granted,released" */
+static bool read_kinds(struct bytes text, uint32_t *out_kinds, struct args_error *out_error)
+{
+    uint32_t kinds = 0;
+    const char *end = text.data + text.size;
+    for (const char *at = text.data; at < end;) {
+        const char *comma = memchr(at, ',', (size_t)(end - at));
+        const char *stop = comma == NULL ? end : comma;
+        struct bytes word = { at, (size_t)(stop - at) };
+        unsigned kind = 1;
+        while (kind < RECORD_KIND_COUNT &&
+               !bytes_equal(word, bytes_from_text(record_kind_word(kind)))) {
+            kind++;
+        }
+        if (kind == RECORD_KIND_COUNT)
+            return args_fail(
+                out_error, "types", "types must be kinds of events with commas between them");
+        kinds |= 1u << kind;
+        at = stop + 1;
+    }
+    *out_kinds = kinds;
+    return true;
+}
+
+/* Last-Event-ID wins: a browser that comes back sends it beside the address of its first request.
+ */
+static bool read_since(
+    const struct http *http,
+    const struct http_call *call,
+    struct seq *out_since,
+    struct args_error *out_error)
+{
+    struct bytes header = call->request->last_event_id;
+    uint64_t since = args_number(&call->args, ARG_SINCE, http_server(http)->durable.value);
+    if (header.size > 0 && !decimal_parse(header, &since))
+        return args_fail(out_error, "Last-Event-ID", "Last-Event-ID must be a number of an event");
+    out_since->value = since;
+    return true;
+}
+
+static void refuse_compacted(struct http *http, struct seq since)
+{
+    const struct server *server = http_server(http);
+    bool is_future = since.value > engine_seq(server->engine).value;
+    struct json_writer json;
+    http_problem_begin(
+        http,
+        &json,
+        TENURE_COMPACTED,
+        0,
+        is_future ? "there is no such event yet: the number is of another history" : NULL);
+    json_key(&json, "first");
+    json_unsigned(&json, engine_window_first(server->engine).value);
+    json_key(&json, "last");
+    json_unsigned(&json, server->durable.value);
+    json_end_object(&json);
+    http_end(http, &(struct http_answer){ .status = 410 }, (struct seq){ 0 });
+}
+
+void api_events(struct http *http, struct http_call *call)
+{
+    struct server *server = http_server(http);
+    struct args_error error;
+    struct follower follower = { .ops = &stream_ops, .prefix = args_text(&call->args, ARG_PREFIX) };
+    if (!read_kinds(args_text(&call->args, ARG_TYPES), &follower.kinds, &error) ||
+        !read_since(http, call, &follower.seq, &error))
+    {
+        http_problem_of_args(http, &error);
+        return;
+    }
+    struct seq last = engine_seq(server->engine);
+    bool is_missed = follower.seq.value < last.value &&
+                     follower.seq.value + 1 < engine_window_first(server->engine).value;
+    if (is_missed || follower.seq.value > last.value) {
+        refuse_compacted(http, follower.seq);
+        return;
+    }
+    http->is_keep_alive = false;
+    if (http->is_head) {
+        http_stream_begin(http, "text/event-stream");
+        session_close(http->session);
+        return;
+    }
+    watch_end(http);
+    if (watch_create(http, &follower) == NULL) {
+        http_problem(http, TENURE_NO_MEMORY, 0, NULL);
+        return;
+    }
+    http->session->is_waiting = true; /* nothing that comes behind is a request */
+    http_stream_begin(http, "text/event-stream");
+    struct buffer *out = session_out(http->session);
+    put(out, "retry: 1000\n");
+    put_id(out, follower.seq);
+    put(out, "\n");
+    session_reply_end(http->session, (struct seq){ 0 });
+}

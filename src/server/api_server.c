@@ -1,0 +1,133 @@
+/* api_server - what the server says of itself. */
+#include "server/http.h"
+#include "server/openapi.h"
+
+static void put_number(struct json_writer *json, const char *key, uint64_t value)
+{
+    json_key(json, key);
+    json_unsigned(json, value);
+}
+
+static void put_text(struct json_writer *json, const char *key, const char *text)
+{
+    json_key(json, key);
+    json_text(json, bytes_from_text(text));
+}
+
+static void answer(struct http *http, int status)
+{
+    http_end(http, &(struct http_answer){ .status = status }, (struct seq){ 0 });
+}
+
+static void put_limits(struct json_writer *json, const struct config *config)
+{
+    json_key(json, "limits");
+    json_begin_object(json);
+    put_number(json, "name_bytes", LIMIT_NAME_SIZE_MAX);
+    put_number(json, "owner_bytes", LIMIT_OWNER_SIZE_MAX);
+    put_number(json, "meta_bytes", LIMIT_META_SIZE_MAX);
+    put_number(json, "names", LIMIT_NAME_COUNT_MAX);
+    put_number(json, "slots", LIMIT_SLOTS_MAX);
+    put_number(json, "ttl_ms_min", LIMIT_TTL_MS_MIN);
+    put_number(json, "ttl_ms_max", LIMIT_TTL_MS_MAX);
+    put_number(json, "wait_ms", LIMIT_WAIT_MS_MAX);
+    put_number(json, "body_bytes", HTTP_BODY_SIZE_MAX);
+    put_number(json, "holds", config->hold_count_max);
+    put_number(json, "waiters", config->waiter_count_max);
+    put_number(json, "connections", config->connection_count_max);
+    json_end_object(json);
+}
+
+void api_server(struct http *http, struct http_call *call)
+{
+    (void)call;
+    const struct server *server = http_server(http);
+    struct engine_counters counters = engine_counters(server->engine);
+    struct json_writer json;
+    (void)http_begin(http, &json);
+    json_begin_object(&json);
+    put_text(&json, "server", "tenured");
+    put_text(&json, "version", TENURE_VERSION);
+    put_text(&json, "class", "durable-single");
+    put_text(&json, "node_id", server->node_id);
+    put_number(&json, "seq", server->durable.value);
+    put_number(&json, "first_seq", engine_window_first(server->engine).value);
+    put_number(
+        &json, "uptime_ms", (uint64_t)((server->now.ns - server->started_at.ns) / NS_PER_MS));
+    put_number(&json, "locks", counters.lock_count);
+    put_number(&json, "holds", counters.hold_count);
+    put_number(&json, "waiters", counters.waiter_count);
+    put_number(&json, "connections", server->metrics.connections_open);
+    put_number(&json, "followers", events_follower_count(server->events));
+    put_limits(&json, server->config);
+    json_end_object(&json);
+    answer(http, 200);
+}
+
+/* The process lives and its loop turns. */
+void api_healthz(struct http *http, struct http_call *call)
+{
+    (void)call;
+    struct json_writer json;
+    (void)http_begin(http, &json);
+    json_begin_object(&json);
+    put_text(&json, "status", "ok");
+    json_end_object(&json);
+    answer(http, 200);
+}
+
+/* It can grant. */
+void api_readyz(struct http *http, struct http_call *call)
+{
+    (void)call;
+    const struct server *server = http_server(http);
+    const char *status = "ok";
+    if (server->is_full) status = "no_space";
+    if (server->is_draining) status = "draining";
+    if (!server->is_ready) status = "starting";
+    bool is_ok = strcmp(status, "ok") == 0;
+    struct json_writer json;
+    if (is_ok) {
+        (void)http_begin(http, &json);
+        json_begin_object(&json);
+        put_text(&json, "status", status);
+    } else {
+        http_problem_begin(http, &json, TENURE_UNAVAILABLE, 0, NULL);
+        put_text(&json, "reason", status);
+    }
+    json_end_object(&json);
+    answer(http, is_ok ? 200 : 503);
+}
+
+void api_metrics(struct http *http, struct http_call *call)
+{
+    (void)call;
+    struct json_writer json;
+    metrics_write(http_server(http), http_begin(http, &json));
+    struct http_answer answer = { .status = 200, .type = "text/plain; version=0.0.4" };
+    http_end(http, &answer, (struct seq){ 0 });
+}
+
+void api_openapi(struct http *http, struct http_call *call)
+{
+    (void)call;
+    struct json_writer json;
+    struct bytes document = { openapi_json, openapi_json_size };
+    buffer_append_bytes(http_begin(http, &json), document);
+    answer(http, 200);
+}
+
+void api_root(struct http *http, struct http_call *call)
+{
+    (void)call;
+    struct json_writer json;
+    (void)http_begin(http, &json);
+    json_begin_object(&json);
+    put_text(&json, "server", "tenured");
+    put_text(&json, "version", TENURE_VERSION);
+    put_text(&json, "openapi", "/v1/openapi.json");
+    put_text(&json, "locks", "/v1/locks");
+    put_text(&json, "events", "/v1/events");
+    json_end_object(&json);
+    answer(http, 200);
+}

@@ -1,0 +1,155 @@
+/* routes - which request is answered by whom, and with which arguments; one table.
+ *
+ * Names are the rest of the path, slashes and all, decoded once.  openapi.json describes the same
+ * table for clients, and a test holds the two together. */
+#include "proto/url.h"
+#include "server/http.h"
+#include "server/json_body.h"
+
+typedef void (*handler_fn)(struct http *http, struct http_call *call);
+
+struct route {
+    const char *path;
+    bool has_name; /* the path goes on with a name */
+    enum http_method method;
+    handler_fn handler;
+    uint32_t query;    /* arguments that it takes there */
+    uint32_t body;     /* … and there */
+    uint32_t required; /* of both */
+};
+
+#define ACQUIRE_ARGS                                                                               \
+    (ARG_BIT(OWNER) | ARG_BIT(TTL_MS) | ARG_BIT(WAIT_MS) | ARG_BIT(MODE) | ARG_BIT(SLOTS) |        \
+     ARG_BIT(PRIORITY) | ARG_BIT(META) | ARG_BIT(LOCK_DELAY_MS))
+#define CAMPAIGN_ARGS                                                                              \
+    (ARG_BIT(OWNER) | ARG_BIT(TTL_MS) | ARG_BIT(WAIT_MS) | ARG_BIT(PRIORITY) | ARG_BIT(VALUE) |    \
+     ARG_BIT(LOCK_DELAY_MS))
+#define END_ARGS                                                                                   \
+    (ARG_BIT(OWNER) | ARG_BIT(TOKEN) | ARG_BIT(BREAK) | ARG_BIT(REASON) | ARG_BIT(GRACE_MS))
+#define CLAIM_ARGS (ARG_BIT(OWNER) | ARG_BIT(TOKEN))
+#define LIST_ARGS                                                                                  \
+    (ARG_BIT(PREFIX) | ARG_BIT(OWNER) | ARG_BIT(STATE) | ARG_BIT(LIMIT) | ARG_BIT(CURSOR))
+
+/* clang-format off */
+static const struct route routes[] = {
+    { "/v1/locks/", true, METHOD_POST, api_lock_acquire, 0, ACQUIRE_ARGS, 0 },
+    { "/v1/locks/", true, METHOD_DELETE, api_lock_end, END_ARGS, 0, ARG_BIT(TOKEN) },
+    { "/v1/locks/", true, METHOD_PUT, api_lock_renew, 0, CLAIM_ARGS | ARG_BIT(TTL_MS), CLAIM_ARGS },
+    { "/v1/locks/", true, METHOD_GET, api_lock_get, 0, 0, 0 },
+    { "/v1/locks", false, METHOD_POST, api_locks_acquire, 0, ACQUIRE_ARGS | ARG_BIT(NAMES), ARG_BIT(NAMES) },
+    { "/v1/locks", false, METHOD_GET, api_locks_list, LIST_ARGS, 0, 0 },
+    { "/v1/history/", true, METHOD_GET, api_history, ARG_BIT(LIMIT), 0, 0 },
+    { "/v1/elections/", true, METHOD_POST, api_election_campaign, 0, CAMPAIGN_ARGS, 0 },
+    { "/v1/elections/", true, METHOD_PUT, api_election_change, 0,
+      CLAIM_ARGS | ARG_BIT(TTL_MS) | ARG_BIT(VALUE) | ARG_BIT(TO), CLAIM_ARGS },
+    { "/v1/elections/", true, METHOD_DELETE, api_election_resign, CLAIM_ARGS, 0, CLAIM_ARGS },
+    { "/v1/elections/", true, METHOD_GET, api_election_observe, ARG_BIT(WAIT_MS) | ARG_BIT(SINCE), 0, 0 },
+    { "/v1/events", false, METHOD_GET, api_events, ARG_BIT(PREFIX) | ARG_BIT(TYPES) | ARG_BIT(SINCE), 0, 0 },
+    { "/v1/server", false, METHOD_GET, api_server, 0, 0, 0 },
+    { "/v1/openapi.json", false, METHOD_GET, api_openapi, 0, 0, 0 },
+    { "/healthz", false, METHOD_GET, api_healthz, 0, 0, 0 },
+    { "/readyz", false, METHOD_GET, api_readyz, 0, 0, 0 },
+    { "/metrics", false, METHOD_GET, api_metrics, 0, 0, 0 },
+    { "/acquire/", true, METHOD_GET, candado_acquire, ARG_BIT(OWNER) | ARG_BIT(TTL_MS), 0, 0 },
+    { "/release/", true, METHOD_GET, candado_release, ARG_BIT(OWNER), 0, 0 },
+    { "/heartbeat/", true, METHOD_GET, candado_heartbeat, ARG_BIT(OWNER) | ARG_BIT(TTL_MS), 0, 0 },
+    { "/", false, METHOD_GET, api_root, 0, 0, 0 },
+};
+/* clang-format on */
+
+#define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))
+
+static bool is_path_of(const struct route *route, struct bytes path)
+{
+    struct bytes own = bytes_from_text(route->path);
+    return route->has_name ? bytes_start_with(path, own) : bytes_equal(path, own);
+}
+
+/* NULL: none; then `*out_allow` are the methods that the path has. */
+static const struct route *find(const struct http_request *request, uint32_t *out_allow)
+{
+    uint32_t allow = 0;
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        if (!is_path_of(&routes[i], request->path)) continue;
+        if (routes[i].method == request->method) return &routes[i];
+        allow |= 1u << routes[i].method;
+    }
+    *out_allow = allow;
+    return NULL;
+}
+
+static void answer_missing(struct http *http, uint32_t allow)
+{
+    if (allow == 0) {
+        http_problem(http, TENURE_NOT_FOUND, 0, "no such path; see /v1/openapi.json");
+        return;
+    }
+    struct json_writer json;
+    http_problem_begin(http, &json, TENURE_UNSUPPORTED, 405, "the path has no such method");
+    json_end_object(&json);
+    http_end(http, &(struct http_answer){ .status = 405, .allow = allow }, (struct seq){ 0 });
+}
+
+/* "application/json", parameters ignored. */
+static bool is_json(struct bytes type)
+{
+    if (type.size == 0) return false;
+    const char *end = memchr(type.data, ';', type.size);
+    if (end != NULL) type.size = (size_t)(end - type.data);
+    while (type.size > 0 && (type.data[type.size - 1] == ' ' || type.data[type.size - 1] == '\t')) {
+        type.size--;
+    }
+    return http_text_is(type, "application/json");
+}
+
+static bool read_name(
+    const struct route *route,
+    const struct http_request *request,
+    char **scratch,
+    struct http_call *call,
+    struct args_error *out_error)
+{
+    if (!route->has_name) return true;
+    size_t skip = strlen(route->path);
+    struct bytes encoded = { request->path.data + skip, request->path.size - skip };
+    if (!url_decode_path(encoded, *scratch, &call->name))
+        return args_fail(out_error, "name", "the name is not encoded as a URL must be");
+    *scratch += encoded.size;
+    return args_check_name(call->name, out_error);
+}
+
+void routes_handle(struct http *http, const struct http_request *request)
+{
+    uint32_t allow = 0;
+    const struct route *route = find(request, &allow);
+    if (route == NULL) {
+        answer_missing(http, allow);
+        return;
+    }
+    if (request->body.size > 0 && !is_json(request->content_type)) {
+        http_problem(http, TENURE_INVALID, 415, "a body needs Content-Type: application/json");
+        return;
+    }
+    struct buffer *room = &http_server(http)->http->scratch;
+    buffer_reset(room);
+    if (!buffer_reserve(room, request->path.size + request->query.size + request->body.size + 1)) {
+        http_problem(http, TENURE_NO_MEMORY, 0, NULL);
+        return;
+    }
+    char *scratch = room->data;
+    struct args_error error;
+    struct http_call call;
+    call.request = request;
+    call.name = BYTES_LITERAL("");
+    call.args.present = 0;
+    call.args.name_count = 0;
+    if (!read_name(route, request, &scratch, &call, &error) ||
+        !args_read_query(&call.args, request->query, route->query, &scratch, &error) ||
+        !json_body_read(&call.args, request->body, route->body, &scratch, &error) ||
+        !args_require(&call.args, route->required, &error))
+    {
+        http_problem_of_args(http, &error);
+        return;
+    }
+    route->handler(http, &call);
+}
