@@ -207,15 +207,16 @@ static void renew_compose(struct mode_run *run, struct mode_slot *slot, struct b
     }
 }
 
-/* Every hold must be answered, and none with an error. */
+/* Each hold has an answer of its own, in which the outcome is "ok". */
 static bool is_renewed(const struct resp_reply *reply, uint64_t size)
 {
-    uint64_t token_count = 0;
-    for (uint32_t i = 0; i < reply->token_count; i++) {
-        if (reply->tokens[i].type == '-' || reply->tokens[i].type == '_') return false;
-        if (bytes_equal(reply->tokens[i].text, BYTES_LITERAL("token"))) token_count++;
+    uint64_t renewed_count = 0;
+    for (uint32_t i = 0; i + 1 < reply->token_count; i++) {
+        if (bytes_equal(reply->tokens[i].text, BYTES_LITERAL("outcome")) &&
+            bytes_equal(reply->tokens[i + 1].text, BYTES_LITERAL("ok")))
+            renewed_count++;
     }
-    return token_count == size || (uint64_t)reply->tokens[0].number == size;
+    return renewed_count == size;
 }
 
 static enum mode_verdict

@@ -110,6 +110,19 @@ class LoadTest(unittest.TestCase):
             "--outstanding", "8", "--lockstep")
         self.assertEqual((status, result["errors"]), (0, 0))
 
+    def test_renewals_are_counted_one_by_one(self):
+        renewed = b"*6\r\n$7\r\noutcome\r\n$2\r\nok\r\n$6\r\nttl_ms\r\n:9\r\n+x\r\n:9\r\n"
+        lost = renewed.replace(b"$2\r\nok", b"$4\r\nlost")
+
+        def answer(batch):
+            return lambda verb: GRANT if verb == b"LOCK.ACQUIRE" else b"*100\r\n" + batch
+
+        status, result = run_load(answer(renewed * 100), "--mode", "renew")
+        self.assertEqual((status, result["errors"]), (0, 0))
+        self.assertAlmostEqual(result["units_per_s"] / result["cycles_per_s"], 100, places=1)
+        status, _ = run_load(answer(renewed * 99 + lost), "--mode", "renew")
+        self.assertNotEqual(status, 0)
+
     def test_refused_acquire(self):
         self.check_fails("HELD", lambda verb: b"-HELD somebody else holds the lock\r\n")
 
