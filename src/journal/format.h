@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#include "base/types.h"
+#include "journal/journal.h"
 
 #define JOURNAL_FORMAT_VERSION 1u
 #define JOURNAL_ID_SIZE        16u
@@ -23,9 +23,8 @@
 #define JOURNAL_CHUNK_HEADER_SIZE    8u
 #define JOURNAL_TRAILER_SIZE         32u
 
-/* The records of one batch, and one chunk of a snapshot. */
+/* The records of one batch; that of one chunk is in journal.h. */
 #define JOURNAL_BATCH_SIZE_MAX (UINT32_C(1) << 30)
-#define JOURNAL_CHUNK_SIZE_MAX (UINT32_C(1) << 24)
 
 enum journal_file_kind {
     JOURNAL_FILE_IDENTITY,

@@ -38,6 +38,9 @@ struct journal_options {
 #define JOURNAL_SEGMENT_SIZE_MAX     (UINT64_C(1) << 30)
 #define JOURNAL_SPARE_COUNT_DEFAULT  2u
 
+/* One chunk of a snapshot. */
+#define JOURNAL_CHUNK_SIZE_MAX (UINT32_C(1) << 24)
+
 /* What recovery hands over, in this order: at most one snapshot (begin, chunks), then every batch
  * that holds a record after it.  The first of them may begin with records that the snapshot holds
  * already: a batch is the unit of the journal, not of the state, so the visitor skips those.  A
@@ -109,11 +112,15 @@ MUST_USE enum tenure_err journal_mark(struct journal *journal, struct tenure_err
 MUST_USE enum tenure_err
 journal_prepare(struct journal *journal, bool *out_is_done, struct tenure_error *out_error);
 
-/* Write a snapshot of the state at `seq`: begin, chunks (each 1 byte to 16 MiB), finish.  `finish`
- * syncs it, reads it back, gives it its name, and only then removes what it makes superfluous.  A
- * snapshot may not be newer than the journal: TENURE_UNAVAILABLE from `finish` says that `seq` is
- * not durable yet, and that the same call may be repeated.  Any other failure abandons the snapshot
- * and leaves the journal as good as before; only a directory that cannot be synced is final for it.
+/* Is there anything for journal_prepare to do?  Any thread; cheap. */
+bool journal_wants_spare(struct journal *journal);
+
+/* Write a snapshot of the state at `seq`: begin, chunks (each 1 to JOURNAL_CHUNK_SIZE_MAX bytes),
+ * finish.  `finish` syncs it, reads it back, gives it its name, and only then removes what it makes
+ * superfluous.  A snapshot may not be newer than the journal: TENURE_UNAVAILABLE from `finish` says
+ * that `seq` is not durable yet, and that the same call may be repeated.  Any other failure
+ * abandons the snapshot and leaves the journal as good as before; only a directory that cannot be
+ * synced is final for it.
  */
 MUST_USE enum tenure_err
 journal_snapshot_begin(struct journal *journal, struct seq seq, struct tenure_error *out_error);

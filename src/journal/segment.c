@@ -85,6 +85,14 @@ static void register_spare(struct journal *journal, uint64_t number)
     journal_unlock(journal);
 }
 
+bool journal_wants_spare(struct journal *journal)
+{
+    journal_lock(journal);
+    bool is_wanted = journal->shared.spare_count < journal->spare_count_wanted;
+    journal_unlock(journal);
+    return is_wanted;
+}
+
 enum tenure_err
 journal_prepare(struct journal *journal, bool *out_is_done, struct tenure_error *out_error)
 {

@@ -5,11 +5,10 @@
 #ifndef TENURE_JOURNAL_STATE_H
 #define TENURE_JOURNAL_STATE_H
 
-#include <pthread.h>
-
 #include "base/buffer.h"
 #include "journal/file.h"
 #include "journal/journal.h"
+#include "journal/thread.h"
 
 #define JOURNAL_SPARE_COUNT_MAX 16u
 
@@ -86,14 +85,12 @@ struct journal {
 
 static inline void journal_lock(struct journal *journal)
 {
-    int result = pthread_mutex_lock(&journal->shared.lock);
-    ASSERT(result == 0);
+    journal_thread_lock(&journal->shared.lock);
 }
 
 static inline void journal_unlock(struct journal *journal)
 {
-    int result = pthread_mutex_unlock(&journal->shared.lock);
-    ASSERT(result == 0);
+    journal_thread_unlock(&journal->shared.lock);
 }
 
 /* Note that the disk did something from which there is no way back.  Returns TENURE_IO. */
