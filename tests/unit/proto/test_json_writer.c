@@ -41,6 +41,9 @@ TEST(json_writer_puts_commas)
     json_null_value(json);
     json_bool(json, true);
     json_end_array(json);
+    json_begin_array(json);
+    json_null_value(json);
+    json_end_array(json);
     json_end_array(json);
     json_key(json, "token");
     json_unsigned(json, UINT64_MAX);
@@ -50,7 +53,7 @@ TEST(json_writer_puts_commas)
     json_end_object(json);
     check_out(
         &fixture,
-        "{\"holds\":[{},[],1,[null,true]],\"token\":18446744073709551615,\"a\\\"b\":false}");
+        "{\"holds\":[{},[],1,[null,true],[null]],\"token\":18446744073709551615,\"a\\\"b\":false}");
 }
 
 TEST(json_writer_numbers)
