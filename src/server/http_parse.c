@@ -78,6 +78,17 @@ check_limits(const struct http_parser *parser, size_t end, struct http_fault *ou
     return HTTP_DONE;
 }
 
+/* "METHOD TARGET VERSION", one blank between: llhttp would let more of them pass. */
+static bool is_request_line(struct bytes line)
+{
+    const char *end = line.data + line.size;
+    const char *first = memchr(line.data, ' ', line.size);
+    if (first == NULL) return true; /* wrong in another way, which llhttp names */
+    const char *second = memchr(first + 1, ' ', (size_t)(end - first) - 1);
+    if (second == NULL) return true;
+    return second > first + 1 && memchr(second + 1, ' ', (size_t)(end - second) - 1) == NULL;
+}
+
 /* One line of the head, without its line feed. */
 static enum http_progress
 check_line(const struct http_parser *parser, struct bytes line, struct http_fault *out_fault)
@@ -88,6 +99,8 @@ check_line(const struct http_parser *parser, struct bytes line, struct http_faul
         return bad(out_fault, "there is a bare CR in the header");
     if (parser->line_count > 0 && (line.data[0] == ' ' || line.data[0] == '\t'))
         return bad(out_fault, "header lines must not be folded");
+    if (parser->line_count == 0 && !is_request_line(line))
+        return bad(out_fault, "the request line has a blank too many");
     return HTTP_DONE;
 }
 
