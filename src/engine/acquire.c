@@ -166,6 +166,7 @@ repeat(struct engine *engine, const struct engine_command *command, struct hold 
                 TENURE_DEADLOCK,
                 name,
                 "mode: this owner holds the name as shared");
+            output_depend(engine, hold->lock->last_seq);
             return;
         }
         if (hold->mode != acquire->mode) {
@@ -175,10 +176,12 @@ repeat(struct engine *engine, const struct engine_command *command, struct hold 
                 TENURE_INVALID,
                 name,
                 "mode: this owner holds the name in another mode");
+            output_depend(engine, hold->lock->last_seq);
             return;
         }
         if (hold->lock->slots != acquire->slots) {
             output_refuse(engine, command, TENURE_LIMIT_MISMATCH, name, NULL);
+            output_depend(engine, hold->lock->last_seq);
             return;
         }
     }
@@ -267,6 +270,7 @@ static bool answer_known(struct engine *engine, const struct request *request)
             TENURE_INVALID,
             acquire->names[0],
             "owner: it holds or waits for some of these names in another way; use a fresh owner");
+        output_depend(engine, engine->seq);
     }
     return true;
 }
@@ -376,6 +380,7 @@ static void decide(struct engine *engine, struct request *request)
     const struct lock *mismatch = find_slots_mismatch(request);
     if (mismatch != NULL) {
         output_refuse(engine, command, TENURE_LIMIT_MISMATCH, lock_name(mismatch), NULL);
+        output_depend(engine, mismatch->last_seq);
         return;
     }
 

@@ -198,7 +198,9 @@ enum tenure_err
 engine_restore_batch(struct engine *engine, struct seq first, uint32_t count, struct bytes records)
 {
     ASSERT(engine->is_restoring);
-    if (first.value != engine->seq.value + 1) return TENURE_CORRUPT;
+    if (first.value > engine->seq.value + 1) return TENURE_CORRUPT;
+    /* A batch may have begun before the snapshot: what the snapshot has is passed over. */
+    uint64_t known_seq = engine->seq.value;
     for (uint32_t index = 0; index < count; index++) {
         struct bytes rest = records;
         struct record record;
@@ -206,7 +208,7 @@ engine_restore_batch(struct engine *engine, struct seq first, uint32_t count, st
         if (err != TENURE_OK) return err;
         record.seq.value = first.value + index;
         struct bytes encoded = { records.data, records.size - rest.size };
-        err = apply_restored(engine, &record, encoded);
+        if (record.seq.value > known_seq) err = apply_restored(engine, &record, encoded);
         if (err != TENURE_OK) return err;
         records = rest;
     }

@@ -1,6 +1,7 @@
 #include "engine/output.h"
 
 #include "engine/lock.h"
+#include "engine/snapshot.h"
 
 /* All the numbers of a record, at their longest. */
 #define RECORD_NUMBERS_SIZE 80u
@@ -118,6 +119,7 @@ void output_record(struct engine *engine, struct lock *lock, struct record *reco
 {
     struct output *output = &engine->output;
     size_t start = output->records.size;
+    snapshot_touch(engine, lock); /* before anything of it changes, last_seq included */
     engine->seq.value++;
     record->seq = engine->seq;
     record->at = engine->wall;
