@@ -173,6 +173,7 @@ static void handle_end(struct connection *connection)
 static void read_some(struct connection *connection)
 {
     ssize_t count = connection_receive(connection, connection->net->scratch, NET_SCRATCH_SIZE);
+    if (count == NET_SCRATCH_SIZE) connection->net->has_more = true;
     if (count > 0) {
         take_input(connection, (struct bytes){ connection->net->scratch, (size_t)count });
     } else if (count == 0) {
@@ -227,10 +228,17 @@ static void release_to(struct connection *connection, size_t end)
     }
 }
 
-/* 0: durable.  1: in the batch that is being committed.  2: in the batch that gathers. */
-static unsigned stage(const struct net *net, struct seq seq)
+static bool is_durable(const struct net *net, struct seq seq)
 {
-    return (unsigned)(seq.value > net->durable.value) + (unsigned)(seq.value > net->offered.value);
+    return seq.value <= net->durable.value;
+}
+
+/* Can what depends on `seq` share the last gate without leaving later than it could? */
+static bool is_gate_shared(const struct connection *connection, struct seq seq)
+{
+    const struct connection_gate *last = &connection->gates[connection->gate_count - 1];
+    bool is_same_turn = last->seq.value > connection->net->offered.value;
+    return seq.value <= last->seq.value || is_same_turn;
 }
 
 void connection_end(struct connection *connection, struct seq seq)
@@ -245,19 +253,17 @@ void connection_end(struct connection *connection, struct seq seq)
     if (end == connection->output_ended) return;
     connection->output_ended = end;
 
-    if (connection->gate_count == 0 && stage(net, seq) == 0) {
+    if (connection->gate_count == 0 && is_durable(net, seq)) {
         release_to(connection, end);
         return;
     }
-    struct connection_gate *last =
-        connection->gate_count == 0 ? NULL : &connection->gates[connection->gate_count - 1];
-    if (last != NULL && stage(net, seq) <= stage(net, last->seq)) {
-        /* A batch becomes durable as one: the same gate serves. */
+    bool is_full = connection->gate_count == CONNECTION_GATE_COUNT_MAX;
+    if (is_full || (connection->gate_count > 0 && is_gate_shared(connection, seq))) {
+        struct connection_gate *last = &connection->gates[connection->gate_count - 1];
         last->end = end;
         if (last->seq.value < seq.value) last->seq = seq;
         return;
     }
-    ASSERT(connection->gate_count < 2);
     connection->gates[connection->gate_count++] = (struct connection_gate){ end, seq };
     if (list_is_empty(&connection->gated)) list_append(&net->gated, &connection->gated);
 }
@@ -267,13 +273,16 @@ void connection_release(struct connection *connection)
     size_t end = connection->output_released;
     uint32_t opened = 0;
     while (opened < connection->gate_count &&
-           stage(connection->net, connection->gates[opened].seq) == 0)
+           is_durable(connection->net, connection->gates[opened].seq))
     {
         end = connection->gates[opened++].end;
     }
     if (opened == 0) return;
-    connection->gates[0] = connection->gates[1];
     connection->gate_count -= opened;
+    memmove(
+        connection->gates,
+        connection->gates + opened,
+        connection->gate_count * sizeof(connection->gates[0]));
     if (connection->gate_count == 0) list_remove(&connection->gated);
     release_to(connection, end);
 }

@@ -24,6 +24,7 @@
 #define CONNECTION_INPUT_SIZE_MAX   (((size_t)1 << 20) + ((size_t)128 << 10))
 #define CONNECTION_BACKLOG_SIZE_MAX ((size_t)1 << 20)
 #define CONNECTION_STALL_MS_MAX     60000
+#define CONNECTION_GATE_COUNT_MAX   8u /* turns that are told apart; later ones leave together */
 
 struct connection;
 
@@ -59,7 +60,7 @@ struct connection {
     size_t output_sent;     /* the client's kernel has it up to here */
     size_t output_released; /* may leave up to here */
     size_t output_ended;    /* whole answers up to here */
-    struct connection_gate gates[2];
+    struct connection_gate gates[CONNECTION_GATE_COUNT_MAX];
     uint32_t gate_count;
     struct list gated;     /* in net->gated */
     struct list ready;     /* in net->ready */

@@ -1,10 +1,8 @@
 /* net - what all connections of one loop share: when bytes may leave, and who has some to send.
  *
  * Nothing leaves the process before what it depends on is durable.  Bytes are therefore gated: each
- * answer says which record (`seq`) it depends on.  Records reach the disk in batches, and of
- * batches there are never more than two that are not durable: the one that is being committed (up
- * to `offered`) and the one that still gathers.  So a connection needs at most two gates, whatever
- * the number of answers behind them.
+ * answer says which record (`seq`) it depends on.  The records of one turn of the loop reach the
+ * disk as a unit, so all answers of a turn can share one gate.
  *
  * Threads: all of src/net belongs to the thread of the loop. */
 #ifndef TENURE_NET_NET_H
@@ -25,6 +23,7 @@ struct net {
     struct seq offered;  /* handed to the committer up to here */
     struct list gated;   /* connections with bytes that wait for the disk */
     struct list ready;   /* connections with bytes that may leave */
+    bool has_more;       /* a read filled the scratch buffer: the owner of the loop resets it */
     uint64_t read_count; /* system calls, for the metrics */
     uint64_t write_count;
     uint64_t read_bytes;

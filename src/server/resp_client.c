@@ -1,0 +1,263 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/utf8.h"
+#include "server/resp.h"
+
+/* What clients of Redis expect of any server. */
+
+#define INFO_SIZE_MAX 2048
+
+void resp_run_ping(struct resp *resp, const struct resp_command *command)
+{
+    bool has_text = command->argument_count > 1;
+    struct bytes text = has_text ? resp_argument(command, 1) : (struct bytes){ "", 0 };
+    if (command->argument_count > 2) {
+        resp_refuse(resp, TENURE_INVALID, "PING takes at most one text");
+        return;
+    }
+    if (resp->is_following && !resp->out.is_resp3) {
+        /* In the form of what else comes on this connection, as Redis does it. */
+        resp_write_array(&resp->out, 2);
+        resp_write_text(&resp->out, "pong");
+        resp_write_bulk(&resp->out, text);
+    } else if (has_text) {
+        resp_write_bulk(&resp->out, text);
+    } else {
+        resp_write_simple(&resp->out, BYTES_LITERAL("PONG"));
+    }
+    resp_end_now(resp);
+}
+
+void resp_run_echo(struct resp *resp, const struct resp_command *command)
+{
+    resp_write_bulk(&resp->out, resp_argument(command, 1));
+    resp_end_now(resp);
+}
+
+/* False: the name was refused, and that answered. */
+static bool set_name(struct resp *resp, struct bytes name)
+{
+    if (name.size >= RESP_CLIENT_NAME_SIZE || !utf8_is_plain(name) ||
+        (name.size > 0 && memchr(name.data, ' ', name.size) != NULL))
+    {
+        resp_refuse(
+            resp,
+            TENURE_INVALID,
+            "a client's name must have at most 63 bytes, without blanks and control characters");
+        return false;
+    }
+    if (name.size > 0) memcpy(resp->client_name, name.data, name.size);
+    resp->client_name[name.size] = '\0';
+    return true;
+}
+
+static const char *const no_password =
+    "this server has no passwords yet; remove the password from the client's settings";
+
+void resp_run_auth(struct resp *resp, const struct resp_command *command)
+{
+    (void)command;
+    resp_refuse_word(resp, "ERR", no_password);
+}
+
+static bool take_hello_option(struct resp_args *args)
+{
+    if (resp_take_keyword(args, "AUTH")) {
+        resp_refuse_word(args->resp, "ERR", no_password);
+        return false;
+    }
+    if (resp_take_keyword(args, "SETNAME")) {
+        struct bytes name;
+        return resp_take_text(args, "SETNAME", RESP_CLIENT_NAME_SIZE, &name) &&
+               set_name(args->resp, name);
+    }
+    return resp_refuse_keyword(args);
+}
+
+void resp_run_hello(struct resp *resp, const struct resp_command *command)
+{
+    struct resp_args args = { resp, command, 1 };
+    bool is_resp3 = resp->out.is_resp3;
+    if (resp_args_left(&args)) {
+        struct bytes version = resp_argument(command, args.index++);
+        is_resp3 = bytes_equal(version, BYTES_LITERAL("3"));
+        if (!is_resp3 && !bytes_equal(version, BYTES_LITERAL("2"))) {
+            resp_refuse_word(resp, "NOPROTO", "unsupported protocol version");
+            return;
+        }
+    }
+    while (resp_args_left(&args)) {
+        if (!take_hello_option(&args)) return;
+    }
+    resp->out.is_resp3 = is_resp3;
+    resp_write_map(&resp->out, 7);
+    resp_pair_text(resp, "server", "tenured");
+    resp_pair_text(resp, "version", TENURE_VERSION);
+    resp_pair_signed(resp, "proto", is_resp3 ? 3 : 2);
+    resp_pair_unsigned(resp, "id", resp->session->id);
+    resp_pair_text(resp, "mode", "standalone");
+    resp_pair_text(resp, "role", "master");
+    resp_write_text(&resp->out, "modules");
+    resp_write_array(&resp->out, 0);
+    resp_end_now(resp);
+}
+
+static void answer_client_info(struct resp *resp)
+{
+    char text[256];
+    int64_t age_s = (resp->server->now.ns - resp->session->opened_at.ns) / NS_PER_S;
+    int size = snprintf(
+        text,
+        sizeof(text),
+        "id=%" PRIu64 " name=%s age=%" PRId64 " db=0 resp=%d\n",
+        resp->session->id,
+        resp->client_name,
+        age_s,
+        resp->out.is_resp3 ? 3 : 2);
+    resp_write_bulk(&resp->out, (struct bytes){ text, (size_t)size });
+    resp_end_now(resp);
+}
+
+void resp_run_client(struct resp *resp, const struct resp_command *command)
+{
+    struct resp_args args = { resp, command, 1 };
+    uint32_t given = command->argument_count - 2;
+    if (resp_take_keyword(&args, "SETINFO") || resp_take_keyword(&args, "NO-EVICT") ||
+        resp_take_keyword(&args, "NO-TOUCH"))
+    {
+        resp_accept(resp);
+    } else if (resp_take_keyword(&args, "SETNAME") && given == 1) {
+        if (set_name(resp, resp_argument(command, 2))) resp_accept(resp);
+    } else if (resp_take_keyword(&args, "GETNAME")) {
+        resp_write_text(&resp->out, resp->client_name);
+        resp_end_now(resp);
+    } else if (resp_take_keyword(&args, "ID")) {
+        resp_write_unsigned(&resp->out, resp->session->id);
+        resp_end_now(resp);
+    } else if (resp_take_keyword(&args, "INFO") || resp_take_keyword(&args, "LIST")) {
+        answer_client_info(resp);
+    } else {
+        resp_refuse_word(resp, "ERR", "unknown subcommand of CLIENT, or wrong arguments");
+    }
+}
+
+void resp_run_select(struct resp *resp, const struct resp_command *command)
+{
+    if (bytes_equal(resp_argument(command, 1), BYTES_LITERAL("0"))) {
+        resp_accept(resp);
+    } else {
+        resp_refuse_word(resp, "ERR", "there is only database 0");
+    }
+}
+
+void resp_run_reset(struct resp *resp, const struct resp_command *command)
+{
+    (void)command;
+    resp_follow_stop(resp);
+    resp->out.is_resp3 = false;
+    resp->client_name[0] = '\0';
+    resp_write_simple(&resp->out, BYTES_LITERAL("RESET"));
+    resp_end_now(resp);
+}
+
+void resp_run_quit(struct resp *resp, const struct resp_command *command)
+{
+    (void)command;
+    resp_accept(resp);
+    session_close(resp->session);
+}
+
+/* ------------------------------------------------------------------ INFO */
+
+static size_t add_server_section(const struct server *server, char *text, size_t room)
+{
+    int64_t uptime_s = (server->now.ns - server->started_at.ns) / NS_PER_S;
+    /* Clients look at redis_version and redis_mode to learn which commands they may use, and at
+     * loading to learn that the server is ready. */
+    return (size_t)snprintf(
+        text,
+        room,
+        "# Server\r\n"
+        "tenured_version:" TENURE_VERSION "\r\n"
+        "redis_version:7.0.0\r\n"
+        "redis_mode:standalone\r\n"
+        "run_id:%s\r\n"
+        "process_id:%ld\r\n"
+        "uptime_in_seconds:%" PRId64 "\r\n"
+        "\r\n"
+        "# Replication\r\n"
+        "role:master\r\n"
+        "connected_slaves:0\r\n"
+        "\r\n",
+        server->node_id,
+        (long)getpid(),
+        uptime_s);
+}
+
+static size_t add_state_sections(const struct server *server, char *text, size_t room)
+{
+    struct engine_counters counters = engine_counters(server->engine);
+    return (size_t)snprintf(
+        text,
+        room,
+        "# Clients\r\n"
+        "connected_clients:%u\r\n"
+        "maxclients:%u\r\n"
+        "blocked_clients:%" PRIu64 "\r\n"
+        "\r\n"
+        "# Persistence\r\n"
+        "loading:0\r\n"
+        "journal_seq:%" PRIu64 "\r\n"
+        "journal_durable_seq:%" PRIu64 "\r\n"
+        "disk_full:%d\r\n"
+        "\r\n",
+        server->session_count,
+        server->config->connection_count_max,
+        counters.waiter_count,
+        engine_seq(server->engine).value,
+        server->durable.value,
+        (int)server->is_full);
+}
+
+static size_t add_stats_section(const struct server *server, char *text, size_t room)
+{
+    struct engine_counters counters = engine_counters(server->engine);
+    return (size_t)snprintf(
+        text,
+        room,
+        "# Stats\r\n"
+        "total_connections_received:%" PRIu64 "\r\n"
+        "total_commands_processed:%" PRIu64 "\r\n"
+        "locks:%" PRIu64 "\r\n"
+        "holds:%" PRIu64 "\r\n"
+        "waiters:%" PRIu64 "\r\n"
+        "granted:%" PRIu64 "\r\n"
+        "renewed:%" PRIu64 "\r\n"
+        "released:%" PRIu64 "\r\n"
+        "expired:%" PRIu64 "\r\n"
+        "broken:%" PRIu64 "\r\n",
+        server->metrics.connections_accepted,
+        server->metrics.requests[METRICS_RESP] + server->metrics.requests[METRICS_HTTP],
+        counters.lock_count,
+        counters.hold_count,
+        counters.waiter_count,
+        counters.granted,
+        counters.renewed,
+        counters.released,
+        counters.expired,
+        counters.broken);
+}
+
+void resp_run_info(struct resp *resp, const struct resp_command *command)
+{
+    (void)command; /* sections are few: all of them, whichever was asked for */
+    char text[INFO_SIZE_MAX];
+    size_t size = add_server_section(resp->server, text, sizeof(text));
+    size += add_state_sections(resp->server, text + size, sizeof(text) - size);
+    size += add_stats_section(resp->server, text + size, sizeof(text) - size);
+    ASSERT(size < sizeof(text));
+    resp_write_bulk(&resp->out, (struct bytes){ text, size });
+    resp_end_now(resp);
+}

@@ -1,0 +1,340 @@
+#include "server/resp.h"
+
+/* Every command.  The documentation is held against it by a test.  What is asked most comes
+ * first. */
+static const struct resp_spec specs[] = {
+    { "LOCK.ACQUIRE",
+      sizeof("LOCK.ACQUIRE") - 1,
+      -4,
+      RESP_FLAG_WRITE | RESP_FLAG_BLOCKING,
+      "lock",
+      "name owner ttl-ms [SHARED] [SLOTS n] [WAIT ms] [PRIORITY n] [DELAY ms] [META text] [AND "
+      "name ...]",
+      "Take a lock, or all of several, at once or after a wait.",
+      resp_run_acquire },
+    { "LOCK.RELEASE",
+      sizeof("LOCK.RELEASE") - 1,
+      4,
+      RESP_FLAG_WRITE | RESP_FLAG_FAST,
+      "lock",
+      "name owner token",
+      "Give a lock back; says how the hold ended.",
+      resp_run_release },
+    { "LOCK.RENEW",
+      sizeof("LOCK.RENEW") - 1,
+      -5,
+      RESP_FLAG_WRITE | RESP_FLAG_FAST,
+      "lock",
+      "name owner token ttl-ms [name owner token ttl-ms ...]",
+      "Keep holds for another ttl.",
+      resp_run_renew },
+    { "LOCK.GET",
+      sizeof("LOCK.GET") - 1,
+      2,
+      RESP_FLAG_READONLY | RESP_FLAG_FAST,
+      "lock",
+      "name",
+      "Who holds a lock, and who waits for it.",
+      resp_run_get },
+    { "LOCK.LIST",
+      sizeof("LOCK.LIST") - 1,
+      -1,
+      RESP_FLAG_READONLY,
+      "lock",
+      "[PREFIX p] [OWNER o] [STATE held|waited] [LIMIT n] [CURSOR name]",
+      "Locks that are held or waited for, in the order of their names.",
+      resp_run_list },
+    { "LOCK.HISTORY",
+      sizeof("LOCK.HISTORY") - 1,
+      -2,
+      RESP_FLAG_READONLY,
+      "lock",
+      "name [COUNT n]",
+      "The latest events of a lock, the newest first.",
+      resp_run_history },
+    { "LOCK.BREAK",
+      sizeof("LOCK.BREAK") - 1,
+      -4,
+      RESP_FLAG_WRITE,
+      "lock",
+      "name token reason [GRACE ms]",
+      "End somebody else's hold.",
+      resp_run_break },
+    { "ELECT.CAMPAIGN",
+      sizeof("ELECT.CAMPAIGN") - 1,
+      -4,
+      RESP_FLAG_WRITE | RESP_FLAG_BLOCKING,
+      "election",
+      "name owner ttl-ms [VALUE v] [WAIT ms] [PRIORITY n]",
+      "Become the leader, at once or after a wait.",
+      resp_run_campaign },
+    { "ELECT.PROCLAIM",
+      sizeof("ELECT.PROCLAIM") - 1,
+      5,
+      RESP_FLAG_WRITE | RESP_FLAG_FAST,
+      "election",
+      "name owner token value",
+      "Give the leader's value another content.",
+      resp_run_proclaim },
+    { "ELECT.LEADER",
+      sizeof("ELECT.LEADER") - 1,
+      2,
+      RESP_FLAG_READONLY | RESP_FLAG_FAST,
+      "election",
+      "name",
+      "Who leads, with which value.",
+      resp_run_leader },
+    { "ELECT.RESIGN",
+      sizeof("ELECT.RESIGN") - 1,
+      4,
+      RESP_FLAG_WRITE | RESP_FLAG_FAST,
+      "election",
+      "name owner token",
+      "Give the lead back.",
+      resp_run_release },
+    { "ELECT.TRANSFER",
+      sizeof("ELECT.TRANSFER") - 1,
+      5,
+      RESP_FLAG_WRITE | RESP_FLAG_FAST,
+      "election",
+      "name owner token to",
+      "Hand the lead to a candidate that waits.",
+      resp_run_transfer },
+    { "ELECT.OBSERVE",
+      sizeof("ELECT.OBSERVE") - 1,
+      -2,
+      RESP_FLAG_READONLY | RESP_FLAG_BLOCKING,
+      "election",
+      "name [SINCE seq] [WAIT ms]",
+      "Who leads, as soon as that has changed.",
+      resp_run_observe },
+    { "EVENTS.FOLLOW",
+      sizeof("EVENTS.FOLLOW") - 1,
+      -1,
+      RESP_FLAG_READONLY | RESP_FLAG_PUBSUB | RESP_FLAG_FOLLOWER,
+      "events",
+      "[SINCE seq] [PREFIX p] [TYPES a,b]",
+      "Be told what happens, from now on or from an earlier event.",
+      resp_run_follow },
+    { "PING",
+      sizeof("PING") - 1,
+      -1,
+      RESP_FLAG_READONLY | RESP_FLAG_FAST | RESP_FLAG_FOLLOWER,
+      "connection",
+      "[text]",
+      "Is the server there?",
+      resp_run_ping },
+    { "ECHO",
+      sizeof("ECHO") - 1,
+      2,
+      RESP_FLAG_READONLY | RESP_FLAG_FAST,
+      "connection",
+      "text",
+      "The text again.",
+      resp_run_echo },
+    { "HELLO",
+      sizeof("HELLO") - 1,
+      -1,
+      RESP_FLAG_READONLY | RESP_FLAG_FAST,
+      "connection",
+      "[2|3 [AUTH user password] [SETNAME name]]",
+      "Choose the version of the protocol.",
+      resp_run_hello },
+    { "AUTH",
+      sizeof("AUTH") - 1,
+      -2,
+      RESP_FLAG_READONLY | RESP_FLAG_FAST,
+      "connection",
+      "[user] password",
+      "Refused: this server has no passwords.",
+      resp_run_auth },
+    { "CLIENT",
+      sizeof("CLIENT") - 1,
+      -2,
+      RESP_FLAG_READONLY | RESP_FLAG_FAST,
+      "connection",
+      "ID|GETNAME|SETNAME name|SETINFO key value|INFO|LIST|NO-EVICT on|NO-TOUCH on",
+      "About this connection.",
+      resp_run_client },
+    { "COMMAND",
+      sizeof("COMMAND") - 1,
+      -1,
+      RESP_FLAG_READONLY,
+      "server",
+      "[COUNT|LIST|INFO [name ...]|DOCS [name ...]]",
+      "What commands there are.",
+      resp_run_command },
+    { "INFO",
+      sizeof("INFO") - 1,
+      -1,
+      RESP_FLAG_READONLY,
+      "server",
+      "[section ...]",
+      "State and counters of the server.",
+      resp_run_info },
+    { "SELECT",
+      sizeof("SELECT") - 1,
+      2,
+      RESP_FLAG_READONLY | RESP_FLAG_FAST,
+      "connection",
+      "0",
+      "Accepts database 0, the only one.",
+      resp_run_select },
+    { "RESET",
+      sizeof("RESET") - 1,
+      1,
+      RESP_FLAG_READONLY | RESP_FLAG_FAST | RESP_FLAG_FOLLOWER,
+      "connection",
+      "",
+      "Make the connection as it was at first.",
+      resp_run_reset },
+    { "QUIT",
+      sizeof("QUIT") - 1,
+      1,
+      RESP_FLAG_READONLY | RESP_FLAG_FAST | RESP_FLAG_FOLLOWER,
+      "connection",
+      "",
+      "Close the connection.",
+      resp_run_quit },
+};
+#define SPEC_COUNT ((uint32_t)(sizeof(specs) / sizeof(specs[0])))
+
+const struct resp_spec *resp_specs(uint32_t *out_count)
+{
+    *out_count = SPEC_COUNT;
+    return specs;
+}
+
+static bool is_name(const struct resp_spec *spec, struct bytes name)
+{
+    for (size_t index = 0; index < name.size; index++) {
+        char letter = name.data[index];
+        if (letter >= 'a' && letter <= 'z') letter = (char)(letter - 'a' + 'A');
+        if (letter != spec->name[index]) return false;
+    }
+    return true;
+}
+
+const struct resp_spec *resp_find_spec(struct bytes name)
+{
+    for (uint32_t index = 0; index < SPEC_COUNT; index++) {
+        if (specs[index].name_size == name.size && is_name(&specs[index], name)) {
+            return &specs[index];
+        }
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ COMMAND */
+
+static void write_lower(struct resp *resp, const char *name)
+{
+    char lower[32];
+    size_t size = 0;
+    for (; name[size] != '\0' && size < sizeof(lower); size++) {
+        lower[size] =
+            name[size] >= 'A' && name[size] <= 'Z' ? (char)(name[size] - 'A' + 'a') : name[size];
+    }
+    resp_write_bulk(&resp->out, (struct bytes){ lower, size });
+}
+
+static void write_flags(struct resp *resp, unsigned flags)
+{
+    static const struct {
+        unsigned flag;
+        const char *word;
+    } words[] = {
+        { RESP_FLAG_WRITE, "write" },   { RESP_FLAG_READONLY, "readonly" },
+        { RESP_FLAG_FAST, "fast" },     { RESP_FLAG_BLOCKING, "blocking" },
+        { RESP_FLAG_PUBSUB, "pubsub" },
+    };
+    uint32_t count = 0;
+    for (size_t index = 0; index < sizeof(words) / sizeof(words[0]); index++) {
+        if ((flags & words[index].flag) != 0) count++;
+    }
+    resp_write_array(&resp->out, count);
+    for (size_t index = 0; index < sizeof(words) / sizeof(words[0]); index++) {
+        if ((flags & words[index].flag) != 0) {
+            resp_write_simple(&resp->out, bytes_from_text(words[index].word));
+        }
+    }
+}
+
+/* The ten fields of Redis 7; of keys there is one, the first name. */
+static void write_info(struct resp *resp, const struct resp_spec *spec)
+{
+    bool has_key = spec->syntax[0] == 'n';
+    resp_write_array(&resp->out, 10);
+    write_lower(resp, spec->name);
+    resp_write_signed(&resp->out, spec->arity);
+    write_flags(resp, spec->flags);
+    resp_write_signed(&resp->out, has_key ? 1 : 0);
+    resp_write_signed(&resp->out, has_key ? 1 : 0);
+    resp_write_signed(&resp->out, has_key ? 1 : 0);
+    for (unsigned field = 0; field < 4; field++)
+        resp_write_array(&resp->out, 0);
+}
+
+static void write_docs(struct resp *resp, const struct resp_spec *spec)
+{
+    write_lower(resp, spec->name);
+    resp_write_map(&resp->out, 4);
+    resp_pair_text(resp, "summary", spec->summary);
+    resp_pair_text(resp, "since", "0.1.0");
+    resp_pair_text(resp, "group", spec->group);
+    resp_pair_text(resp, "syntax", spec->syntax);
+}
+
+static void answer_info(struct resp *resp, const struct resp_command *command)
+{
+    uint32_t asked = command->argument_count < 2 ? 0 : command->argument_count - 2;
+    resp_write_array(&resp->out, asked == 0 ? SPEC_COUNT : asked);
+    for (uint32_t index = 0; asked == 0 && index < SPEC_COUNT; index++)
+        write_info(resp, &specs[index]);
+    for (uint32_t index = 0; index < asked; index++) {
+        const struct resp_spec *spec = resp_find_spec(resp_argument(command, index + 2));
+        if (spec == NULL) {
+            resp_write_null(&resp->out);
+        } else {
+            write_info(resp, spec);
+        }
+    }
+    resp_end_now(resp);
+}
+
+static void answer_docs(struct resp *resp, const struct resp_command *command)
+{
+    bool is_all = command->argument_count == 2;
+    uint32_t count = is_all ? SPEC_COUNT : 0;
+    for (uint32_t index = 2; index < command->argument_count; index++) {
+        if (resp_find_spec(resp_argument(command, index)) != NULL) count++;
+    }
+    resp_write_map(&resp->out, count);
+    for (uint32_t index = 0; is_all && index < SPEC_COUNT; index++)
+        write_docs(resp, &specs[index]);
+    for (uint32_t index = 2; index < command->argument_count; index++) {
+        const struct resp_spec *spec = resp_find_spec(resp_argument(command, index));
+        if (spec != NULL) write_docs(resp, spec);
+    }
+    resp_end_now(resp);
+}
+
+void resp_run_command(struct resp *resp, const struct resp_command *command)
+{
+    struct resp_args args = { resp, command, 1 };
+    if (!resp_args_left(&args) || resp_take_keyword(&args, "INFO")) {
+        answer_info(resp, command);
+    } else if (resp_take_keyword(&args, "DOCS")) {
+        answer_docs(resp, command);
+    } else if (resp_take_keyword(&args, "COUNT")) {
+        resp_write_unsigned(&resp->out, SPEC_COUNT);
+        resp_end_now(resp);
+    } else if (resp_take_keyword(&args, "LIST")) {
+        resp_write_array(&resp->out, SPEC_COUNT);
+        for (uint32_t index = 0; index < SPEC_COUNT; index++)
+            write_lower(resp, specs[index].name);
+        resp_end_now(resp);
+    } else {
+        resp_refuse_word(resp, "ERR", "unknown subcommand of COMMAND");
+    }
+}

@@ -1,0 +1,261 @@
+#include "server/resp.h"
+
+/* A follower whose client reads slowly is not handed more than this; it goes on where it was when
+ * the client has read, or falls out of the window and is told so. */
+#define BACKLOG_MAX ((size_t)256 << 10)
+
+struct resp_follow {
+    struct follower follower;
+    struct resp *resp;
+    bool is_paused;
+    bool is_done; /* kept only because a callback of it may still be under way */
+    char prefix[LIMIT_NAME_SIZE_MAX];
+};
+
+static struct resp_follow *follow_of(struct follower *follower)
+{
+    return CONTAINER_OF(follower, struct resp_follow, follower);
+}
+
+static struct resp_follow *follow_create(struct resp *resp, struct bytes prefix)
+{
+    ASSERT(prefix.size <= LIMIT_NAME_SIZE_MAX);
+    if (resp->follow != NULL && resp->follow->is_done) resp_follow_stop(resp);
+    ASSERT(resp->follow == NULL);
+    struct resp_follow *follow = memory_take(&memory_heap, sizeof(*follow));
+    if (follow == NULL) return NULL;
+    *follow = (struct resp_follow){ .resp = resp };
+    if (prefix.size > 0) memcpy(follow->prefix, prefix.data, prefix.size);
+    follow->follower.prefix = (struct bytes){ follow->prefix, prefix.size };
+    resp->follow = follow;
+    return follow;
+}
+
+void resp_follow_stop(struct resp *resp)
+{
+    struct resp_follow *follow = resp->follow;
+    if (follow == NULL) return;
+    follower_stop(resp->server->events, &follow->follower);
+    memory_give(&memory_heap, follow, sizeof(*follow));
+    resp->follow = NULL;
+    resp->is_following = false;
+}
+
+void resp_follow_drained(struct resp *resp)
+{
+    struct resp_follow *follow = resp->follow;
+    if (follow == NULL || !follow->is_paused) return;
+    follow->is_paused = false;
+    follower_resume(resp->server->events, &follow->follower);
+}
+
+/* ------------------------------------------------------------------ EVENTS.FOLLOW */
+
+static void push_number(struct resp *resp, const char *word, uint64_t number)
+{
+    resp_write_push(&resp->out, 2);
+    resp_write_text(&resp->out, word);
+    resp_write_unsigned(&resp->out, number);
+    resp_end_now(resp);
+}
+
+static bool deliver_event(struct follower *follower, const struct record *record)
+{
+    struct resp_follow *follow = follow_of(follower);
+    struct resp *resp = follow->resp;
+    if (session_backlog(resp->session) > BACKLOG_MAX) {
+        follow->is_paused = true;
+        session_want_drain(resp->session);
+        return false;
+    }
+    resp_write_push(&resp->out, 2);
+    resp_write_text(&resp->out, "event");
+    resp_write_record(resp, record);
+    resp_end(resp, record->seq);
+    return true;
+}
+
+static void tell_compacted(struct follower *follower, struct seq first)
+{
+    struct resp *resp = follow_of(follower)->resp;
+    push_number(resp, "compacted", first.value);
+    session_close(resp->session);
+}
+
+static void send_heartbeat(struct follower *follower)
+{
+    struct resp *resp = follow_of(follower)->resp;
+    if (session_backlog(resp->session) > BACKLOG_MAX) return;
+    push_number(resp, "heartbeat", follower->seq.value);
+}
+
+static const struct follower_ops follow_ops = {
+    .deliver = deliver_event,
+    .compacted = tell_compacted,
+    .heartbeat = send_heartbeat,
+};
+
+/* "granted,released": false when a word is no kind. */
+static bool parse_kinds(struct bytes words, uint32_t *out_kinds)
+{
+    uint32_t kinds = 0;
+    size_t start = 0;
+    while (start <= words.size) {
+        const char *comma =
+            start == words.size ? NULL : memchr(words.data + start, ',', words.size - start);
+        size_t end = comma == NULL ? words.size : (size_t)(comma - words.data);
+        struct bytes word = { words.data + start, end - start };
+        unsigned kind = 1;
+        while (kind < RECORD_KIND_COUNT &&
+               !bytes_equal(word, bytes_from_text(record_kind_word(kind))))
+            kind++;
+        if (kind == RECORD_KIND_COUNT) return false;
+        kinds |= UINT32_C(1) << kind;
+        start = end + 1;
+    }
+    *out_kinds = kinds;
+    return true;
+}
+
+static bool take_types(struct resp_args *args, uint32_t *out_kinds)
+{
+    struct bytes words;
+    if (!resp_take_text(args, "TYPES", LIMIT_NAME_SIZE_MAX, &words)) return false;
+    if (parse_kinds(words, out_kinds)) return true;
+    resp_refuse(
+        args->resp,
+        TENURE_INVALID,
+        "TYPES must be a list of: granted,renewed,released,expired,breaking,broken,proclaimed,"
+        "available");
+    return false;
+}
+
+void resp_run_follow(struct resp *resp, const struct resp_command *command)
+{
+    struct resp_args args = { resp, command, 1 };
+    struct bytes prefix = { "", 0 };
+    uint64_t since = engine_seq(resp->server->engine).value;
+    uint32_t kinds = 0;
+    if (resp->is_following) {
+        resp_refuse(
+            resp, TENURE_INVALID, "this connection follows events already; RESET ends that");
+        return;
+    }
+    while (resp_args_left(&args)) {
+        bool is_taken = resp_take_keyword(&args, "SINCE")
+                            ? resp_take_number(&args, "SINCE", 0, TOKEN_MAX, &since)
+                        : resp_take_keyword(&args, "PREFIX")
+                            ? resp_take_text(&args, "PREFIX", LIMIT_NAME_SIZE_MAX, &prefix)
+                        : resp_take_keyword(&args, "TYPES") ? take_types(&args, &kinds)
+                                                            : resp_refuse_keyword(&args);
+        if (!is_taken) return;
+    }
+    struct resp_follow *follow = follow_create(resp, prefix);
+    if (follow == NULL) {
+        resp_refuse(resp, TENURE_NO_MEMORY, tenure_err_text(TENURE_NO_MEMORY));
+        return;
+    }
+    follow->follower.ops = &follow_ops;
+    follow->follower.kinds = kinds;
+    follow->follower.seq = (struct seq){ since };
+    if (!follower_start(resp->server->events, &follow->follower)) {
+        resp_follow_stop(resp);
+        resp_refuse(resp, TENURE_NO_MEMORY, tenure_err_text(TENURE_NO_MEMORY));
+        return;
+    }
+    resp->is_following = true;
+    resp_write_array(&resp->out, 2);
+    resp_write_text(&resp->out, "follow");
+    resp_write_unsigned(&resp->out, since);
+    resp_end_now(resp);
+}
+
+/* ------------------------------------------------------------------ ELECT.OBSERVE */
+
+/* The wait is over, one way or the other: tell who leads. */
+static void finish_observe(struct resp_follow *follow)
+{
+    struct resp *resp = follow->resp;
+    follow->is_done = true;
+    follower_stop(resp->server->events, &follow->follower);
+    resp_answer_leader(resp, follow->follower.prefix);
+    resp->session->is_waiting = false;
+    session_resume(resp->session);
+}
+
+static bool deliver_change(struct follower *follower, const struct record *record)
+{
+    (void)record;
+    finish_observe(follow_of(follower));
+    return true;
+}
+
+static void skip_compacted(struct follower *follower, struct seq first)
+{
+    (void)first;
+    finish_observe(follow_of(follower));
+}
+
+static void end_observe(struct follower *follower)
+{
+    finish_observe(follow_of(follower));
+}
+
+static const struct follower_ops observe_ops = {
+    .deliver = deliver_change,
+    .compacted = skip_compacted,
+    .timeout = end_observe,
+};
+
+/* Did anything happen to the name behind `since`, as far as is remembered? */
+static bool has_changed(const struct server *server, struct bytes name, uint64_t since)
+{
+    struct engine_lock_view lock;
+    struct record newest;
+    if (engine_inspect(server->engine, name, server->now, &lock)) return lock.seq.value > since;
+    if (engine_history(server->engine, name, &newest, 1) == 0) return false;
+    return newest.seq.value > since;
+}
+
+static bool start_observe(struct resp *resp, struct bytes name, uint64_t since, uint64_t wait_ms)
+{
+    struct resp_follow *follow = follow_create(resp, name);
+    if (follow == NULL) return false;
+    follow->follower.ops = &observe_ops;
+    follow->follower.is_exact = true;
+    follow->follower.seq = (struct seq){ since };
+    follow->follower.until = (struct mono){ resp->server->now.ns + (int64_t)wait_ms * NS_PER_MS };
+    if (follower_start(resp->server->events, &follow->follower)) return true;
+    resp_follow_stop(resp);
+    return false;
+}
+
+void resp_run_observe(struct resp *resp, const struct resp_command *command)
+{
+    struct resp_args args = { resp, command, 1 };
+    struct bytes name;
+    uint64_t since = 0;
+    uint64_t wait_ms = 0;
+    bool has_since = false;
+    if (!resp_take_plain(&args, "name", &name)) return;
+    while (resp_args_left(&args)) {
+        if (resp_take_keyword(&args, "SINCE")) {
+            has_since = true;
+            if (!resp_take_number(&args, "SINCE", 0, TOKEN_MAX, &since)) return;
+        } else if (resp_take_keyword(&args, "WAIT")) {
+            if (!resp_take_number(&args, "WAIT", 0, LIMIT_WAIT_MS_MAX, &wait_ms)) return;
+        } else {
+            (void)resp_refuse_keyword(&args);
+            return;
+        }
+    }
+    if (!has_since) since = engine_seq(resp->server->engine).value;
+    bool is_now = wait_ms == 0 || (has_since && has_changed(resp->server, name, since));
+    if (is_now) {
+        resp_answer_leader(resp, name);
+    } else if (start_observe(resp, name, since, wait_ms)) {
+        resp->session->is_waiting = true;
+    } else {
+        resp_refuse(resp, TENURE_NO_MEMORY, tenure_err_text(TENURE_NO_MEMORY));
+    }
+}

@@ -1,0 +1,92 @@
+#include "server/snapshot.h"
+
+#include <inttypes.h>
+
+#include "server/log.h"
+#include "server/server.h"
+#include "server/turn.h"
+
+/* Of one turn: small enough that nobody waits for it. */
+#define PIECE_SIZE ((size_t)256 << 10)
+
+void snapshot_init(struct server *server)
+{
+    buffer_init(&server->turn->snapshot.chunk, &memory_heap);
+}
+
+void snapshot_deinit(struct server *server)
+{
+    struct snapshot *snapshot = &server->turn->snapshot;
+    if (snapshot->phase == SNAPSHOT_WRITING && !snapshot->is_last) {
+        engine_snapshot_abandon(server->engine);
+    }
+    buffer_deinit(&snapshot->chunk);
+    snapshot->phase = SNAPSHOT_IDLE;
+}
+
+void snapshot_consider(struct server *server)
+{
+    struct snapshot *snapshot = &server->turn->snapshot;
+    if (snapshot->phase != SNAPSHOT_IDLE || server->is_draining) return;
+    struct journal_status status = journal_status(server->turn->journal);
+    uint64_t due = server->config->snapshot_bytes;
+    /* A large state is not written again for every little change. */
+    if (due < status.snapshot_size) due = status.snapshot_size;
+    if (due < snapshot->retry_bytes) due = snapshot->retry_bytes;
+    if (status.bytes_since_snapshot < due) return;
+
+    struct seq seq;
+    engine_snapshot_begin(server->engine, &seq);
+    housekeeper_snapshot_begin(server->turn->housekeeper, seq);
+    snapshot->phase = SNAPSHOT_WRITING;
+    snapshot->is_last = false;
+    log_write(LOG_DEBUG, "snapshot at %" PRIu64 " begun", seq.value);
+}
+
+static void finish(struct server *server, bool is_done, const struct tenure_error *error)
+{
+    struct snapshot *snapshot = &server->turn->snapshot;
+    snapshot->phase = SNAPSHOT_IDLE;
+    snapshot->retry_bytes = 0;
+    if (is_done) {
+        server->metrics.snapshot_count++;
+        log_write(LOG_DEBUG, "snapshot written");
+        return;
+    }
+    snapshot->retry_bytes = journal_status(server->turn->journal).bytes_since_snapshot +
+                            server->config->snapshot_bytes / 2;
+    log_write(LOG_WARNING, "no snapshot could be written: %s", error->text);
+}
+
+static void look_at_end(struct server *server)
+{
+    struct tenure_error error = { .text = "" };
+    switch (housekeeper_snapshot_state(server->turn->housekeeper, &error)) {
+    case HOUSEKEEPER_SNAPSHOT_RUNNING: break;
+    case HOUSEKEEPER_SNAPSHOT_DONE: finish(server, true, NULL); break;
+    case HOUSEKEEPER_SNAPSHOT_NONE:
+    case HOUSEKEEPER_SNAPSHOT_FAILED: finish(server, false, &error); break;
+    }
+}
+
+bool snapshot_advance(struct server *server)
+{
+    struct snapshot *snapshot = &server->turn->snapshot;
+    if (snapshot->phase == SNAPSHOT_IDLE) return false;
+    if (snapshot->phase == SNAPSHOT_FINISHING) {
+        look_at_end(server);
+        return false;
+    }
+    struct housekeeper *housekeeper = server->turn->housekeeper;
+    if (snapshot->chunk.size == 0) {
+        snapshot->is_last = engine_snapshot_write(server->engine, &snapshot->chunk, PIECE_SIZE);
+        if (snapshot->chunk.is_failed) turn_die(71, "not enough memory for a snapshot");
+    }
+    if (!housekeeper_snapshot_append(housekeeper, buffer_bytes(&snapshot->chunk))) return false;
+    buffer_reset(&snapshot->chunk);
+    if (!snapshot->is_last) return true;
+    housekeeper_snapshot_finish(housekeeper);
+    buffer_deinit(&snapshot->chunk);
+    snapshot->phase = SNAPSHOT_FINISHING;
+    return false;
+}

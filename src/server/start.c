@@ -1,0 +1,295 @@
+#include "server/start.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "journal/format.h"
+#include "server/log.h"
+#include "server/notify.h"
+#include "server/restore.h"
+#include "server/server.h"
+#include "server/turn.h"
+
+#define UNIX_MODE       0600u
+#define DESCRIPTOR_KEEP 64u /* beside the connections: journal, listeners, spares */
+
+/* ------------------------------------------------------------------ what can be wrong before */
+
+static int refuse(int exit_code, const char *text)
+{
+    log_write(LOG_ERROR, "%s", text);
+    return exit_code;
+}
+
+/* Nobody asks clients who they are yet: only who is on this machine may come in. */
+static int check_addresses(const struct config *config)
+{
+    if (config->listen.count == 0 && config->unix_path[0] == '\0') {
+        return refuse(EX_CONFIG, "nothing to listen on: give --listen or --unix");
+    }
+    for (uint32_t index = 0; index < config->listen.count; index++) {
+        struct tenure_error error;
+        bool is_loopback;
+        if (listener_is_loopback(config->listen.items[index], &is_loopback, &error) != TENURE_OK) {
+            return refuse(EX_CONFIG, error.text);
+        }
+        if (!is_loopback && !config->is_insecure_allowed) {
+            log_write(
+                LOG_ERROR,
+                "--listen %s would let anybody on the network take and break locks, because there "
+                "is no authentication yet: listen on 127.0.0.1, or add --allow-insecure where a "
+                "firewall protects the port",
+                config->listen.items[index]);
+            return EX_CONFIG;
+        }
+    }
+    return EX_OK;
+}
+
+/* Locks and fsync do not mean on a network what they mean on a disk. */
+static bool is_network_filesystem(const char *path)
+{
+    static const unsigned long magics[] = {
+        0x6969,     /* NFS */
+        0xff534d42, /* CIFS */
+        0xfe534d42, /* SMB2 */
+        0x517b,     /* SMB */
+        0x5346414f, /* AFS */
+        0x73757245, /* Coda */
+    };
+    struct statfs status;
+    if (statfs(path, &status) != 0) return false;
+    for (size_t index = 0; index < sizeof(magics) / sizeof(magics[0]); index++) {
+        if (((unsigned long)status.f_type & 0xffffffff) == magics[index]) return true;
+    }
+    return false;
+}
+
+static int prepare_directory(const char *path)
+{
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        int failure = errno;
+        log_write(
+            LOG_ERROR,
+            "cannot make the directory %s: %s; make its parent, or choose another one with --data",
+            path,
+            strerror(failure));
+        return failure == EACCES || failure == EPERM ? EX_NOPERM : EX_CANTCREAT;
+    }
+    struct stat status;
+    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) {
+        log_write(LOG_ERROR, "%s is no directory; choose another one with --data", path);
+        return EX_CANTCREAT;
+    }
+    if (access(path, R_OK | W_OK | X_OK) != 0) {
+        log_write(
+            LOG_ERROR,
+            "the directory %s cannot be written: %s; run as its owner, or choose another one with "
+            "--data",
+            path,
+            strerror(errno));
+        return EX_NOPERM;
+    }
+    if (is_network_filesystem(path)) {
+        log_write(
+            LOG_ERROR,
+            "%s is on a network filesystem, where nothing is durable for certain; choose a local "
+            "disk with --data",
+            path);
+        return EX_CONFIG;
+    }
+    return EX_OK;
+}
+
+static void raise_descriptor_limit(uint32_t connection_count_max)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)connection_count_max + DESCRIPTOR_KEEP;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < connection_count_max) {
+        log_write(
+            LOG_WARNING,
+            "the system allows %" PRIu64
+            " open files: fewer connections than --max-connections %" PRIu32,
+            (uint64_t)limit.rlim_cur,
+            connection_count_max);
+    }
+}
+
+/* ------------------------------------------------------------------ the journal */
+
+/* The journal's random id, as the name of this node. */
+static void read_node_id(struct server *server)
+{
+    char path[4200];
+    unsigned char bytes[JOURNAL_PREAMBLE_SIZE];
+    struct journal_id id;
+    (void)snprintf(path, sizeof(path), "%s/identity", server->config->data);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return;
+    if (fread(bytes, 1, sizeof(bytes), file) == sizeof(bytes) &&
+        journal_preamble_decode(JOURNAL_FILE_IDENTITY, bytes, NULL, &id) == JOURNAL_PREAMBLE_OK)
+    {
+        for (size_t index = 0; index < JOURNAL_ID_SIZE; index++) {
+            (void)snprintf(server->node_id + 2 * index, 3, "%02x", (unsigned)id.bytes[index]);
+        }
+    }
+    (void)fclose(file);
+}
+
+static int
+open_journal(struct server *server, struct journal **out_journal, struct journal_report *out_report)
+{
+    struct restore restore = { .engine = server->engine };
+    struct journal_options options = {
+        .path = server->config->data,
+        .segment_size = server->config->segment_bytes,
+        .spare_count = JOURNAL_SPARE_COUNT_DEFAULT,
+    };
+    struct tenure_error error = { .text = "" };
+    enum tenure_err err = restore_open(&restore, &options, out_journal, out_report, &error);
+    if (err != TENURE_OK) {
+        log_write(LOG_ERROR, "%s", error.text);
+        return restore_exit_code(err);
+    }
+    if (out_report->text[0] != '\0') log_write(LOG_WARNING, "%s", out_report->text);
+    read_node_id(server);
+    return EX_OK;
+}
+
+/* ------------------------------------------------------------------ listeners */
+
+static int open_listeners(struct server *server)
+{
+    const struct config *config = server->config;
+    struct tenure_error error;
+    enum tenure_err err = TENURE_OK;
+    for (uint32_t index = 0; index < config->listen.count && err == TENURE_OK; index++) {
+        struct listener *listener = &server->listeners[server->listener_count];
+        err = listener_open_tcp(listener, server->loop, config->listen.items[index], &error);
+        if (err == TENURE_OK) server->listener_count++;
+    }
+    if (err == TENURE_OK && config->unix_path[0] != '\0') {
+        struct listener *listener = &server->listeners[server->listener_count];
+        err = listener_open_unix(listener, server->loop, config->unix_path, UNIX_MODE, &error);
+        if (err == TENURE_OK) server->listener_count++;
+    }
+    if (err == TENURE_OK) return EX_OK;
+    log_write(LOG_ERROR, "%s", error.text);
+    return err == TENURE_IO ? EX_OSERR : restore_exit_code(err);
+}
+
+static void on_accept(struct listener *listener, int socket)
+{
+    struct server *server = listener->user;
+    turn_wake(server);
+    session_accept(server, socket, listener->is_local);
+}
+
+static void tell_ready(const struct server *server, const struct journal_report *report)
+{
+    (void)printf("tenured: ready on");
+    for (uint32_t index = 0; index < server->listener_count; index++) {
+        const struct listener *listener = &server->listeners[index];
+        (void)printf(
+            "%s %s%s",
+            index == 0 ? "" : " and",
+            listener->is_local ? "unix " : "",
+            listener->address);
+    }
+    (void)printf(
+        ", data %s, %" PRIu64 " holds at event %" PRIu64 "\n",
+        server->config->data,
+        engine_counters(server->engine).hold_count,
+        report->seq.value);
+    (void)fflush(stdout);
+    notify_send("READY=1");
+}
+
+/* ------------------------------------------------------------------ up and down */
+
+static bool init_server(struct server *server, uv_loop_t *loop, const struct config *config)
+{
+    *server = (struct server){ .loop = loop, .config = config };
+    metrics_init(&server->metrics);
+    server->engine = restore_engine(config);
+    return server->engine != NULL && net_init(&server->net, loop, &memory_heap) &&
+           session_table_create(server);
+}
+
+static void deinit_server(struct server *server)
+{
+    session_table_destroy(server);
+    if (server->net.scratch != NULL) net_deinit(&server->net);
+    engine_destroy(&server->engine);
+}
+
+/* The loop's handles must be closed while it can still run. */
+static void close_server(struct server *server, struct journal **journal)
+{
+    for (uint32_t index = 0; index < server->listener_count; index++) {
+        listener_close(&server->listeners[index]);
+    }
+    if (server->events != NULL) events_destroy(&server->events);
+    (void)uv_run(server->loop, UV_RUN_NOWAIT);
+    journal_destroy(journal);
+}
+
+static int
+serve(struct server *server, struct journal *journal, const struct journal_report *report)
+{
+    struct tenure_error error = { .text = "" };
+    if (turn_create(server, journal, report->seq, &error) != TENURE_OK) {
+        return refuse(EX_OSERR, error.text);
+    }
+    server->events = events_create(server);
+    if (server->events == NULL) return refuse(EX_OSERR, "not enough memory");
+    server->started_at = server->now;
+    turn_ready(server);
+    for (uint32_t index = 0; index < server->listener_count; index++) {
+        listener_start(&server->listeners[index], on_accept, server);
+    }
+    tell_ready(server, report);
+    int code = turn_run(server);
+    if (server->events != NULL) events_destroy(&server->events);
+    if (turn_destroy(server, &error) != TENURE_OK) {
+        log_write(LOG_ERROR, "%s", error.text);
+        return EX_IOERR;
+    }
+    log_write(LOG_INFO, "stopped; everything is on the disk");
+    return code;
+}
+
+int server_run(const struct config *config)
+{
+    log_init(config->log_level);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN); /* there is nothing to read again */
+    int code = check_addresses(config);
+    if (code == EX_OK) code = prepare_directory(config->data);
+    if (code != EX_OK) return code;
+    raise_descriptor_limit(config->connection_count_max);
+
+    uv_loop_t loop;
+    struct server server;
+    struct journal *journal = NULL;
+    struct journal_report report;
+    if (uv_loop_init(&loop) != 0) return refuse(EX_OSERR, "the system has no event loop to give");
+    if (!init_server(&server, &loop, config)) return refuse(EX_OSERR, "not enough memory");
+    code = open_journal(&server, &journal, &report);
+    if (code == EX_OK) code = open_listeners(&server);
+    if (code == EX_OK) code = serve(&server, journal, &report);
+    close_server(&server, &journal);
+    deinit_server(&server);
+    (void)uv_loop_close(&loop);
+    return code;
+}
