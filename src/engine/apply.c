@@ -91,8 +91,6 @@ static void begin_delay(struct engine *engine, struct lock *lock, uint32_t delay
     struct queue *queue = lock->queue;
     ASSERT(queue != NULL); /* made when a hold with a delay was granted */
     int64_t until_ns = engine->time_ns + (int64_t)delay_ms * NS_PER_MS;
-    if (queue->delay_ms > 0 && queue->delay_until_ns >= until_ns) return;
-
     queue->delay_ms = delay_ms;
     queue->delay_until_ns = until_ns;
     if (engine->is_restoring) return; /* the timer starts when the restored holds' do */

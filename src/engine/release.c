@@ -234,6 +234,16 @@ bool release_reserve(struct engine *engine, const struct hold *hold, struct byte
     return output_reserve(engine, size, 1, 1);
 }
 
+/* The lock-delay that begins with an unclean end; 0 when the one that runs already ends later.
+ * Decided here and told by the record, because a replay knows no time to compare with. */
+static uint32_t delay_from_now(const struct engine *engine, const struct hold *hold)
+{
+    const struct queue *queue = hold->lock->queue;
+    int64_t until_ns = engine->time_ns + (int64_t)hold->lock_delay_ms * NS_PER_MS;
+    bool is_covered = queue != NULL && queue->delay_ms > 0 && queue->delay_until_ns >= until_ns;
+    return is_covered ? 0 : hold->lock_delay_ms;
+}
+
 void release_end(
     struct engine *engine, struct hold *hold, enum record_kind kind, struct bytes reason)
 {
@@ -243,7 +253,7 @@ void release_end(
                              .token = hold->token,
                              .mode = (enum engine_mode)hold->mode,
                              .slot = hold->slot,
-                             .lock_delay_ms = is_unclean ? hold->lock_delay_ms : 0,
+                             .lock_delay_ms = is_unclean ? delay_from_now(engine, hold) : 0,
                              .reason = reason };
     output_record(engine, hold->lock, &record);
     apply_ended(engine, hold, &record);
