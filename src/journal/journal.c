@@ -92,6 +92,30 @@ static enum tenure_err check_usable(struct journal *journal, struct tenure_error
         out_error, TENURE_IO, EIO, "the journal has failed before; restart the server to recover");
 }
 
+/* What is neither done nor worth repeating is final, whichever call it came from. */
+static enum tenure_err
+conclude(struct journal *journal, enum tenure_err err, struct tenure_error *out_error)
+{
+    if (err == TENURE_OK || err == TENURE_NO_SPACE || err == TENURE_NO_MEMORY) return err;
+    journal_lock(journal);
+    journal->shared.is_failed = true;
+    journal_unlock(journal);
+    if (out_error != NULL) out_error->code = TENURE_IO;
+    return TENURE_IO;
+}
+
+/* Go on in a new segment. */
+static enum tenure_err
+advance(struct journal *journal, uint64_t batch_size, struct tenure_error *out_error)
+{
+    enum tenure_err err = journal_tail_wipe(journal, out_error);
+    if (err != TENURE_OK) return err;
+    const struct journal_tail *tail = &journal->tail;
+    struct journal_segment_header header =
+        journal_segment_successor(tail->header.number, &tail->position);
+    return journal_segment_begin(journal, &header, batch_size, out_error);
+}
+
 enum tenure_err journal_commit(
     struct journal *journal, const struct journal_batch *batch, struct tenure_error *out_error)
 {
@@ -104,14 +128,10 @@ enum tenure_err journal_commit(
             out_error, TENURE_TOO_LARGE, 0, "a batch of %zu bytes", batch->records.size);
     }
     if (!journal_tail_fits(journal, batch->records.size)) {
-        err = journal_tail_wipe(journal, out_error);
-        if (err != TENURE_OK) return err;
-        struct journal_segment_header header =
-            journal_segment_successor(journal->tail.header.number, &journal->tail.position);
-        err = journal_segment_begin(journal, &header, batch->records.size, out_error);
-        if (err != TENURE_OK) return err;
+        err = advance(journal, batch->records.size, out_error);
     }
-    return journal_tail_append(journal, batch, 0, out_error);
+    if (err == TENURE_OK) err = journal_tail_append(journal, batch, 0, out_error);
+    return conclude(journal, err, out_error);
 }
 
 enum tenure_err journal_mark(struct journal *journal, struct tenure_error *out_error)
