@@ -263,7 +263,7 @@ static enum tenure_err
 restore_hold(struct engine *engine, struct lock *lock, struct codec_reader *reader, uint64_t slots)
 {
     struct record record = { .kind = RECORD_GRANTED, .slots = (uint32_t)slots };
-    struct record breaking = { 0 };
+    struct record breaking = { .kind = RECORD_BREAKING };
     take_hold(reader, &record, &breaking);
     if (reader->is_bad || record.owner.size == 0 || !utf8_is_plain(record.owner) ||
         record.slot >= slots || record.token.value == 0 ||
