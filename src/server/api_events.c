@@ -16,7 +16,7 @@ struct watch {
     struct follower follower;
     struct http *http;
     void (*done)(struct http *http, struct bytes name); /* a long-poll; NULL: a stream */
-    bool is_slow;                                       /* it waits for its reader */
+    bool is_slow;                                       /* its reader had to be waited for */
     uint16_t size;
     char text[]; /* prefix or name */
 };
@@ -131,6 +131,7 @@ static bool stream_deliver(struct follower *follower, const struct record *recor
         session_want_drain(session);
         return false;
     }
+    watch->is_slow = false;
     struct buffer *out = session_out(session);
     put_id(out, record->seq);
     put(out, "event: ");
@@ -187,7 +188,6 @@ static const struct follower_ops stream_ops = {
 void watch_resume(struct http *http)
 {
     if (http->watch == NULL) return;
-    http->watch->is_slow = false;
     follower_resume(events_of(http->watch), &http->watch->follower);
 }
 
