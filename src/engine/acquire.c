@@ -206,7 +206,7 @@ static bool is_same_wait(
     if (waiter->hold_count != acquire->name_count) return false;
     for (uint32_t index = 0; index < acquire->name_count; index++) {
         const struct hold *hold = parties[index];
-        if (hold->state != HOLD_WAITING || hold->as.waiter != waiter) return false;
+        if (hold == NULL || hold->state != HOLD_WAITING || hold->as.waiter != waiter) return false;
         if (hold->mode != acquire->mode || hold->lock->slots != acquire->slots) return false;
     }
     return true;

@@ -224,13 +224,16 @@ static bool grant_waiter(struct engine *engine, struct waiter *waiter)
     return true;
 }
 
-/* The waiters at the head of one queue, as far as there is room.  False: no memory. */
+/* The waiters at the head of one queue, as far as there is room.  False: no memory, or too many
+ * holds. */
 static bool serve_lock(struct engine *engine, struct lock *lock)
 {
     while (lock->queue != NULL) {
         struct hold *first = queue_first(lock);
         if (first == NULL || !can_grant(first->as.waiter)) return true;
         if (!grant_has_tokens(engine, first->as.waiter->hold_count)) return true;
+        uint32_t held_count = engine->held_count + first->as.waiter->hold_count;
+        if (held_count > engine->options.hold_count_max) return false; /* until another hold ends */
         if (!grant_waiter(engine, first->as.waiter)) return false;
     }
     return true;
