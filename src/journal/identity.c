@@ -168,7 +168,11 @@ static enum tenure_err create_new(struct journal *journal, struct tenure_error *
     if (err != TENURE_OK) return err;
     /* Another server may have finished its first start between our look and our lock. */
     int other = journal_file_open(&journal->dir, identity_name, ENV_OPEN_READ);
-    if (other != -ENOENT) {
+    if (other < 0 && other != -ENOENT) {
+        journal_file_close(&journal->dir, file);
+        return journal_error_system(out_error, other, "open", "identity");
+    }
+    if (other >= 0) {
         journal_file_close(&journal->dir, other);
         journal_file_close(&journal->dir, file);
         return journal_error_set(
