@@ -49,6 +49,13 @@ bool journal_scan_batch(
     return true;
 }
 
+/* A torn batch may have its own header whole, in its place. */
+static bool
+is_own_header(const struct journal_batch_header *batch, const struct journal_position *position)
+{
+    return batch->number == position->batch_number && batch->chain == position->chain;
+}
+
 bool journal_scan_finds_another(
     const struct journal_segment_header *header,
     struct bytes file,
@@ -60,10 +67,10 @@ bool journal_scan_finds_another(
         uint32_t chain;
         if (!journal_batch_header_decode(bytes + at, &batch, &chain)) continue;
         if (batch.salt != header->salt) continue;
-        /* A torn batch may have its own header whole, in its place. */
-        bool is_own = at == position->offset && batch.number == position->batch_number &&
-                      batch.chain == position->chain;
-        if (!is_own) return true;
+        if (at != position->offset || !is_own_header(&batch, position)) return true;
+        /* Then its end is known, and whatever is not zero behind it belongs to another one. */
+        uint64_t end = at + JOURNAL_BATCH_HEADER_SIZE + journal_batch_padded_size(batch.size);
+        if (end < file.size && journal_scan_garbage_size(file, end) > 0) return true;
     }
     return false;
 }

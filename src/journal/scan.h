@@ -19,7 +19,7 @@ bool journal_scan_batch(
     struct journal_position *position,
     struct journal_batch_view *out_batch);
 
-/* No valid batch stands at `*position`: do the bytes from there on hold the header of another batch
+/* No valid batch stands at `*position`: do the bytes from there on hold anything of another batch
  * of this segment?  A batch is written only when the one before is durable, so this proves that
  * what is broken was once whole, or that something was written over it. */
 bool journal_scan_finds_another(

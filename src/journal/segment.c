@@ -340,62 +340,72 @@ static bool encode_batch(
     return true;
 }
 
+enum tenure_err journal_tail_wipe(struct journal *journal, struct tenure_error *out_error)
+{
+    struct journal_tail *tail = &journal->tail;
+    if (tail->dirty_size == 0) return TENURE_OK;
+    struct journal_name_text name = journal_segment_name(tail->header.number);
+    int result = journal_file_write_zeros(
+        &journal->dir, tail->file, tail->dirty_size, tail->position.offset);
+    if (result < 0 && journal_error_code(result) == TENURE_NO_SPACE) {
+        return journal_error_system(out_error, result, "write", name.text);
+    }
+    if (result < 0) return journal_fail(journal, result, "write", name.text, out_error);
+    tail->dirty_size = 0;
+    return TENURE_OK;
+}
+
+/* Write and sync `journal->block`. */
+static enum tenure_err write_block(struct journal *journal, struct tenure_error *out_error)
+{
+    struct journal_tail *tail = &journal->tail;
+    const struct buffer *block = &journal->block;
+    ASSERT(block->size <= tail->header.file_size - tail->position.offset);
+    if (tail->dirty_size > block->size) {
+        enum tenure_err err = journal_tail_wipe(journal, out_error);
+        if (err != TENURE_OK) return err;
+    }
+    struct journal_name_text name = journal_segment_name(tail->header.number);
+    int result = journal_file_write(
+        &journal->dir, tail->file, block->data, block->size, tail->position.offset);
+    if (result < 0 && journal_error_code(result) == TENURE_NO_SPACE) {
+        /* Part of it may be there, even all but zeros at the end; the next batch overwrites it. */
+        tail->dirty_size = block->size;
+        return journal_error_system(out_error, result, "write", name.text);
+    }
+    if (result < 0) return journal_fail(journal, result, "write", name.text, out_error);
+    result = journal_file_sync(&journal->dir, tail->file);
+    if (result < 0) return journal_fail(journal, result, "sync", name.text, out_error);
+    tail->dirty_size = 0;
+    return TENURE_OK;
+}
+
 enum tenure_err journal_tail_append(
     struct journal *journal,
     const struct journal_batch *batch,
     uint32_t flags,
     struct tenure_error *out_error)
 {
-    struct journal_tail *tail = &journal->tail;
-    struct journal_name_text name = journal_segment_name(tail->header.number);
     uint32_t chain;
     if (!encode_batch(journal, batch, flags, &chain)) {
         return journal_error_set(out_error, TENURE_NO_MEMORY, 0, "no memory for a batch");
     }
-    const struct buffer *block = &journal->block;
-    ASSERT(block->size <= tail->header.file_size - tail->position.offset);
+    enum tenure_err err = write_block(journal, out_error);
+    if (err != TENURE_OK) return err;
 
-    int result = journal_file_write(
-        &journal->dir, tail->file, block->data, block->size, tail->position.offset);
-    if (result < 0 && journal_error_code(result) == TENURE_NO_SPACE) {
-        /* Part of it may be there, even all but zeros at the end; the next batch overwrites it. */
-        tail->is_dirty = true;
-        return journal_error_system(out_error, result, "write", name.text);
-    }
-    if (result < 0) return journal_fail(journal, result, "write", name.text, out_error);
-    result = journal_file_sync(&journal->dir, tail->file);
-    if (result < 0) return journal_fail(journal, result, "sync", name.text, out_error);
-
-    tail->position.offset += block->size;
+    struct journal_tail *tail = &journal->tail;
+    size_t size = journal->block.size;
+    tail->position.offset += size;
     tail->position.batch_number++;
     tail->position.seq.value += batch->count;
     tail->position.chain = chain;
-    tail->is_dirty = false;
     tail->is_marked = (flags & JOURNAL_BATCH_MARK) != 0;
 
     journal_lock(journal);
     journal->shared.seq_durable.value = tail->position.seq.value - 1;
-    journal->shared.batch_bytes += block->size;
-    journal->shared.written_bytes += block->size;
+    journal->shared.batch_bytes += size;
+    journal->shared.written_bytes += size;
     journal->shared.commit_count++;
     journal_unlock(journal);
-    return TENURE_OK;
-}
-
-enum tenure_err journal_tail_wipe(struct journal *journal, struct tenure_error *out_error)
-{
-    static const char zeros[JOURNAL_BATCH_HEADER_SIZE];
-    struct journal_tail *tail = &journal->tail;
-    if (!tail->is_dirty) return TENURE_OK;
-    struct journal_name_text name = journal_segment_name(tail->header.number);
-    int result =
-        journal_file_write(&journal->dir, tail->file, zeros, sizeof(zeros), tail->position.offset);
-    if (result < 0 && journal_error_code(result) == TENURE_NO_SPACE) {
-        return journal_error_system(out_error, result, "write", name.text);
-    }
-    if (result < 0) return journal_fail(journal, result, "write", name.text, out_error);
-    result = journal_file_sync(&journal->dir, tail->file);
-    if (result < 0) return journal_fail(journal, result, "sync", name.text, out_error);
-    tail->is_dirty = false;
     return TENURE_OK;
 }

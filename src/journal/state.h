@@ -36,8 +36,8 @@ struct journal_tail {
     int file; /* -1: none */
     struct journal_segment_header header;
     struct journal_position position;
-    bool is_marked; /* nothing was committed since the last mark */
-    bool is_dirty;  /* part of a batch that found no room may stand behind the position */
+    bool is_marked;      /* nothing was committed since the last mark */
+    uint64_t dirty_size; /* behind the position: part of a batch that found no room may be there */
 };
 
 /* The snapshot that is being written. */
@@ -122,7 +122,7 @@ MUST_USE enum tenure_err journal_segment_begin(
 struct journal_segment_header
 journal_segment_successor(uint64_t number, const struct journal_position *position);
 
-/* Make sure that what stands behind the position of the tail is no batch. */
+/* Make sure that nothing but zeros stands behind the position of the tail. */
 MUST_USE enum tenure_err journal_tail_wipe(struct journal *journal, struct tenure_error *out_error);
 
 /* Can the tail take a batch of `batch_size` bytes and still a mark? */
