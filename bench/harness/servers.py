@@ -43,9 +43,10 @@ class Server:
 
     label = ""
 
-    def __init__(self, place, flags=(), label=None):
+    def __init__(self, place, flags=(), label=None, cpus=SERVER_CPU):
         self.place = place
         self.flags = list(flags)
+        self.cpus = cpus
         self.label = label or self.label
         self.port = free_port()
         self.process = None
@@ -58,6 +59,9 @@ class Server:
     def command(self):
         """The command line, without the pinning."""
         raise NotImplementedError
+
+    def pinned_command(self):
+        return ["taskset", "-c", self.cpus, *self.command()]
 
     def is_ready(self):
         """Does it serve?"""
@@ -99,7 +103,7 @@ class Server:
         log = open(self.log_path, "wb")
         begun = time.monotonic()
         self.process = subprocess.Popen(
-            ["taskset", "-c", SERVER_CPU, *self.command()],
+            self.pinned_command(),
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         log.close()
         while not self.is_ready():
@@ -145,8 +149,8 @@ class Server:
 class Redis(Server):
     """Redis; with `is_durable`, every command on disk before its answer."""
 
-    def __init__(self, place, is_durable):
-        super().__init__(place, label="redis always" if is_durable else "redis")
+    def __init__(self, place, is_durable, cpus=SERVER_CPU):
+        super().__init__(place, label="redis always" if is_durable else "redis", cpus=cpus)
         self.is_durable = is_durable
 
     def command(self):
