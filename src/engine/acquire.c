@@ -69,26 +69,26 @@ static const char *find_fault(const struct engine_acquire *acquire)
 
 /* --------------------------------------------------------------- refusals */
 
-/* When the lock can be free at the earliest; -1 when nobody knows. */
+/* When the lock can be free at the earliest; -1 when nobody knows.  Of slots the first to end is
+ * enough, else all holders must go. */
 static int64_t retry_after_ms(const struct engine *engine, const struct lock *lock)
 {
-    int64_t after_ms = 0;
-    uint32_t count = 0;
     bool is_any_enough = lock->slots > 1;
+    int64_t after_ms = lock->hold_count == 0 ? 0 : -1;
+    uint32_t count = 0;
 
     if (lock->queue != NULL && lock->queue->delay_ms > 0) {
-        return (lock->queue->delay_until_ns - engine->time_ns) / NS_PER_MS;
+        int64_t left_ns = lock->queue->delay_until_ns - engine->time_ns;
+        return left_ns > 0 ? (left_ns + NS_PER_MS - 1) / NS_PER_MS : 0;
     }
     list_foreach(link, &lock->holds) {
         struct engine_hold_view view;
         hold_view(hold_from_link(link), engine->time_ns, &view);
-        bool is_first = count++ == 0;
         if (view.remaining_ms < 0 && !is_any_enough) return -1;
-        if (view.remaining_ms < 0) continue;
         bool is_better =
             is_any_enough ? view.remaining_ms < after_ms : view.remaining_ms > after_ms;
-        if (is_first || is_better) after_ms = view.remaining_ms;
-        if (count == HOLDERS_LOOKED_AT) break;
+        if (view.remaining_ms >= 0 && (after_ms < 0 || is_better)) after_ms = view.remaining_ms;
+        if (++count == HOLDERS_LOOKED_AT) break;
     }
     return after_ms;
 }
