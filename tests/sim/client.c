@@ -1,11 +1,11 @@
-#include "sim/world.h"
-
 #include <inttypes.h>
+
+#include "sim/world.h"
 
 #define NET_NS_MAX (20 * NS_PER_MS)
 /* What a careful client keeps back: 1 % for the rates of clocks, and 5 ms. */
 #define MARGIN_PPM 10000
-#define MARGIN_NS (5 * NS_PER_MS)
+#define MARGIN_NS  (5 * NS_PER_MS)
 
 /* ---------------------------------------------------------------- requests */
 
@@ -18,7 +18,8 @@ struct request *client_request_by_tag(struct world *world, uint64_t tag)
     return NULL;
 }
 
-static struct request *request_new(struct world *world, enum engine_command_kind kind, uint32_t client)
+static struct request *
+request_new(struct world *world, enum engine_command_kind kind, uint32_t client)
 {
     for (uint32_t index = 0; index < WORLD_REQUEST_COUNT_MAX; index++) {
         struct request *request = &world->requests[index];
@@ -61,19 +62,31 @@ static void say_request(struct world *world, const struct request *request, cons
     char text[200];
     int size = 0;
     for (uint32_t index = 0; index < request->name_count && size < 150; index++) {
-        size += snprintf(text + size, sizeof text - (size_t)size, " %s",
-            world_name(request->names[index]).data);
+        size += snprintf(
+            text + size, sizeof text - (size_t)size, " %s", world_name(request->names[index]).data);
     }
     for (uint32_t index = 0; index < request->claim_count && size < 150; index++) {
         const struct claim *claim = &request->claims[index];
-        size += snprintf(text + size, sizeof text - (size_t)size, " %s o%u %" PRIu64,
-            world_name(claim->name).data, claim->owner, claim->token.value);
+        size += snprintf(
+            text + size,
+            sizeof text - (size_t)size,
+            " %s o%u %" PRIu64,
+            world_name(claim->name).data,
+            claim->owner,
+            claim->token.value);
     }
     if (request->kind == ENGINE_ACQUIRE) {
-        snprintf(text + size, sizeof text - (size_t)size,
-            " o%u %s ttl %u wait %u slots %u priority %u delay %u", request->owner,
-            request->mode == ENGINE_SHARED ? "shared" : "exclusive", request->ttl_ms,
-            request->wait_ms, request->slots, request->priority, request->lock_delay_ms);
+        snprintf(
+            text + size,
+            sizeof text - (size_t)size,
+            " o%u %s ttl %u wait %u slots %u priority %u delay %u",
+            request->owner,
+            request->mode == ENGINE_SHARED ? "shared" : "exclusive",
+            request->ttl_ms,
+            request->wait_ms,
+            request->slots,
+            request->priority,
+            request->lock_delay_ms);
     } else {
         text[size] = '\0';
     }
@@ -88,13 +101,14 @@ static void submit(struct world *world, struct request *request)
 
 /* ----------------------------------------------------------------- beliefs */
 
-static struct belief *belief_find(
-    struct world *world, uint32_t name, uint32_t owner, struct token token)
+static struct belief *
+belief_find(struct world *world, uint32_t name, uint32_t owner, struct token token)
 {
     for (uint32_t index = 0; index < WORLD_BELIEF_COUNT_MAX; index++) {
         struct belief *belief = &world->beliefs[index];
         if (belief->is_used && belief->name == name && belief->owner == owner &&
-            belief->token.value == token.value) {
+            belief->token.value == token.value)
+        {
             return belief;
         }
     }
@@ -129,8 +143,8 @@ static struct belief *belief_pick(struct world *world, uint32_t client, bool is_
 
 /* Until when a careful client may believe, in true time: counted from before it asked, by its own
  * clock, with a margin. */
-static int64_t careful_until(
-    const struct world *world, uint32_t client, int64_t from_ns, int64_t length_ms)
+static int64_t
+careful_until(const struct world *world, uint32_t client, int64_t from_ns, int64_t length_ms)
 {
     int64_t local_ns = length_ms * NS_PER_MS;
     local_ns -= local_ns / 1000000 * MARGIN_PPM + MARGIN_NS;
@@ -153,8 +167,13 @@ static void check_exclusion(struct world *world, const struct belief *belief)
         if (other == belief || !other->is_used || other->name != belief->name) continue;
         if (!other->is_believed || other->is_forced) continue;
         if (other->valid_until_ns <= world->now_ns || !is_conflict(belief, other)) continue;
-        world_fail(world, "I3: o%u and o%u both believe to hold %s (tokens %" PRIu64 ", %" PRIu64 ")",
-            belief->owner, other->owner, world_name(belief->name).data, belief->token.value,
+        world_fail(
+            world,
+            "I3: o%u and o%u both believe to hold %s (tokens %" PRIu64 ", %" PRIu64 ")",
+            belief->owner,
+            other->owner,
+            world_name(belief->name).data,
+            belief->token.value,
             other->token.value);
     }
 }
@@ -162,36 +181,31 @@ static void check_exclusion(struct world *world, const struct belief *belief)
 static void renew_later(struct world *world, struct belief *belief)
 {
     belief->renew_ns = belief->ttl_ms == 0 || !belief->is_renewing
-        ? WORLD_NEVER
-        : world->now_ns + belief->ttl_ms * NS_PER_MS / 3;
+                           ? WORLD_NEVER
+                           : world->now_ns + belief->ttl_ms * NS_PER_MS / 3;
 }
 
 /* What the client that was told to have it may do about it. */
-static void believe(
-    struct world *world, const struct request *request, const struct result_copy *result)
+static void
+believe(struct world *world, const struct request *request, const struct result_copy *result)
 {
     struct belief *belief = belief_find(world, result->name, request->owner, result->token);
-    bool is_new = belief == NULL;
-    if (is_new) belief = belief_new(world);
+    if (belief != NULL) return; /* it knows; only a renewal makes it last longer */
+    belief = belief_new(world);
     if (belief == NULL) return;
     int64_t length_ms = result->remaining_ms + result->waited_ms;
     int64_t until_ns = result->remaining_ms < 0
-        ? WORLD_NEVER
-        : careful_until(world, request->client, request->sent_ns, length_ms);
-    if (!is_new) {
-        if (until_ns < belief->valid_until_ns && belief->valid_until_ns != WORLD_NEVER) return;
-    }
-    bool is_forced = !is_new && belief->is_forced;
+                           ? WORLD_NEVER
+                           : careful_until(world, request->client, request->sent_ns, length_ms);
     const struct grant *grant = oracle_grant_by_token(world, result->name, result->token);
     if (grant == NULL) world_fail(world, "I5: a grant was told that never was");
     if (grant->is_given_up) return; /* it has been given back meanwhile */
-    if (grant->is_breaking || grant->ended == RECORD_BROKEN) is_forced = true;
-    if (!is_new && !belief->is_believed) return;
+    bool is_forced = grant->is_breaking || grant->ended == RECORD_BROKEN;
     *belief = (struct belief){
         .is_used = true,
         .is_believed = until_ns > world->now_ns,
         .is_forced = is_forced,
-        .is_renewing = is_new ? rng_percent(&world->rng, 60) : belief->is_renewing,
+        .is_renewing = rng_percent(&world->rng, 60),
         .client = request->client,
         .name = result->name,
         .owner = request->owner,
@@ -264,8 +278,8 @@ static void ask_acquire(struct world *world, uint32_t client)
     if (swarm->has_delays && rng_percent(rng, 20)) {
         request->lock_delay_ms = (uint32_t)rng_scale(rng, 1, 3000);
     }
-    request->meta_size = swarm->has_big_meta && rng_percent(rng, 30) ? LIMIT_META_SIZE_MAX
-                                                                     : rng_below(rng, 12);
+    request->meta_size =
+        swarm->has_big_meta && rng_percent(rng, 30) ? LIMIT_META_SIZE_MAX : rng_below(rng, 12);
     submit(world, request);
 }
 
@@ -348,7 +362,8 @@ static void ask_renew(struct world *world, uint32_t client)
     /* Another ttl: only while no other renewal is under way, and never to or from "for ever". */
     struct belief *belief = belief_find(
         world, request->claims[0].name, request->claims[0].owner, request->claims[0].token);
-    if (belief != NULL && !belief->is_renew_sent && belief->ttl_ms > 0 && rng_percent(rng, 50)) {
+    if (belief != NULL && belief->renewals_sent == 0 && belief->ttl_ms > 0 && rng_percent(rng, 50))
+    {
         uint32_t ttl_ms = (uint32_t)rng_scale(rng, LIMIT_TTL_MS_MIN, world->swarm.ttl_ms_max);
         request->claims[0].ttl_ms = ttl_ms;
         request->claim_count = 1;
@@ -356,6 +371,11 @@ static void ask_renew(struct world *world, uint32_t client)
         belief->renew_ns = WORLD_NEVER;
         int64_t until_ns = careful_until(world, client, world->now_ns, ttl_ms);
         if (until_ns < belief->valid_until_ns) belief->valid_until_ns = until_ns;
+    }
+    for (uint32_t index = 0; index < request->claim_count; index++) {
+        const struct claim *claim = &request->claims[index];
+        belief = belief_find(world, claim->name, claim->owner, claim->token);
+        if (belief != NULL) belief->renewals_sent++;
     }
     submit(world, request);
 }
@@ -421,21 +441,24 @@ static void on_renewed(struct world *world, const struct request *request)
         const struct claim *claim = &request->claims[index];
         struct belief *belief = belief_find(world, claim->name, claim->owner, claim->token);
         if (belief == NULL) continue;
-        belief->is_renew_sent = false;
+        if (belief->renewals_sent > 0) belief->renewals_sent--;
         if (index >= reply->result_count) continue;
         const struct result_copy *result = &reply->results[index];
         if (result->err == TENURE_OK) {
             belief->ttl_ms = result->ttl_ms;
-            int64_t until_ns = result->remaining_ms < 0
-                ? WORLD_NEVER
-                : careful_until(world, belief->client, request->sent_ns, result->remaining_ms);
+            int64_t until_ns =
+                result->remaining_ms < 0
+                    ? WORLD_NEVER
+                    : careful_until(world, belief->client, request->sent_ns, result->remaining_ms);
             if (until_ns > belief->valid_until_ns) belief->valid_until_ns = until_ns;
             if (belief->is_believed) renew_later(world, belief);
             if (belief->is_believed && !belief->is_forced && until_ns > world->now_ns) {
                 check_exclusion(world, belief);
             }
-        } else if (result->err == TENURE_LOST || result->err == TENURE_NOT_OWNER ||
-            result->err == TENURE_STALE_TOKEN) {
+        } else if (
+            result->err == TENURE_LOST || result->err == TENURE_NOT_OWNER ||
+            result->err == TENURE_STALE_TOKEN)
+        {
             belief->is_believed = false;
             belief->renew_ns = WORLD_NEVER;
         }
@@ -447,8 +470,12 @@ static void on_reply(struct world *world, struct request *request)
     const struct reply_copy *reply = &request->reply;
     if (world->options.out != NULL) {
         const struct result_copy *first = &reply->results[0];
-        world_say(world, "client %u: %s -> %s token %" PRIu64 " end %s", request->client,
-            kind_word(request->kind), tenure_err_name(reply->err),
+        world_say(
+            world,
+            "client %u: %s -> %s token %" PRIu64 " end %s",
+            request->client,
+            kind_word(request->kind),
+            tenure_err_name(reply->err),
             reply->result_count > 0 ? first->token.value : 0,
             reply->result_count > 0 ? engine_end_word(first->end) : "");
     }
@@ -458,11 +485,12 @@ static void on_reply(struct world *world, struct request *request)
     }
     if (request->kind == ENGINE_RENEW) on_renewed(world, request);
     bool is_refused_now = reply->err == TENURE_NO_MEMORY || reply->err == TENURE_NO_SPACE;
-    bool is_repeated = is_refused_now && request->kind == ENGINE_RELEASE && request->retry_count < 3;
+    bool is_repeated =
+        is_refused_now && request->kind == ENGINE_RELEASE && request->retry_count < 3;
     /* Sometimes the client asks again although it has its answer. */
-    is_repeated = is_repeated || (!world->is_calm && request->retry_count == 0 &&
-        request->kind != ENGINE_RENEW && request->kind != ENGINE_CANCEL &&
-        rng_percent(&world->rng, 8));
+    is_repeated = is_repeated ||
+                  (!world->is_calm && request->retry_count == 0 && request->kind != ENGINE_RENEW &&
+                   request->kind != ENGINE_CANCEL && rng_percent(&world->rng, 8));
     if (is_repeated) {
         request->retry_count++;
         submit(world, request);
@@ -488,7 +516,7 @@ static void renew_due(struct world *world, uint32_t client)
         if (request == NULL) request = request_new(world, ENGINE_RENEW, client);
         if (request == NULL) return;
         request->claims[request->claim_count++] = claim_of(belief);
-        belief->is_renew_sent = true;
+        belief->renewals_sent++;
         renew_later(world, belief);
         if (request->claim_count == WORLD_CLAIM_COUNT_MAX) break;
     }
@@ -547,13 +575,17 @@ void client_disconnect(struct world *world, uint32_t number, bool is_host_told)
         struct request *request = &world->requests[index];
         if (request->state == REQUEST_FREE || request->client != number) continue;
         for (uint32_t claim = 0; claim < request->claim_count; claim++) {
-            struct belief *belief = belief_find(world, request->claims[claim].name,
-                request->claims[claim].owner, request->claims[claim].token);
-            if (belief != NULL) belief->is_renew_sent = false;
+            struct belief *belief = belief_find(
+                world,
+                request->claims[claim].name,
+                request->claims[claim].owner,
+                request->claims[claim].token);
+            bool is_renewal = belief != NULL && request->kind == ENGINE_RENEW;
+            if (is_renewal && belief->renewals_sent > 0) belief->renewals_sent--;
         }
         /* A renewal to another ttl is not repeated: it could overtake a later one. */
         bool is_repeated = request->kind != ENGINE_CANCEL && request->kind != ENGINE_RENEW &&
-            request->retry_count < 4 && rng_percent(&world->rng, 70);
+                           request->retry_count < 4 && rng_percent(&world->rng, 70);
         if (is_repeated) {
             request->retry_count++;
             if (!is_host_told) world_probe(world, PROBE_RETRY_AFTER_CRASH);
@@ -569,16 +601,16 @@ void client_give_back(struct world *world)
 {
     for (uint32_t index = world->oracle.live_from; index < world->oracle.grant_count; index++) {
         const struct grant *grant = &world->oracle.grants[index];
-        if (grant->ended_seq.value != 0) continue;
+        if (grant->ended_seq.value != 0 || !grant->is_durable) continue;
         uint32_t client = grant->owner / 10000;
         struct claim claim = { grant->name, grant->owner, grant->token, ENGINE_TTL_KEEP };
         bool is_asked = false;
         for (uint32_t other = 0; other < WORLD_REQUEST_COUNT_MAX && !is_asked; other++) {
             const struct request *request = &world->requests[other];
             is_asked = request->state != REQUEST_FREE && request->kind == ENGINE_RELEASE &&
-                request->claims[0].name == claim.name &&
-                request->claims[0].token.value == claim.token.value &&
-                request->claims[0].owner == claim.owner;
+                       request->claims[0].name == claim.name &&
+                       request->claims[0].token.value == claim.token.value &&
+                       request->claims[0].owner == claim.owner;
         }
         struct request *request = is_asked ? NULL : request_new(world, ENGINE_RELEASE, client);
         if (request == NULL) continue;

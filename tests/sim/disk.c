@@ -112,10 +112,31 @@ static void change_apply(struct disk_name *names, const struct disk_change *chan
     }
 }
 
+/* A file that was made and removed again, both un-synced: mostly as if it had never been.  Keeps a
+ * program that tries for long to make a file from filling the list. */
+static bool forget_creation(struct disk *disk, const char *name, int file)
+{
+    if (disk->change_count < DISK_CHANGE_COUNT_MAX / 16) return false;
+    for (uint32_t index = disk->change_count; index-- > 0;) {
+        const struct disk_change *change = &disk->changes[index];
+        if (change->file != file) continue;
+        if (change->kind != DISK_CREATE || strcmp(change->to, name) != 0) return false;
+        disk->change_count--;
+        memmove(
+            &disk->changes[index],
+            &disk->changes[index + 1],
+            (disk->change_count - index) * sizeof *disk->changes);
+        name_remove(disk->names, name, file);
+        return true;
+    }
+    return false;
+}
+
 static void change_push(
     struct disk *disk, enum disk_change_kind kind, const char *from, const char *to, int file)
 {
     ASSERT(disk->change_count < DISK_CHANGE_COUNT_MAX);
+    if (kind == DISK_UNLINK && forget_creation(disk, from, file)) return;
     struct disk_change *change = &disk->changes[disk->change_count++];
     *change = (struct disk_change){ .kind = kind, .file = file };
     memcpy(change->from, from, strlen(from) + 1);

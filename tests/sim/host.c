@@ -1,9 +1,9 @@
-#include "sim/world.h"
-
 #include <inttypes.h>
 
+#include "sim/world.h"
+
 #define RESTART_ATTEMPTS_MAX 40u
-#define SNAPSHOT_TICK_NS NS_PER_MS
+#define SNAPSHOT_TICK_NS     NS_PER_MS
 
 /* ------------------------------------------------------------------- turns */
 
@@ -26,8 +26,8 @@ static void gather(struct world *world, const struct engine_update *update)
     host->pending_count += update->record_count;
 }
 
-static void copy_result(
-    struct world *world, const struct engine_result *from, struct result_copy *to)
+static void
+copy_result(struct world *world, const struct engine_result *from, struct result_copy *to)
 {
     *to = (struct result_copy){
         .err = from->err,
@@ -51,7 +51,8 @@ static void post(struct world *world, const struct engine_reply *reply)
     struct host *host = &world->host;
     if (reply->kind == ENGINE_CANCEL) return; /* only the acquire is answered */
     struct request *request = client_request_by_tag(world, reply->tag);
-    if (host->outbox_count == WORLD_OUTBOX_COUNT_MAX) world_fail(world, "I13: the outbox overflows");
+    if (host->outbox_count == WORLD_OUTBOX_COUNT_MAX)
+        world_fail(world, "I13: the outbox overflows");
     struct outbox_entry *entry = &host->outbox[host->outbox_count++];
     *entry = (struct outbox_entry){
         .connection = reply->client,
@@ -96,7 +97,8 @@ void host_step(struct world *world, const struct engine_event *event, struct req
     enum tenure_err err = engine_step(host->engine, event, &update);
     for (uint32_t attempt = 0; err != TENURE_OK; attempt++) {
         bool is_allowed = err == TENURE_NO_MEMORY && event->kind != ENGINE_COMMAND &&
-            world->memory_calls >= world->memory_fail_at && world->memory_fail_at != 0;
+                          world->memory_calls >= world->memory_fail_at &&
+                          world->memory_fail_at != 0;
         if (!is_allowed || attempt > 0) world_fail(world, "engine_step: %s", tenure_err_name(err));
         if (host_hash(world) != hash || engine_seq(host->engine).value != seq) {
             world_fail(world, "a step without memory changed the state");
@@ -197,7 +199,8 @@ static void receive(struct world *world)
             struct request *request = &world->requests[index];
             if (request->state != REQUEST_SENT || request->arrive_ns > world->now_ns) continue;
             if (next == NULL || request->arrive_ns < next->arrive_ns ||
-                (request->arrive_ns == next->arrive_ns && request->tag < next->tag)) {
+                (request->arrive_ns == next->arrive_ns && request->tag < next->tag))
+            {
                 next = request;
             }
         }
@@ -227,7 +230,8 @@ static void tell_stall(struct world *world)
 
 static void run_timers(struct world *world)
 {
-    for (uint32_t guard = 0; engine_deadline(world->host.engine).ns <= world_mono(world).ns; guard++) {
+    for (uint32_t guard = 0; engine_deadline(world->host.engine).ns <= world_mono(world).ns;
+         guard++) {
         if (guard > 1000) world_fail(world, "I9: the timer is due for ever");
         struct engine_event event = host_event(world, ENGINE_TIMER);
         host_step(world, &event, NULL);
@@ -280,7 +284,8 @@ static void take_off(struct world *world)
     host->pending_count = 0;
     host->is_flying = true;
     int64_t high_ns = world->swarm.has_slow_commits ? 3 * NS_PER_S : 5 * NS_PER_MS;
-    host->flight_ends_ns = world->now_ns + (world->is_calm ? 1000 : rng_scale(&world->rng, 1000, high_ns));
+    host->flight_ends_ns =
+        world->now_ns + (world->is_calm ? 1000 : rng_scale(&world->rng, 1000, high_ns));
 }
 
 static void land(struct world *world)
@@ -342,7 +347,7 @@ static void keep_house(struct world *world)
         enum tenure_err err = journal_prepare(host->journal, &is_done, &error);
         if (has_died(world, PROBE_CRASH_IN_PREPARE)) return;
         bool is_explained = (err == TENURE_NO_SPACE && world->disk.quota != UINT64_MAX) ||
-            (err != TENURE_NO_SPACE && world->swarm.has_io_errors);
+                            (err != TENURE_NO_SPACE && world->swarm.has_io_errors);
         if (err != TENURE_OK && !is_explained) {
             world_fail(world, "journal_prepare: %s: %s", tenure_err_name(err), error.text);
         }
@@ -358,10 +363,12 @@ static void keep_house(struct world *world)
 
 /* --------------------------------------------------------------- snapshots */
 
-static void snapshot_failed(struct world *world, enum tenure_err err, const struct tenure_error *error)
+static void
+snapshot_failed(struct world *world, enum tenure_err err, const struct tenure_error *error)
 {
-    bool is_explained =
-        world->swarm.has_io_errors || world->swarm.has_no_space || world->swarm.has_media_faults;
+    const struct swarm *swarm = &world->swarm;
+    bool is_explained = swarm->has_io_errors || swarm->has_no_space || swarm->has_media_faults ||
+                        (err == TENURE_NO_MEMORY && swarm->has_memory_faults);
     if (!is_explained) {
         world_fail(world, "snapshot: %s: %s", tenure_err_name(err), error->text);
     }
@@ -395,8 +402,8 @@ static void snapshot_write(struct world *world)
     }
     buffer_reset(&host->chunk);
     bool is_last = engine_snapshot_write(host->engine, &host->chunk, size);
-    enum tenure_err err = TENURE_OK;
-    if (host->chunk.size > 0) {
+    enum tenure_err err = host->chunk.is_failed ? TENURE_NO_MEMORY : TENURE_OK;
+    if (err == TENURE_OK && host->chunk.size > 0) {
         err = journal_snapshot_append(host->journal, buffer_bytes(&host->chunk), &error);
     }
     if (has_died(world, PROBE_CRASH_IN_SNAPSHOT)) return;
@@ -528,8 +535,7 @@ void host_second(struct world *world)
     struct journal *journal = NULL;
     struct journal_report report = { 0 };
     struct tenure_error error = { 0 };
-    enum tenure_err err =
-        journal_open(&options, &world->env, &visitor, &journal, &report, &error);
+    enum tenure_err err = journal_open(&options, &world->env, &visitor, &journal, &report, &error);
     if (err != TENURE_UNAVAILABLE) {
         world_fail(world, "a second server was let in: %s", tenure_err_name(err));
     }
@@ -546,8 +552,7 @@ static enum tenure_err end_snapshot(struct world *world)
     return engine_restore_snapshot_end(host->engine, host->snapshot_seq);
 }
 
-static enum tenure_err
-visit_snapshot(void *user, struct seq seq, struct tenure_error *out_error)
+static enum tenure_err visit_snapshot(void *user, struct seq seq, struct tenure_error *out_error)
 {
     struct world *world = user;
     (void)out_error;
@@ -567,11 +572,16 @@ static enum tenure_err visit_chunk(void *user, struct bytes chunk, struct tenure
 }
 
 static enum tenure_err visit_batch(
-    void *user, struct seq first, uint32_t count, struct bytes records, struct tenure_error *out_error)
+    void *user,
+    struct seq first,
+    uint32_t count,
+    struct bytes records,
+    struct tenure_error *out_error)
 {
     struct world *world = user;
     (void)out_error;
-    world_say(world, "recovery: records %" PRIu64 " to %" PRIu64, first.value, first.value + count - 1);
+    world_say(
+        world, "recovery: records %" PRIu64 " to %" PRIu64, first.value, first.value + count - 1);
     enum tenure_err err = end_snapshot(world);
     if (err != TENURE_OK) return err;
     err = oracle_batch(world, first, records);
@@ -608,7 +618,7 @@ static void start_failed(struct world *world, enum tenure_err err, const struct 
         return;
     }
     bool is_explained = (err == TENURE_NO_SPACE && world->disk.quota != UINT64_MAX) ||
-        (err == TENURE_IO && world->swarm.has_io_errors && !world->is_calm);
+                        (err == TENURE_IO && world->swarm.has_io_errors && !world->is_calm);
     if (!is_explained || host->start_attempts > RESTART_ATTEMPTS_MAX) {
         world_fail(world, "start refused: %s: %s", tenure_err_name(err), error->text);
     }
@@ -647,10 +657,9 @@ static void host_start(struct world *world)
     host->engine = make_engine(world);
     host->is_snapshot_seen = false;
     bool is_crash_near = !world->is_calm && world->swarm.has_crashes_inside &&
-        host->nested_crashes < 5 && rng_percent(&world->rng, 40);
+                         host->nested_crashes < 5 && rng_percent(&world->rng, 40);
     if (is_crash_near) {
-        world->disk.crash_at =
-            world->disk.call_count + 1 + (uint64_t)rng_scale(&world->rng, 1, 64);
+        world->disk.crash_at = world->disk.call_count + 1 + (uint64_t)rng_scale(&world->rng, 1, 64);
     }
     struct tenure_error error = { 0 };
     memset(&host->report, 0, sizeof host->report);
@@ -684,7 +693,8 @@ int64_t host_next_ns(const struct world *world)
     int64_t deadline_ns = engine_deadline(host->engine).ns;
     int64_t next_ns = deadline_ns == INT64_MAX ? WORLD_NEVER : deadline_ns - world->boot_ns;
     if (host->is_flying && host->flight_ends_ns < next_ns) next_ns = host->flight_ends_ns;
-    bool is_ready = host->snapshot == SNAPSHOT_WRITING ||
+    bool is_ready =
+        host->snapshot == SNAPSHOT_WRITING ||
         (host->snapshot == SNAPSHOT_WRITTEN && host->durable.value >= host->snapshot_seq.value);
     if (is_ready && next_ns > world->now_ns + SNAPSHOT_TICK_NS) {
         next_ns = world->now_ns + SNAPSHOT_TICK_NS;

@@ -9,11 +9,11 @@
 
 #include "sim/world.h"
 
-#define JOB_COUNT_MAX 64u
-#define FAILURE_COUNT_MAX 5u
-#define SHRINK_RUNS_MAX 3000u
+#define JOB_COUNT_MAX      64u
+#define FAILURE_COUNT_MAX  5u
+#define SHRINK_RUNS_MAX    3000u
 #define TIMELINE_LINES_MAX 120u
-#define SEED_SECONDS_MAX 30u
+#define SEED_SECONDS_MAX   30u
 
 struct settings {
     uint64_t first, last;
@@ -23,6 +23,7 @@ struct settings {
     bool is_verbose;
     bool is_probing; /* every probe must have been hit */
     bool is_quiet;
+    const char *only; /* of the steps, these: "3,17,20" */
 };
 
 struct failure {
@@ -64,7 +65,8 @@ static void add_counts(struct disk_counts *to, const struct disk_counts *from)
         left[index] += right[index];
 }
 
-static void run_seed(const struct settings *settings, struct world *world, struct job *job, uint64_t seed)
+static void
+run_seed(const struct settings *settings, struct world *world, struct job *job, uint64_t seed)
 {
     struct world_options options = { .seed = seed, .step_count = steps_of(settings, seed) };
     struct world_result result;
@@ -206,27 +208,44 @@ static void show(const struct settings *settings, uint64_t seed, const bool *ski
 
 static void report_failure(const struct settings *settings, const struct failure *failure)
 {
-    printf("seed %" PRIu64 " FAILED: %s\n  trace hash %016" PRIx64 "; again: sim --verbose %" PRIu64 "\n",
-        failure->seed, failure->what, failure->hash, failure->seed);
+    printf(
+        "seed %" PRIu64 " FAILED: %s\n  trace hash %016" PRIx64 "; again: sim --verbose %" PRIu64
+        "\n",
+        failure->seed,
+        failure->what,
+        failure->hash,
+        failure->seed);
     if (settings->is_quiet || strstr(failure->what, "I14") != NULL) return;
     fflush(stdout);
     bool *skips = calloc(steps_of(settings, failure->seed), sizeof *skips);
     if (skips == NULL) abort();
     uint32_t left = shrink(settings, failure, skips);
-    printf("the shortest way found, %u steps:\n", left);
+    printf(
+        "the shortest way found, %u steps; again: sim --verbose %" PRIu64 " --only ",
+        left,
+        failure->seed);
+    const char *comma = "";
+    for (uint32_t index = 0; index < steps_of(settings, failure->seed); index++) {
+        if (skips[index]) continue;
+        printf("%s%u", comma, index);
+        comma = ",";
+    }
+    puts(left == 0 ? "none" : "");
     show(settings, failure->seed, skips, false);
     free(skips);
 }
 
 /* --------------------------------------------------------------------- main */
 
-static uint32_t
-print_probes(const uint64_t probes[PROBE_COUNT], const struct settings *settings)
+static uint32_t print_probes(const uint64_t probes[PROBE_COUNT], const struct settings *settings)
 {
     uint32_t missed = 0;
     for (uint32_t probe = 0; probe < PROBE_COUNT; probe++) {
         if (!settings->is_quiet) {
-            printf("  %-42s %12" PRIu64 "%s\n", probe_texts[probe], probes[probe],
+            printf(
+                "  %-42s %12" PRIu64 "%s\n",
+                probe_texts[probe],
+                probes[probe],
                 probes[probe] == 0 ? "   <- never" : "");
         }
         missed += probes[probe] == 0;
@@ -236,19 +255,39 @@ print_probes(const uint64_t probes[PROBE_COUNT], const struct settings *settings
 
 static void print_disk(const struct disk_counts *disk)
 {
-    printf("faults: %" PRIu64 " interrupts, %" PRIu64 " short reads, %" PRIu64 " short writes, %" PRIu64
-           " read and %" PRIu64 " write errors,\n", disk->interrupts, disk->short_reads,
-        disk->short_writes, disk->read_errors, disk->write_errors);
-    printf("  failed syncs: %" PRIu64 " cache kept, %" PRIu64 " reverted, %" PRIu64
-           " of directories; %" PRIu64 " other errors, %" PRIu64 " no space, %" PRIu64 " flips\n",
-        disk->sync_errors_kept, disk->sync_errors_reverted, disk->sync_dir_errors,
-        disk->other_errors, disk->no_space, disk->flips);
-    printf("  crashes in calls: %" PRIu64 " before, %" PRIu64 " within, %" PRIu64
-           " after; sectors: %" PRIu64 " kept, %" PRIu64 " dropped, %" PRIu64 " torn, %" PRIu64 " zeroed;\n",
-        disk->crashes_before, disk->crashes_in, disk->crashes_after, disk->sectors_kept,
-        disk->sectors_dropped, disk->sectors_torn, disk->sectors_zeroed);
-    printf("  names: %" PRIu64 " kept, %" PRIu64 " lost; %" PRIu64 " sizes lost\n", disk->names_kept,
-        disk->names_dropped, disk->sizes_lost);
+    printf(
+        "faults: %" PRIu64 " interrupts, %" PRIu64 " short reads, %" PRIu64
+        " short writes, %" PRIu64 " read and %" PRIu64 " write errors,\n",
+        disk->interrupts,
+        disk->short_reads,
+        disk->short_writes,
+        disk->read_errors,
+        disk->write_errors);
+    printf(
+        "  failed syncs: %" PRIu64 " cache kept, %" PRIu64 " reverted, %" PRIu64
+        " of directories; %" PRIu64 " other errors, %" PRIu64 " no space, %" PRIu64 " flips\n",
+        disk->sync_errors_kept,
+        disk->sync_errors_reverted,
+        disk->sync_dir_errors,
+        disk->other_errors,
+        disk->no_space,
+        disk->flips);
+    printf(
+        "  crashes in calls: %" PRIu64 " before, %" PRIu64 " within, %" PRIu64
+        " after; sectors: %" PRIu64 " kept, %" PRIu64 " dropped, %" PRIu64 " torn, %" PRIu64
+        " zeroed;\n",
+        disk->crashes_before,
+        disk->crashes_in,
+        disk->crashes_after,
+        disk->sectors_kept,
+        disk->sectors_dropped,
+        disk->sectors_torn,
+        disk->sectors_zeroed);
+    printf(
+        "  names: %" PRIu64 " kept, %" PRIu64 " lost; %" PRIu64 " sizes lost\n",
+        disk->names_kept,
+        disk->names_dropped,
+        disk->sizes_lost);
 }
 
 static void wait_for_jobs(const pid_t *children, struct job *jobs, uint32_t count)
@@ -259,7 +298,10 @@ static void wait_for_jobs(const pid_t *children, struct job *jobs, uint32_t coun
         struct job *job = &jobs[index];
         uint32_t at = job->failed < FAILURE_COUNT_MAX ? (uint32_t)job->failed : 0;
         job->failures[at].seed = job->seed;
-        snprintf(job->failures[at].what, sizeof job->failures[at].what, "died: signal %d",
+        snprintf(
+            job->failures[at].what,
+            sizeof job->failures[at].what,
+            "died: signal %d",
             WIFSIGNALED(status) ? WTERMSIG(status) : 0);
         job->failed++;
     }
@@ -267,8 +309,13 @@ static void wait_for_jobs(const pid_t *children, struct job *jobs, uint32_t coun
 
 static int run_all(const struct settings *settings)
 {
-    struct job *jobs = mmap(NULL, sizeof(struct job) * JOB_COUNT_MAX, PROT_READ | PROT_WRITE,
-        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct job *jobs = mmap(
+        NULL,
+        sizeof(struct job) * JOB_COUNT_MAX,
+        PROT_READ | PROT_WRITE,
+        MAP_SHARED | MAP_ANONYMOUS,
+        -1,
+        0);
     if (jobs == MAP_FAILED) abort();
     pid_t children[JOB_COUNT_MAX];
     double start_s = now_s();
@@ -302,9 +349,15 @@ static int run_all(const struct settings *settings)
         }
     }
     double seeds = (double)(sum.passed + sum.failed);
-    printf("%.0f seeds in %.1f s: %.0f a second a core; %" PRIu64 " commands, %" PRIu64
-           " crashes, %" PRIu64 " starts refused for damage\n", seeds, elapsed_s,
-        seeds / elapsed_s / settings->jobs, sum.command_count, sum.crash_count, sum.refused_count);
+    printf(
+        "%.0f seeds in %.1f s: %.0f a second a core; %" PRIu64 " commands, %" PRIu64
+        " crashes, %" PRIu64 " starts refused for damage\n",
+        seeds,
+        elapsed_s,
+        seeds / elapsed_s / settings->jobs,
+        sum.command_count,
+        sum.crash_count,
+        sum.refused_count);
     if (!settings->is_quiet) print_disk(&sum.disk);
     uint32_t missed = print_probes(sum.probes, settings);
     if (first != NULL && strstr(first->what, "died") == NULL) report_failure(settings, first);
@@ -323,7 +376,8 @@ static int usage(FILE *out)
         "sim --seeds 1-1000             run these seeds\n"
         "sim --seconds 60 --jobs 2      as many as fit\n"
         "sim --verbose 17               show one seed as a timeline\n"
-        "options: --steps N (of one seed), --probes (all must be hit), --quiet\n",
+        "options: --steps N (of one seed), --only 3,17 (of its steps), --probes (all must be hit), "
+        "--quiet\n",
         out);
     return out == stdout ? 0 : 64;
 }
@@ -333,6 +387,22 @@ static bool parse_number(const char *text, uint64_t *out_number, char end)
     char *rest = NULL;
     *out_number = strtoull(text, &rest, 10);
     return rest != text && *rest == end;
+}
+
+/* The steps that are not in the list; NULL without a list. */
+static bool *parse_only(const struct settings *settings, uint32_t count)
+{
+    if (settings->only == NULL) return NULL;
+    bool *skips = malloc(count * sizeof *skips);
+    if (skips == NULL) abort();
+    memset(skips, true, count * sizeof *skips);
+    for (const char *text = settings->only; *text >= '0' && *text <= '9';) {
+        char *rest = NULL;
+        unsigned long index = strtoul(text, &rest, 10);
+        if (index < count) skips[index] = false;
+        text = *rest == ',' ? rest + 1 : rest;
+    }
+    return skips;
 }
 
 int main(int argc, char **argv)
@@ -370,6 +440,8 @@ int main(int argc, char **argv)
         } else if (strcmp(option, "--steps") == 0) {
             is_good = parse_number(value, &number, '\0');
             settings.step_count = (uint32_t)number;
+        } else if (strcmp(option, "--only") == 0) {
+            settings.only = value;
         } else if (strcmp(option, "--verbose") == 0) {
             is_good = parse_number(value, &seed, '\0');
             settings.is_verbose = true;
@@ -380,7 +452,9 @@ int main(int argc, char **argv)
         index++;
     }
     if (settings.is_verbose) {
-        show(&settings, seed, NULL, true);
+        bool *skips = parse_only(&settings, steps_of(&settings, seed));
+        show(&settings, seed, skips, true);
+        free(skips);
         return 0;
     }
     if (!is_bounded) settings.last = 1000;

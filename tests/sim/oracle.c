@@ -1,7 +1,7 @@
-#include "sim/world.h"
-
 #include <inttypes.h>
 #include <stdlib.h>
+
+#include "sim/world.h"
 
 #define N(name) (world_name(name).data)
 
@@ -47,7 +47,8 @@ struct grant *oracle_grant(struct world *world, uint32_t name, uint32_t owner)
     struct oracle *oracle = &world->oracle;
     for (uint32_t index = oracle->live_from; index < oracle->grant_count; index++) {
         struct grant *grant = &oracle->grants[index];
-        if (grant->ended_seq.value == 0 && grant->name == name && grant->owner == owner) return grant;
+        if (grant->ended_seq.value == 0 && grant->name == name && grant->owner == owner)
+            return grant;
     }
     return NULL;
 }
@@ -66,9 +67,14 @@ static struct grant *live_grant(struct world *world, const struct record *record
 {
     struct grant *grant = oracle_grant_by_token(world, name, record->token);
     if (grant == NULL || grant->ended_seq.value != 0 ||
-        grant->owner != world_owner_number(world, record->owner)) {
-        world_fail(world, "%s of %s, token %" PRIu64 ": there is no such hold",
-            record_kind_word(record->kind), N(name), record->token.value);
+        grant->owner != world_owner_number(world, record->owner))
+    {
+        world_fail(
+            world,
+            "%s of %s, token %" PRIu64 ": there is no such hold",
+            record_kind_word(record->kind),
+            N(name),
+            record->token.value);
     }
     return grant;
 }
@@ -82,10 +88,15 @@ static void check_room(struct world *world, const struct grant *grant)
         const struct grant *other = &oracle->grants[index];
         if (other->ended_seq.value != 0 || other->name != grant->name) continue;
         bool is_good = other->mode == grant->mode && other->slots == grant->slots &&
-            other->owner != grant->owner && (grant->mode == ENGINE_SHARED || other->slot != grant->slot);
+                       other->owner != grant->owner &&
+                       (grant->mode == ENGINE_SHARED || other->slot != grant->slot);
         if (!is_good || (grant->mode == ENGINE_EXCLUSIVE && ++beside >= grant->slots)) {
-            world_fail(world, "%s: token %" PRIu64 " granted beside %" PRIu64, N(grant->name),
-                grant->token.value, other->token.value);
+            world_fail(
+                world,
+                "%s: token %" PRIu64 " granted beside %" PRIu64,
+                N(grant->name),
+                grant->token.value,
+                other->token.value);
         }
         if (grant->mode == ENGINE_SHARED) world_probe(world, PROBE_GRANT_SHARED);
     }
@@ -105,7 +116,10 @@ static struct grant *apply(struct world *world, const struct record *record)
     }
     if (record->kind == RECORD_GRANTED) {
         if (record->token.value <= oracle->token_high.value || record->token.value > TOKEN_MAX) {
-            world_fail(world, "I1: token %" PRIu64 " granted after %" PRIu64, record->token.value,
+            world_fail(
+                world,
+                "I1: token %" PRIu64 " granted after %" PRIu64,
+                record->token.value,
                 oracle->token_high.value);
         }
         oracle->token_high = record->token;
@@ -122,8 +136,8 @@ static struct grant *apply(struct world *world, const struct record *record)
             .base_ns = world->receivable_ns,
         };
         check_room(world, &grant);
-        oracle->grants =
-            grow(oracle->grants, oracle->grant_count, &oracle->grant_capacity, sizeof(struct grant));
+        oracle->grants = grow(
+            oracle->grants, oracle->grant_count, &oracle->grant_capacity, sizeof(struct grant));
         oracle->grants[oracle->grant_count] = grant;
         return &oracle->grants[oracle->grant_count++];
     }
@@ -139,13 +153,12 @@ static struct grant *apply(struct world *world, const struct record *record)
         grant->ended = record->kind;
         if (record->lock_delay_ms > 0) {
             int64_t until_ns = world->receivable_ns + record->lock_delay_ms * NS_PER_MS;
-            bool is_longer = !oracle->has_delay[name] || until_ns > oracle->delay_until_ns[name];
             oracle->has_delay[name] = true;
-            if (is_longer) oracle->delay_until_ns[name] = until_ns;
+            oracle->delay_until_ns[name] = until_ns;
         }
     }
     while (oracle->live_from < oracle->grant_count &&
-        oracle->grants[oracle->live_from].ended_seq.value != 0)
+           oracle->grants[oracle->live_from].ended_seq.value != 0)
         oracle->live_from++;
     return grant;
 }
@@ -210,8 +223,6 @@ static struct wait wait_from(struct world *world, const struct request *request)
 static void wait_add(struct world *world, struct request *request)
 {
     struct oracle *oracle = &world->oracle;
-    if (oracle->wait_count == 2 * WORLD_REQUEST_COUNT_MAX) world_fail(world, "I13: too many wait");
-    if (oracle->wait_count >= world->host.waiter_count_max) world_fail(world, "I13: too many wait");
     struct wait wait = wait_from(world, request);
     struct wait *old = wait_by_owner(world, request->owner, request->names[0]);
     if (old != NULL) {
@@ -223,6 +234,9 @@ static void wait_add(struct world *world, struct request *request)
         wait.ttl_ms = old->ttl_ms;
         *old = wait;
     } else {
+        bool is_full = oracle->wait_count == 2 * WORLD_REQUEST_COUNT_MAX ||
+                       oracle->wait_count >= world->host.waiter_count_max;
+        if (is_full) world_fail(world, "I13: too many wait");
         oracle->waits[oracle->wait_count++] = wait;
     }
     request->is_waiting = true;
@@ -235,42 +249,50 @@ static void check_order(struct world *world, const struct wait *granted)
         const struct wait *other = &world->oracle.waits[index];
         if (other->owner == granted->owner || other->is_answered) continue;
         bool is_before = other->order_ns < granted->order_ns ||
-            (other->order_ns == granted->order_ns && other->number < granted->number);
+                         (other->order_ns == granted->order_ns && other->number < granted->number);
         if (!is_before) continue;
         if (world->receivable_ns - other->since_ns >= other->wait_ms * NS_PER_MS) continue;
         for (uint32_t at = 0; at < granted->name_count; at++) {
             if (!wait_has_name(other, granted->names[at])) continue;
-            world_fail(world, "I8: o%u got %s before o%u, who was first", granted->owner,
-                N(granted->names[at]), other->owner);
+            world_fail(
+                world,
+                "I8: o%u got %s before o%u, who was first",
+                granted->owner,
+                N(granted->names[at]),
+                other->owner);
         }
     }
 }
 
 /* ------------------------------------------------- may this record be there? */
 
-static bool has_claim(
-    const struct request *request, const struct grant *grant, enum engine_command_kind kind)
+static bool
+has_claim(const struct request *request, const struct grant *grant, enum engine_command_kind kind)
 {
     if (request == NULL || request->kind != kind) return false;
     for (uint32_t index = 0; index < request->claim_count; index++) {
         const struct claim *claim = &request->claims[index];
         bool is_it = claim->name == grant->name &&
-            (claim->token.value == grant->token.value ||
-                (claim->token.value == 0 && kind == ENGINE_RELEASE)) &&
-            (claim->owner == grant->owner || kind == ENGINE_BREAK);
+                     (claim->token.value == grant->token.value ||
+                      (claim->token.value == 0 && kind == ENGINE_RELEASE)) &&
+                     (claim->owner == grant->owner || kind == ENGINE_BREAK);
         if (is_it) return true;
     }
     return false;
 }
 
 static void check_granted(
-    struct world *world, const struct request *request, const struct record *record,
+    struct world *world,
+    const struct request *request,
+    const struct record *record,
     const struct grant *grant)
 {
     struct wait *wait = wait_by_owner(world, grant->owner, grant->name);
-    bool is_now = request != NULL && request->kind == ENGINE_ACQUIRE && request->owner == grant->owner;
+    bool is_now =
+        request != NULL && request->kind == ENGINE_ACQUIRE && request->owner == grant->owner;
     if (wait == NULL && !is_now) {
-        world_fail(world, "I8: %s granted to o%u, who does not wait for it", N(grant->name), grant->owner);
+        world_fail(
+            world, "I8: %s granted to o%u, who does not wait for it", N(grant->name), grant->owner);
     }
     if (world->host.gate != ENGINE_GATE_OPEN && request != NULL) {
         bool is_transfer = request->kind == ENGINE_TRANSFER;
@@ -290,7 +312,8 @@ static void check_granted(
     } else {
         if (request->ttl_ms != grant->ttl_ms || request->lock_delay_ms != grant->lock_delay_ms ||
             request->mode != grant->mode || request->slots != grant->slots ||
-            record->meta.size != request->meta_size) {
+            record->meta.size != request->meta_size)
+        {
             world_fail(world, "granted with other terms than asked for");
         }
         world_probe(world, PROBE_GRANT_AT_ONCE);
@@ -298,15 +321,20 @@ static void check_granted(
 }
 
 /* I7: never before its ttl of time in which the host could receive. */
-static void check_expired(
-    struct world *world, const struct engine_event *event, const struct grant *grant)
+static void
+check_expired(struct world *world, const struct engine_event *event, const struct grant *grant)
 {
     int64_t age_ns = world->receivable_ns - grant->base_ns;
     if (event->kind != ENGINE_TIMER) world_fail(world, "expired outside of a timer");
     if (!grant->is_durable) world_fail(world, "I7: expired before its grant was durable");
     if (grant->ttl_ms == 0 || age_ns < grant->ttl_ms * NS_PER_MS) {
-        world_fail(world, "I7: token %" PRIu64 " of %s expired after %" PRId64 " us, ttl %u ms",
-            grant->token.value, N(grant->name), age_ns / 1000, grant->ttl_ms);
+        world_fail(
+            world,
+            "I7: token %" PRIu64 " of %s expired after %" PRId64 " us, ttl %u ms",
+            grant->token.value,
+            N(grant->name),
+            age_ns / 1000,
+            grant->ttl_ms);
     }
     world_probe(world, PROBE_EXPIRED);
     for (uint32_t index = 0; index < WORLD_REQUEST_COUNT_MAX; index++) {
@@ -319,8 +347,11 @@ static void check_expired(
 
 /* Each change needs a cause: I6 for strangers, I7 for the clock, I8 for the queue. */
 static void check_cause(
-    struct world *world, const struct engine_event *event, const struct request *request,
-    const struct record *record, const struct grant *grant)
+    struct world *world,
+    const struct engine_event *event,
+    const struct request *request,
+    const struct record *record,
+    const struct grant *grant)
 {
     bool is_caused = true;
     switch (record->kind) {
@@ -331,7 +362,7 @@ static void check_cause(
         break;
     case RECORD_RELEASED:
         is_caused = has_claim(request, grant, ENGINE_RELEASE) ||
-            (has_claim(request, grant, ENGINE_TRANSFER) && record->reason.size > 0);
+                    (has_claim(request, grant, ENGINE_TRANSFER) && record->reason.size > 0);
         if (record->reason.size > 0) world_probe(world, PROBE_TRANSFERRED);
         break;
     case RECORD_EXPIRED: check_expired(world, event, grant); break;
@@ -341,10 +372,10 @@ static void check_cause(
         break;
     case RECORD_BROKEN:
         is_caused = has_claim(request, grant, ENGINE_BREAK) ||
-            (event->kind == ENGINE_TIMER && grant->is_breaking &&
-                world->receivable_ns - grant->break_base_ns >= grant->grace_ms * NS_PER_MS);
-        world_probe(world,
-            event->kind == ENGINE_TIMER ? PROBE_BROKEN_BY_TIMER : PROBE_BROKEN_AT_ONCE);
+                    (event->kind == ENGINE_TIMER && grant->is_breaking &&
+                     world->receivable_ns - grant->break_base_ns >= grant->grace_ms * NS_PER_MS);
+        world_probe(
+            world, event->kind == ENGINE_TIMER ? PROBE_BROKEN_BY_TIMER : PROBE_BROKEN_AT_ONCE);
         break;
     case RECORD_PROCLAIMED:
         is_caused = has_claim(request, grant, ENGINE_PROCLAIM);
@@ -353,14 +384,18 @@ static void check_cause(
     case RECORD_AVAILABLE: {
         uint32_t name = world_name_number(world, record->name);
         is_caused = event->kind == ENGINE_TIMER &&
-            world->receivable_ns >= world->oracle.delay_until_ns[name];
+                    world->receivable_ns >= world->oracle.delay_until_ns[name];
         world_probe(world, PROBE_DELAY_ENDED);
         break;
     }
     }
     if (!is_caused) {
-        world_fail(world, "I6: %s %.*s without a cause", record_kind_word(record->kind),
-            (int)record->name.size, record->name.data);
+        world_fail(
+            world,
+            "I6: %s %.*s without a cause",
+            record_kind_word(record->kind),
+            (int)record->name.size,
+            record->name.data);
     }
 }
 
@@ -370,13 +405,15 @@ static void force_beliefs(struct world *world, const struct grant *grant)
     for (uint32_t index = 0; index < WORLD_BELIEF_COUNT_MAX; index++) {
         struct belief *belief = &world->beliefs[index];
         bool is_it = belief->is_used && belief->name == grant->name &&
-            belief->token.value == grant->token.value;
+                     belief->token.value == grant->token.value;
         if (is_it) belief->is_forced = true;
     }
 }
 
 static void take_record(
-    struct world *world, const struct engine_event *event, const struct request *request,
+    struct world *world,
+    const struct engine_event *event,
+    const struct request *request,
     struct bytes *records)
 {
     struct oracle *oracle = &world->oracle;
@@ -389,9 +426,17 @@ static void take_record(
     history_append(world, before);
     world_mix(world, rng_mix(record.kind) ^ record.token.value);
     if (world->options.out != NULL) {
-        world_say(world, "    %" PRIu64 " %s %.*s %.*s token %" PRIu64 " slot %u", record.seq.value,
-            record_kind_word(record.kind), (int)record.name.size, record.name.data,
-            (int)record.owner.size, record.owner.data, record.token.value, record.slot);
+        world_say(
+            world,
+            "    %" PRIu64 " %s %.*s %.*s token %" PRIu64 " slot %u",
+            record.seq.value,
+            record_kind_word(record.kind),
+            (int)record.name.size,
+            record.name.data,
+            (int)record.owner.size,
+            record.owner.data,
+            record.token.value,
+            record.slot);
     }
     if (record.kind == RECORD_AVAILABLE) check_cause(world, event, request, &record, NULL);
     struct grant *grant = apply(world, &record);
@@ -410,8 +455,8 @@ static bool is_successor(const struct grant *later, const struct grant *ended)
 }
 
 /* How the hold of this claim ended, from the records alone. */
-static enum engine_end expected_end(
-    struct world *world, const struct claim *claim, struct token *out_successor)
+static enum engine_end
+expected_end(struct world *world, const struct claim *claim, struct token *out_successor)
 {
     const struct oracle *oracle = &world->oracle;
     const struct grant *grant = oracle_grant_by_token(world, claim->name, claim->token);
@@ -436,7 +481,10 @@ static bool is_remembered(struct world *world, const struct claim *claim)
 
 /* I11: the answer about an ended hold is the same however often it is asked for. */
 static void check_end(
-    struct world *world, const struct claim *claim, const struct engine_result *result, bool is_first)
+    struct world *world,
+    const struct claim *claim,
+    const struct engine_result *result,
+    bool is_first)
 {
     struct token successor;
     enum engine_end end = expected_end(world, claim, &successor);
@@ -444,10 +492,18 @@ static void check_end(
         return; /* the window has forgotten */
     }
     if (result->end != end ||
-        (end == ENGINE_END_EXPIRED_TAKEN && result->successor.value != successor.value)) {
-        world_fail(world, "I11: %s o%u token %" PRIu64 " ended as %s (%" PRIu64 "), told %s (%" PRIu64 ")",
-            N(claim->name), claim->owner, claim->token.value, engine_end_word(end), successor.value,
-            engine_end_word(result->end), result->successor.value);
+        (end == ENGINE_END_EXPIRED_TAKEN && result->successor.value != successor.value))
+    {
+        world_fail(
+            world,
+            "I11: %s o%u token %" PRIu64 " ended as %s (%" PRIu64 "), told %s (%" PRIu64 ")",
+            N(claim->name),
+            claim->owner,
+            claim->token.value,
+            engine_end_word(end),
+            successor.value,
+            engine_end_word(result->end),
+            result->successor.value);
     }
     if (is_first) return;
     if (end == ENGINE_END_RELEASED) world_probe(world, PROBE_REPEATED_RELEASE);
@@ -456,19 +512,25 @@ static void check_end(
     if (end == ENGINE_END_BROKEN) world_probe(world, PROBE_RELEASE_BROKEN);
 }
 
-static void check_renew(
-    struct world *world, const struct request *request, const struct engine_reply *reply)
+static void
+check_renew(struct world *world, const struct request *request, const struct engine_reply *reply)
 {
     if (reply->err == TENURE_NO_MEMORY) return;
-    if (reply->result_count != request->claim_count) world_fail(world, "renew: results are missing");
+    if (reply->result_count != request->claim_count)
+        world_fail(world, "renew: results are missing");
     for (uint32_t index = 0; index < request->claim_count; index++) {
         const struct claim *claim = &request->claims[index];
         const struct engine_result *result = &reply->results[index];
         struct grant *grant = oracle_grant(world, claim->name, claim->owner);
         bool is_current = grant != NULL && grant->token.value == claim->token.value;
         if (is_current != (result->err == TENURE_OK)) {
-            world_fail(world, "I6: renewal of %s o%u token %" PRIu64 ": %s", N(claim->name),
-                claim->owner, claim->token.value, tenure_err_name(result->err));
+            world_fail(
+                world,
+                "I6: renewal of %s o%u token %" PRIu64 ": %s",
+                N(claim->name),
+                claim->owner,
+                claim->token.value,
+                tenure_err_name(result->err));
         }
         if (is_current) {
             world_probe(world, PROBE_RENEWED);
@@ -491,24 +553,27 @@ static void check_acquired(
         uint32_t name = world_name_number(world, result->name);
         const struct grant *grant = oracle_grant(world, name, owner);
         bool is_true = grant != NULL && grant->token.value == result->hold.token.value &&
-            grant->slot == result->hold.slot && grant->mode == result->hold.mode &&
-            grant->ttl_ms == result->hold.ttl_ms;
-        if (!is_true) world_fail(world, "I5: o%u is told of a grant of %s that is not", owner, N(name));
-        if (result->hold.remaining_ms > grant->ttl_ms) world_fail(world, "more left than the ttl");
+                       grant->slot == result->hold.slot && grant->mode == result->hold.mode &&
+                       grant->ttl_ms == result->hold.ttl_ms;
+        if (!is_true)
+            world_fail(world, "I5: o%u is told of a grant of %s that is not", owner, N(name));
+        bool is_too_long = grant->ttl_ms > 0 && result->hold.remaining_ms > grant->ttl_ms;
+        if (is_too_long) world_fail(world, "more left than the ttl");
     }
     if (name_count > 1) world_probe(world, PROBE_GRANT_MANY_NAMES);
 }
 
 /* S44: an answer may not show what a crash could take back: `name_last` was the last record about
  * each name before this step. */
-static void check_dependence(
-    struct world *world, const uint64_t *name_last, const struct engine_reply *reply)
+static void
+check_dependence(struct world *world, const uint64_t *name_last, const struct engine_reply *reply)
 {
     bool is_about_state = reply->err == TENURE_OK || reply->err == TENURE_HELD ||
-        reply->err == TENURE_TIMEOUT || reply->err == TENURE_STALE_TOKEN ||
-        reply->err == TENURE_NOT_OWNER || reply->err == TENURE_LOST ||
-        reply->err == TENURE_LIMIT_MISMATCH || reply->err == TENURE_DEADLOCK;
-    if (getenv("SIM_LAX") && (reply->err == TENURE_LIMIT_MISMATCH || reply->err == TENURE_DEADLOCK)) return;
+                          reply->err == TENURE_TIMEOUT || reply->err == TENURE_STALE_TOKEN ||
+                          reply->err == TENURE_NOT_OWNER || reply->err == TENURE_LOST ||
+                          reply->err == TENURE_LIMIT_MISMATCH || reply->err == TENURE_DEADLOCK;
+    if (getenv("SIM_LAX") && (reply->err == TENURE_LIMIT_MISMATCH || reply->err == TENURE_DEADLOCK))
+        return;
     if (!is_about_state || reply->kind == ENGINE_RENEW) return;
     for (uint32_t index = 0; index < reply->result_count; index++) {
         struct bytes name = reply->results[index].name;
@@ -520,9 +585,14 @@ static void check_dependence(
         if (grant != NULL && grant->seq.value > last) last = grant->seq.value;
         if (grant != NULL && grant->ended_seq.value > last) last = grant->ended_seq.value;
         if (last <= reply->seq.value || last <= world->host.durable.value) continue;
-        world_fail(world, "I10: an answer (%s, %s) about %.*s depends on record %" PRIu64
-            ", it says %" PRIu64, tenure_err_name(reply->err),
-            reply->detail == NULL ? "" : reply->detail, (int)name.size, name.data, last,
+        world_fail(
+            world,
+            "I10: an answer (%s, %s) about %.*s depends on record %" PRIu64 ", it says %" PRIu64,
+            tenure_err_name(reply->err),
+            reply->detail == NULL ? "" : reply->detail,
+            (int)name.size,
+            name.data,
+            last,
             reply->seq.value);
     }
 }
@@ -603,7 +673,9 @@ static struct before look_before(struct world *world, const struct request *requ
 }
 
 static void check_own_reply(
-    struct world *world, const struct request *request, const struct engine_reply *reply,
+    struct world *world,
+    const struct request *request,
+    const struct engine_reply *reply,
     const struct before *before)
 {
     const struct engine_result *result = reply->result_count > 0 ? &reply->results[0] : NULL;
@@ -617,8 +689,8 @@ static void check_own_reply(
         }
     }
     bool is_same = before->has_grant && before->mode == request->mode &&
-        before->slots == request->slots && reply->err != TENURE_OK &&
-        reply->err != TENURE_NO_MEMORY && reply->err != TENURE_INVALID;
+                   before->slots == request->slots && reply->err != TENURE_OK &&
+                   reply->err != TENURE_NO_MEMORY && reply->err != TENURE_INVALID;
     if (request->kind == ENGINE_ACQUIRE && is_same) {
         world_fail(world, "I11: the same request is refused: %s", tenure_err_name(reply->err));
     }
@@ -629,7 +701,8 @@ static void check_own_reply(
         }
     }
     if (request->kind == ENGINE_RELEASE && before->is_current && reply->err != TENURE_OK &&
-        reply->err != TENURE_NO_MEMORY) {
+        reply->err != TENURE_NO_MEMORY)
+    {
         world_fail(world, "the holder could not release: %s", tenure_err_name(reply->err));
     }
     if (request->kind == ENGINE_RENEW) check_renew(world, request, reply);
@@ -661,14 +734,18 @@ static void check_waits(struct world *world, const struct request *request)
 }
 
 void oracle_update(
-    struct world *world, const struct engine_event *event, struct request *request,
-    const struct engine_update *update, uint64_t hash_before)
+    struct world *world,
+    const struct engine_event *event,
+    struct request *request,
+    const struct engine_update *update,
+    uint64_t hash_before)
 {
     struct oracle *oracle = &world->oracle;
     struct before before = look_before(world, request);
     struct bytes records = update->records;
     if (update->record_count > 0 && update->first.value != oracle->last + 1) {
-        world_fail(world, "I10: record %" PRIu64 " follows %" PRIu64, update->first.value, oracle->last);
+        world_fail(
+            world, "I10: record %" PRIu64 " follows %" PRIu64, update->first.value, oracle->last);
     }
     uint32_t grants_before = oracle->grant_count;
     uint64_t name_last[WORLD_NAME_COUNT_MAX];
@@ -678,25 +755,26 @@ void oracle_update(
     if (records.size != 0 || engine_seq(world->host.engine).value != oracle->last) {
         world_fail(world, "I10: the count of records is wrong");
     }
-    if (update->record_count == 0 && hash_before != 0 &&
-        host_hash(world) != hash_before) {
+    if (update->record_count == 0 && hash_before != 0 && host_hash(world) != hash_before) {
         world_fail(world, "I6: the state changed without a record");
     }
     if (event->kind == ENGINE_CLIENT_GONE) wait_remove(world, event->client, 0);
     mark_answered(world, update);
     check_waits(world, request);
-    bool is_granted_now = request != NULL && request->kind == ENGINE_ACQUIRE &&
-        oracle->grant_count > grants_before &&
-        wait_by_owner(world, request->owner, request->names[0]) == NULL;
-    if (is_granted_now) {
+    bool is_granted_now = false;
+    for (uint32_t index = grants_before; index < oracle->grant_count && request != NULL; index++)
+        is_granted_now = is_granted_now || oracle->grants[index].owner == request->owner;
+    if (is_granted_now && request->kind == ENGINE_ACQUIRE &&
+        wait_by_owner(world, request->owner, request->names[0]) == NULL)
+    {
         struct wait now = wait_from(world, request);
         check_order(world, &now);
     }
     for (uint32_t index = 0; index < update->reply_count; index++) {
         const struct engine_reply *reply = &update->replies[index];
         if (reply->kind == ENGINE_CANCEL) continue;
-        bool is_own = request != NULL && reply->tag == request->tag &&
-            reply->client == request->connection;
+        bool is_own =
+            request != NULL && reply->tag == request->tag && reply->client == request->connection;
         world_mix(world, reply->tag ^ (uint64_t)reply->err << 32);
         count_refusal(world, reply->err);
         if (reply->seq.value > oracle->last) world_fail(world, "I10: an answer from the future");
@@ -718,12 +796,15 @@ void oracle_after_timers(struct world *world)
     for (uint32_t index = oracle->live_from; index < oracle->grant_count; index++) {
         const struct grant *grant = &oracle->grants[index];
         if (grant->ended_seq.value != 0 || !grant->is_durable) continue;
-        bool is_due = grant->ttl_ms > 0 &&
-            world->receivable_ns - grant->base_ns >= grant->ttl_ms * NS_PER_MS;
-        bool is_break_due = grant->is_breaking &&
-            world->receivable_ns - grant->break_base_ns >= grant->grace_ms * NS_PER_MS;
+        bool is_due =
+            grant->ttl_ms > 0 && world->receivable_ns - grant->base_ns >= grant->ttl_ms * NS_PER_MS;
+        bool is_break_due = grant->is_breaking && world->receivable_ns - grant->break_base_ns >=
+                                                      grant->grace_ms * NS_PER_MS;
         if (!is_due && !is_break_due) continue;
-        world_fail(world, "I7: token %" PRIu64 " of %s should have ended", grant->token.value,
+        world_fail(
+            world,
+            "I7: token %" PRIu64 " of %s should have ended",
+            grant->token.value,
             N(grant->name));
     }
     for (uint32_t index = 0; index < oracle->wait_count; index++) {
@@ -732,7 +813,8 @@ void oracle_after_timers(struct world *world)
         world_fail(world, "I9: o%u should have timed out", wait->owner);
     }
     for (uint32_t name = 0; name < WORLD_NAME_COUNT_MAX; name++) {
-        if (!oracle->has_delay[name] || world->receivable_ns < oracle->delay_until_ns[name]) continue;
+        if (!oracle->has_delay[name] || world->receivable_ns < oracle->delay_until_ns[name])
+            continue;
         world_fail(world, "I9: the lock-delay of %s should have ended", N(name));
     }
 }
@@ -777,17 +859,34 @@ enum tenure_err oracle_batch(struct world *world, struct seq first, struct bytes
     bool is_known = first.value >= 1 && first.value <= oracle->last;
     size_t from = is_known ? offset_of(oracle, first.value) : 0;
     if (!is_known || records.size > oracle->history.size - from ||
-        memcmp(oracle->history.data + from, records.data, records.size) != 0) {
-        world_fail(world, "I5: recovery hands over records at %" PRIu64 " that were never written",
+        memcmp(oracle->history.data + from, records.data, records.size) != 0)
+    {
+        world_fail(
+            world,
+            "I5: recovery hands over records at %" PRIu64 " that were never written",
             first.value);
     }
     return TENURE_OK;
+}
+
+/* What clients have given up stays given up, whatever the crash made of it. */
+static void keep_given_up(struct world *world, const struct grant *before, uint32_t count)
+{
+    for (uint32_t index = 0; index < count; index++) {
+        if (!before[index].is_given_up) continue;
+        struct grant *grant = oracle_grant_by_token(world, before[index].name, before[index].token);
+        if (grant != NULL && grant->owner == before[index].owner) grant->is_given_up = true;
+    }
 }
 
 /* Forget what did not survive. */
 static void truncate_history(struct world *world, uint64_t last)
 {
     struct oracle *oracle = &world->oracle;
+    struct grant *before = oracle->grants;
+    uint32_t before_count = oracle->grant_count;
+    oracle->grants = NULL;
+    oracle->grant_capacity = 0;
     oracle->history.size = offset_of(oracle, last + 1);
     oracle->last = last;
     oracle->grant_count = 0;
@@ -810,6 +909,8 @@ static void truncate_history(struct world *world, uint64_t last)
         grant->break_base_ns = world->receivable_ns;
         if (grant->ended_seq.value == 0) world_probe(world, PROBE_HOLD_SURVIVED);
     }
+    keep_given_up(world, before, before_count);
+    free(before);
     while (oracle->cut_count > 0 && oracle->cuts[oracle->cut_count - 1].last.value > last)
         oracle->cut_count--;
 }
@@ -819,7 +920,8 @@ void oracle_recovered(struct world *world)
     struct oracle *oracle = &world->oracle;
     const struct journal_report *report = &world->host.report;
     uint64_t seq = report->seq.value;
-    if (engine_seq(world->host.engine).value != seq) world_fail(world, "I12: the engine is elsewhere");
+    if (engine_seq(world->host.engine).value != seq)
+        world_fail(world, "I12: the engine is elsewhere");
     if (report->torn_bytes > 0) world_probe(world, PROBE_TORN_TAIL);
     if (report->is_snapshot_skipped) world_probe(world, PROBE_SNAPSHOT_SKIPPED);
     if (report->segment_count > 1) world_probe(world, PROBE_SEGMENT_SWITCH);
@@ -828,8 +930,11 @@ void oracle_recovered(struct world *world)
         /* Damage to the last batch, without a mark behind it, looks like a torn one. */
         bool is_excused = world->media_faults > 0 && report->torn_bytes > 0;
         if (!is_excused) {
-            world_fail(world, "I5: %" PRIu64 " was acknowledged, only %" PRIu64 " survived",
-                oracle->acked.value, seq);
+            world_fail(
+                world,
+                "I5: %" PRIu64 " was acknowledged, only %" PRIu64 " survived",
+                oracle->acked.value,
+                seq);
         }
         oracle->acked.value = seq;
     } else if (world->media_faults > 0) {
@@ -899,7 +1004,7 @@ void oracle_check_window(struct world *world)
         if (!is_good) break;
         record_encode(&encoded, &record);
         is_good = bytes_equal(buffer_bytes(&encoded), history_record(oracle, seq)) &&
-            record.seq.value == seq;
+                  record.seq.value == seq;
     }
     buffer_deinit(&encoded);
     if (!is_good) world_fail(world, "I10: an event of the window is not what happened");

@@ -168,8 +168,8 @@ static void stall(struct world *world)
 static void jump_wall(struct world *world)
 {
     static const int64_t jumps_us[] = {
-        1000000, 3600000000, INT64_C(315360000000000), 1000, -1000000, -3600000000,
-        INT64_C(-315360000000000), -1000,
+        1000000,  3600000000,  INT64_C(315360000000000),  1000,
+        -1000000, -3600000000, INT64_C(-315360000000000), -1000,
     };
     int64_t jump_us = jumps_us[rng_below(&world->rng, 8)];
     int64_t next_us = world->wall_us + jump_us;
@@ -185,10 +185,12 @@ static void draw_swarm(struct world *world, struct rng *rng)
 {
     struct swarm *swarm = &world->swarm;
     bool *flags[] = {
-        &swarm->has_crashes, &swarm->has_crashes_inside, &swarm->has_io_errors, &swarm->has_no_space,
-        &swarm->has_interrupts, &swarm->has_stalls, &swarm->has_wall_jumps, &swarm->has_disconnects,
-        &swarm->has_snapshots, &swarm->has_breaks, &swarm->has_shared, &swarm->has_slots,
-        &swarm->has_many, &swarm->has_delays, &swarm->has_priorities, &swarm->has_slow_commits,
+        &swarm->has_crashes,      &swarm->has_crashes_inside, &swarm->has_io_errors,
+        &swarm->has_no_space,     &swarm->has_interrupts,     &swarm->has_stalls,
+        &swarm->has_wall_jumps,   &swarm->has_disconnects,    &swarm->has_snapshots,
+        &swarm->has_breaks,       &swarm->has_shared,         &swarm->has_slots,
+        &swarm->has_many,         &swarm->has_delays,         &swarm->has_priorities,
+        &swarm->has_slow_commits,
     };
     for (size_t index = 0; index < sizeof flags / sizeof flags[0]; index++)
         *flags[index] = rng_percent(rng, 50);
@@ -310,8 +312,11 @@ static void calm(struct world *world)
     advance(world, 4000 * NS_PER_S); /* lock-delays end */
     struct engine_counters counters = engine_counters(world->host.engine);
     if (counters.hold_count + counters.waiter_count > 0) {
-        world_fail(world, "I9: %" PRIu64 " holds and %" PRIu64 " waiters are left",
-            counters.hold_count, counters.waiter_count);
+        world_fail(
+            world,
+            "I9: %" PRIu64 " holds and %" PRIu64 " waiters are left",
+            counters.hold_count,
+            counters.waiter_count);
     }
     struct engine_lock_view views[8];
     struct engine_list_query query = { .count_max = 8 };
@@ -330,7 +335,9 @@ static void begin(struct world *world)
     struct rng rng = rng_from(world->options.seed, 0);
     world->rng = rng_from(world->options.seed, 1);
     draw_swarm(world, &rng);
-    static const int64_t boots_ns[] = { 0, INT64_C(4294967) * NS_PER_S, INT64_C(3153600000) * NS_PER_S };
+    static const int64_t boots_ns[] = { 0,
+                                        INT64_C(4294967) * NS_PER_S,
+                                        INT64_C(3153600000) * NS_PER_S };
     world->boot_ns = boots_ns[rng_below(&rng, 3)] + rng_between(&rng, 1, NS_PER_S);
     world->wall_us = rng_percent(&rng, 10) ? 1000 : INT64_C(1700000000000000);
     world->check_every = 1 + rng_below(&rng, 8);
@@ -385,7 +392,10 @@ void world_run(
     if (!is_failed) host_deinit(world);
     if (!is_failed && world->memory_used != 0) {
         snprintf(
-            world->failure, sizeof world->failure, "I13: %" PRIu64 " bytes lost", world->memory_used);
+            world->failure,
+            sizeof world->failure,
+            "I13: %" PRIu64 " bytes lost",
+            world->memory_used);
         is_failed = true;
     }
     if (is_failed) world_say(world, "FAILED: %s", world->failure);

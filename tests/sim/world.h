@@ -5,8 +5,8 @@
  *   client.c   what clients ask, and what they believe to hold
  *   oracle.c   what must be true: the checkers
  *
- * Everything follows from the seed.  Step number i draws from a generator made of (seed, i), so that
- * a step can be left out without changing the others.
+ * Everything follows from the seed.  Step number i draws from a generator made of (seed, i), so
+ * that a step can be left out without changing the others.
  *
  * The invariants carry the numbers of docs/testing.md: I1 … I14. */
 #ifndef TESTS_SIM_WORLD_H
@@ -21,15 +21,15 @@
 #include "sim/disk.h"
 #include "sim/rng.h"
 
-#define WORLD_CLIENT_COUNT_MAX 12u
-#define WORLD_NAME_COUNT_MAX 6u
+#define WORLD_CLIENT_COUNT_MAX  12u
+#define WORLD_NAME_COUNT_MAX    6u
 #define WORLD_REQUEST_COUNT_MAX 160u
-#define WORLD_CLAIM_COUNT_MAX 12u
-#define WORLD_BELIEF_COUNT_MAX 256u
-#define WORLD_GONE_COUNT_MAX 64u
-#define WORLD_OUTBOX_COUNT_MAX 512u
-#define WORLD_AGEING_MS 1000u
-#define WORLD_NEVER INT64_MAX
+#define WORLD_CLAIM_COUNT_MAX   12u
+#define WORLD_BELIEF_COUNT_MAX  256u
+#define WORLD_GONE_COUNT_MAX    64u
+#define WORLD_OUTBOX_COUNT_MAX  512u
+#define WORLD_AGEING_MS         1000u
+#define WORLD_NEVER             INT64_MAX
 
 /* What must have happened at least once over the seeds of a run: proof that the faults bite. */
 #define PROBE_MAP(X)                                                                               \
@@ -181,7 +181,7 @@ struct belief {
     bool is_believed; /* not given up */
     bool is_forced;   /* an administrator broke it: overlap is allowed */
     bool is_renewing;
-    bool is_renew_sent;
+    uint32_t renewals_sent; /* and not answered */
     uint32_t client, name, owner;
     struct token token;
     enum engine_mode mode;
@@ -210,7 +210,7 @@ struct grant {
     bool is_breaking;
     bool is_given_up; /* its owner has asked to end it */
     uint32_t grace_ms;
-    int64_t base_ns;       /* receivable time from which its ttl counts */
+    int64_t base_ns; /* receivable time from which its ttl counts */
     int64_t break_base_ns;
 };
 
@@ -354,8 +354,7 @@ void world_deinit(struct world *world);
 __attribute__((noreturn, format(printf, 2, 3))) void
 world_fail(struct world *world, const char *format, ...);
 /* A line of the timeline; costs nothing when nobody looks. */
-__attribute__((format(printf, 2, 3))) void
-world_say(struct world *world, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void world_say(struct world *world, const char *format, ...);
 /* Mix a value into the hash of the run. */
 void world_mix(struct world *world, uint64_t value);
 struct wall world_wall(const struct world *world);
