@@ -167,6 +167,9 @@ void waiter_rejoin(
     map_remove(&engine->waiters, &waiter->clients);
     waiter->client = command->client;
     waiter->tag = command->tag;
+    /* Its place stays, but waited_ms is what its client adds to the moment it asked: had it counted
+     * from the first request, the client would believe in its hold for too long. */
+    waiter->arrived_ns = engine->time_ns;
     waiter->deadline_ns = engine->time_ns + (int64_t)command->as.acquire.wait_ms * NS_PER_MS;
     if (!map_reserve(&engine->waiters)) UNREACHABLE("a removal leaves room for an insertion");
     map_insert(&engine->waiters, &waiter->clients, client_hash(waiter->client));
