@@ -52,8 +52,9 @@ static void note_error(struct drive *drive, const char *what, struct bytes got)
     if (result->error_count++ > 0) return;
     char excerpt[ERROR_EXCERPT_MAX + 1];
     size_t size = got.size < ERROR_EXCERPT_MAX ? got.size : ERROR_EXCERPT_MAX;
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < size; i++) {
         excerpt[i] = isprint((unsigned char)got.data[i]) ? got.data[i] : ' ';
+    }
     excerpt[size] = '\0';
     (void)snprintf(result->first_error, sizeof(result->first_error), "%s: %s", what, excerpt);
 }
@@ -94,8 +95,9 @@ proceed(struct drive *drive, struct connection *connection, uint32_t slot_number
 
 static void proceed_all(struct drive *drive, struct connection *connection, int64_t now_ns)
 {
-    for (uint32_t i = 0; i < drive->options->outstanding; i++)
+    for (uint32_t i = 0; i < drive->options->outstanding; i++) {
         proceed(drive, connection, i, now_ns);
+    }
 }
 
 static void complete_cycle(struct drive *drive, struct mode_slot *slot, int64_t now_ns)
@@ -170,8 +172,9 @@ static void take_answers(struct drive *drive, struct connection *connection, int
         rest.size -= size;
     }
     buffer_consume(&connection->in, connection->in.size - rest.size);
-    if (drive->options->is_lockstep && connection->waiting_count == 0)
+    if (drive->options->is_lockstep && connection->waiting_count == 0) {
         proceed_all(drive, connection, now_ns);
+    }
 }
 
 static void watch_writing(struct drive *drive, struct connection *connection, bool wants_write)
@@ -180,8 +183,9 @@ static void watch_writing(struct drive *drive, struct connection *connection, bo
     connection->wants_write = wants_write;
     struct epoll_event event = { .events = EPOLLIN | (wants_write ? (uint32_t)EPOLLOUT : 0),
                                  .data.ptr = connection };
-    if (epoll_ctl(drive->epoll, EPOLL_CTL_MOD, connection->fd, &event) != 0)
+    if (epoll_ctl(drive->epoll, EPOLL_CTL_MOD, connection->fd, &event) != 0) {
         break_off(drive, "epoll_ctl", "failed");
+    }
 }
 
 static void flush(struct drive *drive, struct connection *connection)
@@ -274,8 +278,9 @@ static void work(struct drive *drive)
     while (!drive->is_broken && (drive->phase != PHASE_STOPPING || drive->waiting_count > 0)) {
         int count = epoll_wait(drive->epoll, events, EVENT_COUNT_MAX, WAKE_MS);
         if (count < 0 && errno != EINTR) break_off(drive, "epoll_wait", "failed");
-        for (int i = 0; i < count && !drive->is_broken; i++)
+        for (int i = 0; i < count && !drive->is_broken; i++) {
             serve(drive, events[i].data.ptr, events[i].events);
+        }
         watch_clock(drive);
     }
 }
@@ -351,8 +356,9 @@ void drive_run(
         .connections = take_zeroed(options->connection_count, sizeof(struct connection)),
         .resp = take_zeroed(1, sizeof(struct resp_reply)),
     };
-    for (uint32_t i = 0; i < options->connection_count; i++)
+    for (uint32_t i = 0; i < options->connection_count; i++) {
         drive.connections[i].fd = -1;
+    }
     if (connect_all(&drive)) {
         watch_clock(&drive);
         for (uint32_t i = 0; i < options->connection_count; i++) {

@@ -72,12 +72,14 @@ static struct server server;
 static struct hold **find(struct bytes name)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < name.size; i++)
+    for (size_t i = 0; i < name.size; i++) {
         hash = (hash ^ (unsigned char)name.data[i]) * UINT64_C(1099511628211);
+    }
     struct hold **place = &server.buckets[(hash >> 16) % BUCKET_COUNT];
     while (*place != NULL &&
-           !bytes_equal(name, (struct bytes){ (*place)->name, (*place)->name_size }))
+           !bytes_equal(name, (struct bytes){ (*place)->name, (*place)->name_size })) {
         place = &(*place)->next;
+    }
     return place;
 }
 
@@ -173,7 +175,9 @@ static bool apply(const struct resp_reply *command, struct buffer *out)
     const struct resp_token *arguments = &command->tokens[1];
     if (command->token_count != 5 || command->tokens[0].type != '*' ||
         arguments[1].text.size > TEXT_SIZE_MAX || arguments[2].text.size > TEXT_SIZE_MAX)
+    {
         return false;
+    }
     if (bytes_equal(arguments[0].text, BYTES_LITERAL("LOCK.ACQUIRE"))) {
         acquire(arguments[1].text, arguments[2].text, arguments[3].text, out);
     } else if (bytes_equal(arguments[0].text, BYTES_LITERAL("LOCK.RELEASE"))) {
@@ -239,8 +243,9 @@ static void send_answers(struct connection *connection)
         return;
     }
     size_t done = sent > 0 ? (size_t)sent : 0;
-    if (done < answers->size)
+    if (done < answers->size) {
         write_later(connection, (struct bytes){ answers->data + done, answers->size - done });
+    }
 }
 
 static void on_durable(uv_async_t *async)

@@ -35,8 +35,9 @@ static void run(void *user)
     struct floor_log *log = user;
     uv_mutex_lock(&log->mutex);
     for (;;) {
-        while (!log->is_busy)
+        while (!log->is_busy) {
             uv_cond_wait(&log->wake, &log->mutex);
+        }
         uv_mutex_unlock(&log->mutex);
         if (log->offset + log->group.size > log->size) log->offset = 0;
         if (!write_all(log->fd, buffer_bytes(&log->group), log->offset) || fdatasync(log->fd) != 0)

@@ -45,8 +45,9 @@ static void follow(int epoll, const struct link_address *address, struct bytes r
 {
     int fd = link_connect(address, true);
     if (fd < 0) fail("cannot connect");
-    if (send(fd, request.data, request.size, MSG_NOSIGNAL) != (ssize_t)request.size)
+    if (send(fd, request.data, request.size, MSG_NOSIGNAL) != (ssize_t)request.size) {
         fail("cannot send");
+    }
     await_stream(fd);
     struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl failed");
@@ -104,8 +105,9 @@ int main(int argc, char **argv)
         path);
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0) fail("epoll_create1 failed");
-    for (unsigned long i = 0; i < count; i++)
+    for (unsigned long i = 0; i < count; i++) {
         follow(epoll, &address, (struct bytes){ request, (size_t)size });
+    }
     printf("bench-follow: ready\n");
     (void)fflush(stdout);
     read_for_ever(epoll);

@@ -136,8 +136,9 @@ static void serve(int timeout_ms)
     struct epoll_event events[EVENT_COUNT_MAX];
     int count = epoll_wait(crowd.epoll, events, EVENT_COUNT_MAX, timeout_ms);
     if (count < 0 && errno != EINTR) fail("epoll_wait failed", BYTES_LITERAL(""));
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         read_caller(events[i].data.ptr);
+    }
 }
 
 static void serve_until_ns(int64_t until_ns)
@@ -157,11 +158,14 @@ static void gather(void)
         buffer_init(&caller->in, &memory_heap);
         if (crowd.options.peer->prepare != NULL &&
             !crowd.options.peer->prepare(caller, &crowd.options.address))
+        {
             fail("the server refused to be prepared", BYTES_LITERAL(""));
+        }
         caller->fd = link_connect(&crowd.options.address, false);
         struct epoll_event event = { .events = EPOLLIN, .data.ptr = caller };
-        if (caller->fd < 0 || epoll_ctl(crowd.epoll, EPOLL_CTL_ADD, caller->fd, &event) != 0)
+        if (caller->fd < 0 || epoll_ctl(crowd.epoll, EPOLL_CTL_ADD, caller->fd, &event) != 0) {
             fail("cannot connect", BYTES_LITERAL(""));
+        }
         queue_up(caller);
         /* Let it arrive before the next one, so that the order is known. */
         (void)usleep(QUEUE_PAUSE_US);
@@ -189,8 +193,9 @@ static void hand_over(void)
     send_request(from, crowd.options.peer->compose_release);
     while (crowd.holder == NULL || !crowd.is_release_answered) {
         serve(100);
-        if (process_now_ns() - begun_ns > ROUND_TIMEOUT_NS)
+        if (process_now_ns() - begun_ns > ROUND_TIMEOUT_NS) {
             fail("nobody was granted the lock after a release", BYTES_LITERAL(""));
+        }
     }
     int64_t latency_ns = crowd.granted_ns - begun_ns;
     crowd.samples_us[crowd.latency.count] = (double)latency_ns / 1e3;
@@ -215,8 +220,9 @@ static void print_result(void)
         (double)latency->value_max_ns / 1e3,
         (double)wakeups / (double)latency->count,
         crowd.out_of_order_count);
-    for (uint64_t i = 0; i < latency->count; i++)
+    for (uint64_t i = 0; i < latency->count; i++) {
         printf("%s%.1f", i == 0 ? "" : ",", crowd.samples_us[i]);
+    }
     printf("]}\n");
 }
 
@@ -273,7 +279,9 @@ static void parse_options(int argc, char **argv, struct options *options)
     }
     if (optind != argc || options->peer == NULL || options->address.size == 0 ||
         options->hold_ms_max < options->hold_ms_min)
+    {
         fail_usage();
+    }
 }
 
 int main(int argc, char **argv)
@@ -283,11 +291,13 @@ int main(int argc, char **argv)
     crowd.callers = calloc(crowd.options.waiter_count + 1, sizeof(struct caller));
     crowd.samples_us = calloc(crowd.options.round_count, sizeof(double));
     crowd.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (crowd.callers == NULL || crowd.samples_us == NULL || crowd.epoll < 0)
+    if (crowd.callers == NULL || crowd.samples_us == NULL || crowd.epoll < 0) {
         fail("cannot start", BYTES_LITERAL(""));
+    }
     gather();
-    for (uint32_t round = 0; round < crowd.options.round_count; round++)
+    for (uint32_t round = 0; round < crowd.options.round_count; round++) {
         hand_over();
+    }
     print_result();
     return EX_OK;
 }

@@ -18,6 +18,7 @@ put_format(struct buffer *out, const char *format, ...)
     char text[HANDOFF_TEXT_SIZE_MAX * 2];
     va_list arguments;
     va_start(arguments, format);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it has been started
     int size = vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     ASSERT(size >= 0 && (size_t)size < sizeof(text));

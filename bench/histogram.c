@@ -16,7 +16,7 @@ static uint64_t bucket_middle(size_t bucket)
 {
     if (bucket < HISTOGRAM_SPLIT) return bucket;
     unsigned shift = (unsigned)(bucket / HISTOGRAM_SPLIT) - 1;
-    uint64_t low = (uint64_t)(bucket % HISTOGRAM_SPLIT + HISTOGRAM_SPLIT) << shift;
+    uint64_t low = (bucket % HISTOGRAM_SPLIT + HISTOGRAM_SPLIT) << shift;
     return low + ((UINT64_C(1) << shift) >> 1);
 }
 

@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
-#define HISTOGRAM_SPLIT_BITS 6
-#define HISTOGRAM_SPLIT      (1u << HISTOGRAM_SPLIT_BITS)
+#define HISTOGRAM_SPLIT_BITS 6u
+#define HISTOGRAM_SPLIT      (UINT64_C(1) << HISTOGRAM_SPLIT_BITS)
 #define HISTOGRAM_BUCKETS    (HISTOGRAM_SPLIT * (64 - HISTOGRAM_SPLIT_BITS + 1))
 
 struct histogram {

@@ -83,7 +83,9 @@ int link_connect(const struct link_address *address, bool is_blocking)
     bool is_tcp = address->storage.ss_family != AF_UNIX;
     if (connect(fd, (const struct sockaddr *)&address->storage, address->size) == 0 &&
         set_options(fd, is_tcp, is_blocking))
+    {
         return fd;
+    }
     int cause = errno;
     (void)close(fd);
     errno = cause;

@@ -39,8 +39,9 @@ static const char usage[] =
 __attribute__((noreturn)) static void fail_usage(const char *what)
 {
     (void)fprintf(stderr, "bench-load: %s\n%s", what, usage);
-    for (size_t i = 0; mode_at(i) != NULL; i++)
+    for (size_t i = 0; mode_at(i) != NULL; i++) {
         (void)fprintf(stderr, "  %-16s  %s\n", mode_at(i)->name, mode_at(i)->summary);
+    }
     exit(EX_USAGE); // NOLINT(concurrency-mt-unsafe): one thread
 }
 
@@ -49,8 +50,9 @@ static uint64_t parse_count(const char *text, uint64_t low, uint64_t high)
     char *end = NULL;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || *text == '-' || value < low || value > high)
+    if (errno != 0 || end == text || *end != '\0' || *text == '-' || value < low || value > high) {
         fail_usage("a number is malformed or out of range");
+    }
     return value;
 }
 
@@ -58,8 +60,9 @@ static uint32_t parse_ms(const char *seconds)
 {
     char *end = NULL;
     double value = strtod(seconds, &end);
-    if (end == seconds || *end != '\0' || !(value > 0 && value <= 86400))
+    if (end == seconds || *end != '\0' || !(value > 0 && value <= 86400)) {
         fail_usage("--seconds is malformed or out of range");
+    }
     return (uint32_t)(value * 1000);
 }
 
@@ -114,8 +117,9 @@ static void parse_options(int argc, char **argv, struct load_options *options)
     };
     int option;
     // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
-    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         take_option(options, option);
+    }
     if (optind != argc) fail_usage("an argument is not an option");
     if (options->drive.mode == NULL) fail_usage("--mode is missing");
     if (options->address.size == 0) fail_usage("--tcp or --unix is missing");

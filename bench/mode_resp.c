@@ -214,7 +214,9 @@ static bool is_renewed(const struct resp_reply *reply, uint64_t size)
     for (uint32_t i = 0; i + 1 < reply->token_count; i++) {
         if (bytes_equal(reply->tokens[i].text, BYTES_LITERAL("outcome")) &&
             bytes_equal(reply->tokens[i + 1].text, BYTES_LITERAL("ok")))
+        {
             renewed_count++;
+        }
     }
     return renewed_count == size;
 }

@@ -109,8 +109,9 @@ static bool header_value(struct bytes line, struct bytes name, struct bytes *out
     if (line.size <= name.size || line.data[name.size] != ':') return false;
     if (strncasecmp(line.data, name.data, name.size) != 0) return false;
     size_t start = name.size + 1;
-    while (start < line.size && line.data[start] == ' ')
+    while (start < line.size && line.data[start] == ' ') {
         start++;
+    }
     *out_value = (struct bytes){ line.data + start, line.size - start };
     return true;
 }
@@ -161,11 +162,14 @@ int64_t json_number(struct bytes body, struct bytes pattern)
     if (found == NULL) return -1;
     const char *end = body.data + body.size;
     struct bytes digits = { found + pattern.size, 0 };
-    while (digits.data < end && *digits.data == ' ')
+    while (digits.data < end && *digits.data == ' ') {
         digits.data++;
+    }
     while (digits.data + digits.size < end && digits.data[digits.size] >= '0' &&
            digits.data[digits.size] <= '9')
+    {
         digits.size++;
+    }
     int64_t number = 0;
     return parse_number(digits, &number) ? number : -1;
 }

@@ -34,8 +34,9 @@ TEST(histogram_quantiles_divide_the_values)
 {
     histogram = (struct histogram){ .count = 0 };
     CHECK_EQ_UINT(histogram_quantile_ns(&histogram, 0.5), 0);
-    for (uint64_t i = 1; i <= 1000; i++)
+    for (uint64_t i = 1; i <= 1000; i++) {
         histogram_record(&histogram, i * 1000);
+    }
     const uint64_t tenths[] = { 1, 5, 9 };
     for (size_t i = 0; i < sizeof(tenths) / sizeof(tenths[0]); i++) {
         uint64_t told = histogram_quantile_ns(&histogram, (double)tenths[i] / 10);
@@ -48,8 +49,9 @@ TEST(histogram_quantiles_divide_the_values)
 static void check_resp_is_whole(const char *text, uint32_t token_count)
 {
     struct bytes all = bytes_from_text(text);
-    for (size_t size = 0; size < all.size; size++)
+    for (size_t size = 0; size < all.size; size++) {
         CHECK_EQ_INT(resp_reply_read((struct bytes){ all.data, size }, &resp), REPLY_MORE);
+    }
     CHECK_EQ_INT(resp_reply_read(all, &resp), REPLY_DONE);
     CHECK_EQ_UINT(resp.size, all.size);
     CHECK_EQ_UINT(resp.token_count, token_count);
@@ -81,8 +83,9 @@ TEST(resp_nonsense_is_refused)
 {
     const char *const bad[] = { "hello\r\n", ":\r\n", ":1x\r\n", "$x\r\n",         "$-2\r\n",
                                 "*1x\r\n",   "\r\n",  "+OK\n",   "*9999999999\r\n" };
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         CHECK_EQ_INT(resp_reply_read(bytes_from_text(bad[i]), &resp), REPLY_BAD);
+    }
 }
 
 TEST(resp_number_is_found_by_its_key)
@@ -99,8 +102,9 @@ TEST(http_answers_are_read_whole)
     struct bytes all = BYTES_LITERAL(
         "HTTP/1.1 201 Created\r\nContent-length: 13\r\nX-Y: z\r\n\r\n{\"token\": 42}");
     struct http_reply reply;
-    for (size_t size = 0; size < all.size; size++)
+    for (size_t size = 0; size < all.size; size++) {
         CHECK_EQ_INT(http_reply_read((struct bytes){ all.data, size }, &reply), REPLY_MORE);
+    }
     CHECK_EQ_INT(http_reply_read(all, &reply), REPLY_DONE);
     CHECK_EQ_INT(reply.status, 201);
     CHECK_EQ_UINT(reply.size, all.size);
@@ -118,8 +122,9 @@ TEST(http_nonsense_is_refused)
         "HTTP/1.1 200 OK\r\n\r\n", /* a body of unknown size */
         "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
     };
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         CHECK_EQ_INT(http_reply_read(bytes_from_text(bad[i]), &reply), REPLY_BAD);
+    }
 }
 
 TEST(http_streams_have_no_end)

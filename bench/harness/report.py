@@ -68,12 +68,12 @@ durable with `fdatasync`, and decides nothing.
 
 {machine}
 
-The server runs on processor {SERVER_CPU}, the load generator on processor {CLIENT_CPU}.  Each sample gets a fresh
-server with an empty directory on the disk.  The servers take turns; a ratio is taken within each
-round; every figure is the median of the rounds.  Every answer is parsed and checked, and one wrong
-answer fails the run.  A *cycle* is the acquire and the release of a lock that nobody else wants.
-Every grant and release of `tenured`, `redis always` (`appendfsync always`), `etcd` and the floor is
-on disk before its answer; `redis` keeps nothing on disk."""
+The server runs on processor {SERVER_CPU}, the load generator on processor {CLIENT_CPU}.
+Each sample gets a fresh server with an empty directory on the disk.  The servers take turns; a
+ratio is taken within each round; every figure is the median of the rounds.  Every answer is parsed
+and checked, and one wrong answer fails the run.  A *cycle* is the acquire and the release of a lock
+that nobody else wants.  Every grant and release of `tenured`, `redis always` (`appendfsync
+always`), `etcd` and the floor is on disk before its answer; `redis` keeps nothing on disk."""
     return "\n\n".join([head] + [section(result) for result in results]) + "\n"
 
 

@@ -2,8 +2,8 @@
  *
  *     node handoff.mjs redlock|tenured HOST PORT ROUNDS HOLD_MS_MIN HOLD_MS_MAX
  *
- * Holder and waiter have a connection each.  The waiter asks as soon as the holder has the lock; the
- * holder keeps it for a random while; the clock runs from the call that releases it until the
+ * Holder and waiter have a connection each.  The waiter asks as soon as the holder has the lock;
+ * the holder keeps it for a random while; the clock runs from the call that releases it until the
  * waiter's promise is fulfilled.  redlock runs with its defaults, except that it never gives up.
  * Prints one line of JSON. */
 import { randomBytes } from "node:crypto";
