@@ -170,6 +170,7 @@ find_candidate(const struct engine *engine, const struct hold *hold, struct byte
     struct hold *candidate = hold_find(engine, hold->lock, to);
     if (candidate == NULL || candidate->state != HOLD_WAITING) return NULL;
     if (candidate->as.waiter->hold_count != 1 || candidate->mode != hold->mode) return NULL;
+    if (waiter_is_over(engine, candidate->as.waiter)) return NULL;
     return candidate;
 }
 

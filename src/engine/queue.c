@@ -1,5 +1,6 @@
 #include "engine/queue.h"
 
+#include "engine/commands.h"
 #include "engine/grant.h"
 #include "engine/hold.h"
 #include "engine/lock.h"
@@ -115,6 +116,11 @@ struct waiter *waiter_of_client(const struct engine *engine, uint64_t client)
     return find(engine, &(struct waiter_key){ client, NULL });
 }
 
+bool waiter_is_over(const struct engine *engine, const struct waiter *waiter)
+{
+    return waiter->deadline_ns <= engine->time_ns;
+}
+
 static void enter_lane(struct waiter *waiter, struct hold *hold)
 {
     struct queue *queue = hold->lock->queue;
@@ -227,17 +233,25 @@ static bool grant_waiter(struct engine *engine, struct waiter *waiter)
     return true;
 }
 
-/* The waiters at the head of one queue, as far as there is room.  False: no memory, or too many
- * holds. */
+/* Grant what the waiter wants; but not after its time, though its timer has not fired yet: it has
+ * given up by then.  False: no memory, or too many holds. */
+static bool serve_waiter(struct engine *engine, struct waiter *waiter)
+{
+    if (waiter_is_over(engine, waiter)) return acquire_give_up(engine, waiter, TENURE_TIMEOUT);
+    uint32_t held_count = engine->held_count + waiter->hold_count;
+    if (held_count > engine->options.hold_count_max) return false; /* until another hold ends */
+    return grant_waiter(engine, waiter);
+}
+
+/* The waiters at the head of one queue, as far as there is room.  False: some could be served
+ * later. */
 static bool serve_lock(struct engine *engine, struct lock *lock)
 {
     while (lock->queue != NULL) {
         struct hold *first = queue_first(lock);
         if (first == NULL || !can_grant(first->as.waiter)) return true;
         if (!grant_has_tokens(engine, first->as.waiter->hold_count)) return true;
-        uint32_t held_count = engine->held_count + first->as.waiter->hold_count;
-        if (held_count > engine->options.hold_count_max) return false; /* until another hold ends */
-        if (!grant_waiter(engine, first->as.waiter)) return false;
+        if (!serve_waiter(engine, first->as.waiter)) return false;
     }
     return true;
 }

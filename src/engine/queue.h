@@ -43,6 +43,8 @@ void waiter_remove(struct engine *engine, struct waiter *waiter);
 struct waiter *waiter_find(const struct engine *engine, uint64_t client, uint64_t tag);
 struct waiter *waiter_of_client(const struct engine *engine, uint64_t client);
 struct queue_order waiter_order(const struct waiter *waiter);
+/* Has it waited as long as it wanted to? */
+bool waiter_is_over(const struct engine *engine, const struct waiter *waiter);
 
 /* Something changed at this lock: look at its queue before the step ends. */
 void queue_changed(struct engine *engine, struct lock *lock);
