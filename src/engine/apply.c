@@ -116,6 +116,7 @@ void apply_renewed(struct engine *engine, struct hold *hold, const struct record
 {
     snapshot_touch(engine, hold->lock);
     hold->ttl_ms = record->ttl_ms;
+    hold->is_ttl_changed = !engine->is_restoring;
 }
 
 struct breaking *apply_make_breaking(struct engine *engine, uint32_t grace_ms, struct bytes reason)

@@ -138,6 +138,8 @@ static void step_client_gone(struct engine *engine, uint64_t client)
 
 static enum tenure_err step_gate(struct engine *engine, enum engine_gate gate)
 {
+    uint32_t waiting = gate == ENGINE_GATE_DRAINING ? engine->waiters.count : 0;
+    if (!output_reserve(engine, 0, waiting, waiting)) return TENURE_NO_MEMORY;
     engine->gate = gate;
     if (gate == ENGINE_GATE_OPEN) {
         list_foreach(link, &engine->queues) {
@@ -150,7 +152,7 @@ static enum tenure_err step_gate(struct engine *engine, enum engine_gate gate)
         ASSERT(entry != NULL); /* every waiter has a deadline */
         first = &CONTAINER_OF(entry->node, struct waiter, timer)->clients;
         struct waiter *waiter = CONTAINER_OF(first, struct waiter, clients);
-        if (!acquire_give_up(engine, waiter, TENURE_DRAINING)) return TENURE_NO_MEMORY;
+        if (!acquire_give_up(engine, waiter, TENURE_DRAINING)) UNREACHABLE("room was reserved");
     }
     return TENURE_OK;
 }
@@ -181,7 +183,8 @@ enum tenure_err engine_step(
     if (engine->wall.us < 0) engine->wall.us = 0;
 
     enum tenure_err err = step_event(engine, event);
-    queue_serve(engine);
+    /* A failed step has changed nothing and its update is not looked at. */
+    if (err == TENURE_OK) queue_serve(engine);
     output_finish(engine, out_update);
     return err;
 }

@@ -171,8 +171,8 @@ static void renew_hold(struct engine *engine, struct hold *hold, uint32_t ttl_ms
     }
     if (hold->state == HOLD_LIVE) hold_arm(engine, hold, engine->time_ns);
     /* A plain renewal of a live hold depends on no disk: it must get through when the disk stalls.
-     */
-    if (hold->state == HOLD_PENDING || hold->breaking != NULL) {
+     * Unless it tells of a ttl that a crash could take back. */
+    if (hold->state == HOLD_PENDING || hold->breaking != NULL || hold->is_ttl_changed) {
         output_depend(engine, hold->lock->last_seq);
     }
     engine->counters.renewed++;

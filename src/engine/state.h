@@ -71,6 +71,7 @@ struct hold {
     uint8_t owner_size;
     uint8_t mode;  /* enum engine_mode */
     uint8_t state; /* enum hold_state */
+    bool is_ttl_changed; /* by a renewal since the start: perhaps not durable yet */
     char owner[];
 };
 
