@@ -31,7 +31,7 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
     X(TEXT,   data,                 "data",              "DIR",       1, 4000, "./data",           \
       "directory of the journal; made if it is missing")                                           \
     X(LIST,   listen,               "listen",            "ADDR:PORT", 1, 255, "127.0.0.1:7420",    \
-      "where to listen; port 0 takes a free one; none for no TCP")                                 \
+      "where to listen; port 0 takes a free one, none is no TCP")                                 \
     X(TEXT,   unix_path,            "unix",              "PATH",      0, 107, "",                  \
       "listen on a Unix socket too")                                                               \
     X(LIST,   host,                 "host",              "NAME",      1, 255, "",                  \

@@ -55,7 +55,8 @@ print_batch(struct restore *restore, struct seq first, uint32_t count, struct by
         enum tenure_err err = record_decode(&records, &record);
         ASSERT(err == TENURE_OK); /* the engine has read it before */
         record.seq.value = first.value + index;
-        print_record(dump, &record);
+        /* A batch may begin with events that the snapshot has brought already. */
+        if (record.seq.value > restore->snapshot_seq.value) print_record(dump, &record);
     }
 }
 

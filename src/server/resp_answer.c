@@ -148,11 +148,11 @@ static void write_released(struct resp *resp, const struct engine_result *result
 
 static void write_broken(struct resp *resp, const struct engine_result *result)
 {
+    bool is_over = result->end == ENGINE_END_BROKEN;
     resp_write_map(&resp->out, 3);
-    resp_pair_text(resp, "outcome", result->hold.is_breaking ? "breaking" : "broken");
+    resp_pair_text(resp, "outcome", is_over ? "broken" : "breaking");
     resp_pair_unsigned(resp, "token", result->hold.token.value);
-    resp_pair_signed(
-        resp, "remaining_ms", result->hold.is_breaking ? result->hold.remaining_ms : 0);
+    resp_pair_signed(resp, "remaining_ms", is_over ? 0 : result->hold.remaining_ms);
 }
 
 static void write_success(struct resp *resp, const struct engine_reply *reply)

@@ -64,20 +64,6 @@ static enum tenure_err end_snapshot(struct restore *restore, struct tenure_error
     return err;
 }
 
-/* Step over the records that the snapshot holds already. */
-static enum tenure_err
-skip_known(const struct restore *restore, struct seq *first, uint32_t *count, struct bytes *records)
-{
-    while (*count > 0 && first->value <= restore->snapshot_seq.value) {
-        struct record record;
-        enum tenure_err err = record_decode(records, &record);
-        if (err != TENURE_OK) return err;
-        first->value++;
-        (*count)--;
-    }
-    return TENURE_OK;
-}
-
 static enum tenure_err visit_batch(
     void *user,
     struct seq first,
@@ -88,12 +74,9 @@ static enum tenure_err visit_batch(
     struct restore *restore = user;
     enum tenure_err err = end_snapshot(restore, out_error);
     if (err != TENURE_OK) return err;
-    err = skip_known(restore, &first, &count, &records);
-    if (err == TENURE_OK && count > 0) {
-        err = engine_restore_batch(restore->engine, first, count, records);
-    }
+    err = engine_restore_batch(restore->engine, first, count, records);
     err = check(err, first, "batch", out_error);
-    if (err == TENURE_OK && count > 0 && restore->on_batch != NULL) {
+    if (err == TENURE_OK && restore->on_batch != NULL) {
         restore->on_batch(restore, first, count, records);
     }
     return err;

@@ -10,6 +10,7 @@
 
 #include "base/list.h"
 #include "server/log.h"
+#include "server/notify.h"
 
 /* While there are deadlines the loop wakes at least this often; if it was away for much longer, it
  * was stopped, starved or stuck, and could not have received a renewal. */
@@ -357,6 +358,7 @@ static void begin_stop(struct server *server)
 {
     struct turn *turn = server->turn;
     server->is_draining = true;
+    notify_send("STOPPING=1");
     for (uint32_t index = 0; index < server->listener_count; index++) {
         listener_close(&server->listeners[index]);
     }
