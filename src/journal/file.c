@@ -8,7 +8,10 @@
 /* Zeros are written in pieces and synced after each, so that the commits of the other thread never
  * wait for one large flush. */
 #define ZERO_PIECE_SIZE (UINT64_C(1) << 20)
-#define ZERO_BLOCK_SIZE 65536u
+
+/* One page at a time: larger writes make Linux keep the file in larger pieces of cache, and a
+ * commit of a hundred bytes then dirties such a piece. */
+#define ZERO_BLOCK_SIZE 4096u
 
 /* A caller that never gives up on a file is a hang: after so many interruptions without progress
  * EINTR is an error like any other. */

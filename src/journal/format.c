@@ -17,29 +17,33 @@ static const char file_magics[JOURNAL_FILE_COUNT][9] = {
 
 static void put_u32(unsigned char *at, uint32_t value)
 {
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 4; i++) {
         at[i] = (unsigned char)(value >> (8 * i));
+    }
 }
 
 static void put_u64(unsigned char *at, uint64_t value)
 {
-    for (unsigned i = 0; i < 8; i++)
+    for (unsigned i = 0; i < 8; i++) {
         at[i] = (unsigned char)(value >> (8 * i));
+    }
 }
 
 static uint32_t get_u32(const unsigned char *at)
 {
     uint32_t value = 0;
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 4; i++) {
         value |= (uint32_t)at[i] << (8 * i);
+    }
     return value;
 }
 
 static uint64_t get_u64(const unsigned char *at)
 {
     uint64_t value = 0;
-    for (unsigned i = 0; i < 8; i++)
+    for (unsigned i = 0; i < 8; i++) {
         value |= (uint64_t)at[i] << (8 * i);
+    }
     return value;
 }
 

@@ -111,8 +111,9 @@ static enum chore wait_for_chore(struct housekeeper *housekeeper)
 {
     enum chore chore;
     lock(housekeeper);
-    while (!choose_chore(housekeeper, &chore))
+    while (!choose_chore(housekeeper, &chore)) {
         sleep_a_while(housekeeper);
+    }
     unlock(housekeeper);
     return chore;
 }

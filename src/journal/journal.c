@@ -5,17 +5,12 @@
 
 #include "journal/recovery.h"
 
-static enum tenure_err create_journal(
-    const struct journal_options *options,
-    const struct env *env,
-    struct journal **out_journal,
-    struct tenure_error *out_error)
+/* NULL when there is no memory. */
+static struct journal *create_journal(const struct journal_options *options, const struct env *env)
 {
     const struct memory *memory = options->memory == NULL ? &memory_heap : options->memory;
     struct journal *journal = memory_take(memory, sizeof(*journal));
-    if (journal == NULL) {
-        return journal_error_set(out_error, TENURE_NO_MEMORY, 0, "no memory for the journal");
-    }
+    if (journal == NULL) return NULL;
     *journal = (struct journal){
         .dir = { env, -1 },
         .memory = memory,
@@ -30,8 +25,7 @@ static enum tenure_err create_journal(
     buffer_init(&journal->writer.pending, memory);
     int result = pthread_mutex_init(&journal->shared.lock, NULL);
     ASSERT(result == 0);
-    *out_journal = journal;
-    return TENURE_OK;
+    return journal;
 }
 
 enum tenure_err journal_open(
@@ -46,9 +40,11 @@ enum tenure_err journal_open(
     ASSERT(options->segment_size <= JOURNAL_SEGMENT_SIZE_MAX && options->segment_size % 8 == 0);
     ASSERT(options->spare_count >= 2 && options->spare_count < JOURNAL_SPARE_COUNT_MAX);
     *out_report = (struct journal_report){ .text = "" };
-    struct journal *journal;
-    enum tenure_err err = create_journal(options, env, &journal, out_error);
-    if (err != TENURE_OK) return err;
+    struct journal *journal = create_journal(options, env);
+    if (journal == NULL) {
+        return journal_error_set(out_error, TENURE_NO_MEMORY, 0, "no memory for the journal");
+    }
+    enum tenure_err err;
     int dir = env->open_dir(env->context, options->path);
     if (dir < 0) {
         err = journal_error_system(out_error, dir, "open the directory", options->path);

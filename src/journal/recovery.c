@@ -134,8 +134,9 @@ static enum tenure_err choose_segments(struct recovery *recovery, struct tenure_
             "all segments are missing; nothing was changed; restore them from a backup");
     }
     uint32_t begin = count - 1;
-    while (begin > 0 && first[begin - 1].number + 1 == first[begin].number)
+    while (begin > 0 && first[begin - 1].number + 1 == first[begin].number) {
         begin--;
+    }
     findings->segments = first + begin;
     findings->segment_count = count - begin;
     return TENURE_OK;

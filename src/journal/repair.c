@@ -64,9 +64,8 @@ static enum tenure_err clean_up(
         /* The temporary identity of a journal that is just being begun is in use. */
         bool is_identity = name.kind == JOURNAL_FILE_IDENTITY;
         if (is_identity && (!name.is_temporary || findings->segment_count == 0)) continue;
-        if (name.is_temporary) {
-            err = remove_file(journal, name, out_error);
-        } else if (name.kind == JOURNAL_FILE_SEGMENT && name.number < first_number) {
+        bool is_behind_gap = name.kind == JOURNAL_FILE_SEGMENT && name.number < first_number;
+        if (name.is_temporary || is_behind_gap) {
             err = remove_file(journal, name, out_error);
         } else if (name.kind == JOURNAL_FILE_SPARE) {
             err = sort_spare(journal, name, out_error);

@@ -84,7 +84,8 @@ uint64_t journal_scan_garbage_size(struct bytes file, uint64_t offset)
         if (word != 0) break;
         end -= sizeof(word);
     }
-    while (end > offset && file.data[end - 1] == 0)
+    while (end > offset && file.data[end - 1] == 0) {
         end--;
+    }
     return end - offset;
 }

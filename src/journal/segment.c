@@ -102,7 +102,7 @@ journal_prepare(struct journal *journal, bool *out_is_done, struct tenure_error 
     bool is_failed = journal->shared.is_failed;
     journal_unlock(journal);
     if (!is_done && !is_failed) {
-        uint64_t number;
+        uint64_t number = 0;
         enum tenure_err result =
             journal_spare_make(journal, journal->segment_size, &number, out_error);
         if (result != TENURE_OK) return result;
@@ -264,7 +264,7 @@ static enum tenure_err name_segment(
 /* With its header and a mark. */
 static uint64_t batch_room(uint64_t batch_size)
 {
-    return 2 * JOURNAL_BATCH_HEADER_SIZE + journal_batch_padded_size(batch_size);
+    return UINT64_C(2) * JOURNAL_BATCH_HEADER_SIZE + journal_batch_padded_size(batch_size);
 }
 
 bool journal_tail_fits(const struct journal *journal, uint64_t batch_size)
@@ -289,7 +289,7 @@ enum tenure_err journal_segment_begin(
     uint64_t size_needed = JOURNAL_SEGMENT_HEADER_SIZE + batch_room(batch_size);
     bool is_oversized = size_needed > journal->segment_size;
     next.file_size = is_oversized ? size_needed : journal->segment_size;
-    uint64_t spare;
+    uint64_t spare = 0;
     enum tenure_err err = is_oversized
                               ? journal_spare_make(journal, next.file_size, &spare, out_error)
                               : choose_spare(journal, &spare, out_error);
