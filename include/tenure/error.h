@@ -13,6 +13,8 @@
 #ifndef TENURE_ERROR_H
 #define TENURE_ERROR_H
 
+#include <tenure/export.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -88,17 +90,17 @@ struct tenure_error {
 };
 
 /* The stable lower-case name of an outcome: the `code` of an HTTP error, a metrics label. */
-const char *tenure_err_name(enum tenure_err err);
+TENURE_API const char *tenure_err_name(enum tenure_err err);
 /* One sentence in English. */
-const char *tenure_err_text(enum tenure_err err);
+TENURE_API const char *tenure_err_text(enum tenure_err err);
 /* The HTTP status. */
-int tenure_err_http_status(enum tenure_err err);
+TENURE_API int tenure_err_http_status(enum tenure_err err);
 /* The first word of a RESP error. */
-const char *tenure_err_resp_word(enum tenure_err err);
+TENURE_API const char *tenure_err_resp_word(enum tenure_err err);
 /* The exit code of the command line. */
-int tenure_err_exit_code(enum tenure_err err);
-enum tenure_effect tenure_err_effect(enum tenure_err err);
-enum tenure_retry tenure_err_retry(enum tenure_err err);
+TENURE_API int tenure_err_exit_code(enum tenure_err err);
+TENURE_API enum tenure_effect tenure_err_effect(enum tenure_err err);
+TENURE_API enum tenure_retry tenure_err_retry(enum tenure_err err);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,130 @@
+/* watch - look at locks, follow what happens to them, and break one.
+ *
+ * Everything handed to a callback is valid during the call. */
+#ifndef TENURE_WATCH_H
+#define TENURE_WATCH_H
+
+#include <tenure/lock.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct tenure_holder {
+    const char *owner;
+    const char *meta;
+    uint64_t token;
+    enum tenure_mode mode;
+    uint32_t slot;
+    uint32_t ttl_ms;
+    int64_t remaining_ms;   /* -1: until released */
+    int64_t acquired_at_us; /* wall clock */
+    bool is_breaking;
+};
+
+struct tenure_waiter {
+    const char *owner;
+    const char *meta;
+    enum tenure_mode mode;
+    uint32_t priority;
+    uint32_t position;
+    int64_t waited_ms;
+    int64_t remaining_ms;
+};
+
+struct tenure_lock_view {
+    const char *name;
+    enum tenure_mode mode;
+    uint32_t slots;
+    uint64_t seq; /* of its last change */
+    int64_t lock_delay_ms;
+    const struct tenure_holder *holders;
+    uint32_t holder_count; /* here */
+    uint32_t hold_count;   /* in all */
+    const struct tenure_waiter *waiters;
+    uint32_t waiters_here;
+    uint32_t waiter_count; /* in all */
+};
+
+typedef void (*tenure_lock_view_fn)(const struct tenure_lock_view *view, void *user);
+
+/* One lock.  TENURE_NOT_FOUND: nobody holds it and nobody waits for it. */
+TENURE_API TENURE_MUST_USE enum tenure_err tenure_inspect(
+    struct tenure_client client,
+    const char *name,
+    tenure_lock_view_fn fn,
+    void *user,
+    struct tenure_error *out_error);
+
+struct tenure_list_options {
+    size_t size;
+    const char *prefix; /* NULL: all */
+    const char *owner;  /* NULL: of anybody */
+    bool is_waited;     /* only those that somebody waits for */
+};
+/* All locks, in order of names; `fn` is called for each, with its first holder. */
+TENURE_API TENURE_MUST_USE enum tenure_err tenure_list(
+    struct tenure_client client,
+    const struct tenure_list_options *options,
+    tenure_lock_view_fn fn,
+    void *user,
+    struct tenure_error *out_error);
+
+struct tenure_event {
+    uint64_t seq;
+    int64_t at_us;    /* wall clock */
+    const char *kind; /* "granted", "renewed", "released", "expired", "breaking", … */
+    const char *name;
+    const char *owner;
+    uint64_t token;
+    enum tenure_mode mode;
+    uint32_t slot;
+    uint32_t ttl_ms;
+    const char *meta;
+    const char *reason;
+};
+/* Return false to stop. */
+typedef bool (*tenure_event_fn)(const struct tenure_event *event, void *user);
+
+/* The recent events of one lock, newest first. */
+TENURE_API TENURE_MUST_USE enum tenure_err tenure_history(
+    struct tenure_client client,
+    const char *name,
+    uint32_t count_max,
+    tenure_event_fn fn,
+    void *user,
+    struct tenure_error *out_error);
+
+struct tenure_watch {
+    uint64_t id;
+};
+/* How a watch ended: TENURE_CANCELED (closed), TENURE_COMPACTED (it asked for events that are no
+ * longer remembered, or fell behind: some are missing). */
+typedef void (*tenure_watch_end_fn)(enum tenure_err err, void *user);
+/* Follow events, gap-free, from behind `since` (0: from now), over lost connections too. */
+TENURE_API TENURE_MUST_USE enum tenure_err tenure_watch_open(
+    struct tenure_client client,
+    const char *prefix,
+    uint64_t since,
+    tenure_event_fn fn,
+    tenure_watch_end_fn end_fn,
+    void *user,
+    struct tenure_watch *out_watch,
+    struct tenure_error *out_error);
+TENURE_API void tenure_watch_close(struct tenure_client client, struct tenure_watch watch);
+
+/* End somebody's hold.  `token` must be the current one: nobody is hit by mistake.  With a grace
+ * the holder is told and may finish. */
+TENURE_API TENURE_MUST_USE enum tenure_err tenure_break(
+    struct tenure_client client,
+    const char *name,
+    uint64_t token,
+    const char *reason,
+    uint32_t grace_ms,
+    struct tenure_error *out_error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
