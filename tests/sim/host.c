@@ -272,6 +272,28 @@ static void release(struct world *world)
     host->outbox_count = kept;
 }
 
+/* Followers of the event stream are told what is durable, and no more. */
+static void pump_events(struct world *world)
+{
+    oracle_released(world, world->host.durable);
+}
+
+/* Idle: tell the journal that all of it was acknowledged. */
+static void mark(struct world *world)
+{
+    struct host *host = &world->host;
+    if (host->is_flying || host->pending_count > 0 || !rng_percent(&world->rng, 10)) return;
+    struct tenure_error error = { 0 };
+    enum tenure_err err = journal_mark(host->journal, &error);
+    if (has_died(world, PROBE_CRASH_IN_COMMIT)) return;
+    world->oracle.is_marked = err == TENURE_OK;
+    if (err == TENURE_OK || err == TENURE_NO_SPACE) return;
+    if (!world->swarm.has_io_errors) {
+        world_fail(world, "journal_mark: %s: %s", tenure_err_name(err), error.text);
+    }
+    host_crash(world, rng_percent(&world->rng, 30));
+}
+
 static void take_off(struct world *world)
 {
     struct host *host = &world->host;
@@ -298,6 +320,7 @@ static void land(struct world *world)
         .records = buffer_bytes(&host->flight),
     };
     world->oracle.submitted.value = batch.first.value + batch.count - 1;
+    world->oracle.is_marked = false;
     struct tenure_error error = { 0 };
     enum tenure_err err = journal_commit(host->journal, &batch, &error);
     if (has_died(world, PROBE_CRASH_IN_COMMIT)) return;
@@ -472,7 +495,7 @@ static void schedule_restart(struct world *world)
 
 static void damage(struct world *world)
 {
-    if (!world->swarm.has_media_faults || world->is_calm || !rng_percent(&world->rng, 30)) return;
+    if (!world->swarm.has_media_faults || world->is_calm || !rng_percent(&world->rng, 60)) return;
     char name[DISK_NAME_SIZE_MAX];
     uint64_t offset = 0;
     if (!disk_flip(&world->disk, name, &offset)) return;
@@ -731,6 +754,8 @@ void host_turn(struct world *world)
     if (host->is_up) take_off(world);
     if (host->is_up) tend_snapshot(world);
     if (host->is_up) release(world);
+    if (host->is_up) pump_events(world);
+    if (host->is_up) mark(world);
     if (host->is_up) leave(world);
 }
 

@@ -23,7 +23,8 @@ struct settings {
     bool is_verbose;
     bool is_probing; /* every probe must have been hit */
     bool is_quiet;
-    const char *only; /* of the steps, these: "3,17,20" */
+    bool is_first_only; /* stop at the first failure */
+    const char *only;   /* of the steps, these: "3,17,20" */
 };
 
 struct failure {
@@ -103,7 +104,8 @@ static void work(const struct settings *settings, struct job *job, uint32_t numb
     for (uint64_t seed = settings->first + number; seed <= settings->last; seed += settings->jobs) {
         job->seed = seed;
         run_seed(settings, world, job, seed);
-        if (job->failed >= FAILURE_COUNT_MAX || now_s() > end_s) break;
+        if (job->failed >= (settings->is_first_only ? 1 : FAILURE_COUNT_MAX)) break;
+        if (now_s() > end_s) break;
     }
     job->command_count = world->command_count;
     job->crash_count = world->crash_count;
@@ -418,6 +420,10 @@ int main(int argc, char **argv)
         if (strcmp(option, "--help") == 0) return usage(stdout);
         if (strcmp(option, "--probes") == 0) {
             settings.is_probing = true;
+            continue;
+        }
+        if (strcmp(option, "--first") == 0) {
+            settings.is_first_only = true;
             continue;
         }
         if (strcmp(option, "--quiet") == 0) {

@@ -339,9 +339,11 @@ check_expired(struct world *world, const struct engine_event *event, const struc
     world_probe(world, PROBE_EXPIRED);
     for (uint32_t index = 0; index < WORLD_REQUEST_COUNT_MAX; index++) {
         const struct request *request = &world->requests[index];
-        if (request->state == REQUEST_SENT && has_claim(request, grant, ENGINE_RENEW)) {
-            world_probe(world, PROBE_EXPIRED_BESIDE_RENEWAL);
+        if (request->state != REQUEST_SENT || !has_claim(request, grant, ENGINE_RENEW)) continue;
+        if (request->arrive_ns <= world->now_ns) {
+            world_fail(world, "I7: expired although its renewal had arrived");
         }
+        world_probe(world, PROBE_EXPIRED_BESIDE_RENEWAL);
     }
 }
 
@@ -832,6 +834,7 @@ void oracle_cut(struct world *world)
 void oracle_durable(struct world *world, struct seq durable)
 {
     struct oracle *oracle = &world->oracle;
+    oracle->durable = durable;
     for (uint32_t index = oracle->live_from; index < oracle->grant_count; index++) {
         struct grant *grant = &oracle->grants[index];
         if (grant->is_durable || grant->seq.value > durable.value) continue;
@@ -915,6 +918,20 @@ static void truncate_history(struct world *world, uint64_t last)
         oracle->cut_count--;
 }
 
+/* Damage to the last batch, without a mark behind it, looks like a torn one.  Nothing else does. */
+static bool is_loss_excused(const struct world *world, uint64_t seq)
+{
+    const struct oracle *oracle = &world->oracle;
+    if (world->media_faults == 0 || world->host.report.torn_bytes == 0) return false;
+    if (oracle->is_marked) return false;
+    uint64_t last_but_one = 0;
+    for (uint32_t index = 0; index < oracle->cut_count; index++) {
+        uint64_t last = oracle->cuts[index].last.value;
+        if (last < oracle->durable.value) last_but_one = last;
+    }
+    return seq >= last_but_one;
+}
+
 void oracle_recovered(struct world *world)
 {
     struct oracle *oracle = &world->oracle;
@@ -923,19 +940,23 @@ void oracle_recovered(struct world *world)
     if (engine_seq(world->host.engine).value != seq)
         world_fail(world, "I12: the engine is elsewhere");
     if (report->torn_bytes > 0) world_probe(world, PROBE_TORN_TAIL);
-    if (report->is_snapshot_skipped) world_probe(world, PROBE_SNAPSHOT_SKIPPED);
+    if (report->is_snapshot_skipped) {
+        if (world->media_faults == 0 && !world->swarm.has_io_errors) {
+            world_fail(world, "I12: a snapshot is damaged without a cause: %s", report->text);
+        }
+        world_probe(world, PROBE_SNAPSHOT_SKIPPED);
+    }
     if (report->segment_count > 1) world_probe(world, PROBE_SEGMENT_SWITCH);
     if (seq > oracle->submitted.value) world_fail(world, "I5: what was never written is there");
     if (seq < oracle->acked.value) {
-        /* Damage to the last batch, without a mark behind it, looks like a torn one. */
-        bool is_excused = world->media_faults > 0 && report->torn_bytes > 0;
-        if (!is_excused) {
+        if (!is_loss_excused(world, seq)) {
             world_fail(
                 world,
                 "I5: %" PRIu64 " was acknowledged, only %" PRIu64 " survived",
                 oracle->acked.value,
                 seq);
         }
+        world_probe(world, PROBE_DAMAGE_LOST_BATCH);
         oracle->acked.value = seq;
     } else if (world->media_faults > 0) {
         world_probe(world, PROBE_DAMAGE_SURVIVED);
@@ -944,6 +965,8 @@ void oracle_recovered(struct world *world)
     if (seq < oracle->last) world_probe(world, PROBE_UNACKED_LOST);
     truncate_history(world, seq);
     oracle->submitted.value = seq;
+    oracle->durable.value = seq;
+    oracle->is_marked = true; /* recovery closes what it found */
     if (oracle->cut_count == 0) {
         if (seq != 0) world_fail(world, "I5: a part of a batch survived");
         oracle_cut(world);
@@ -1022,6 +1045,8 @@ void oracle_init(struct world *world)
     oracle->wait_count = 0;
     oracle->token_high.value = 0;
     oracle->acked.value = 0;
+    oracle->durable.value = 0;
+    oracle->is_marked = false;
     oracle->submitted.value = 0;
     memset(oracle->has_delay, 0, sizeof oracle->has_delay);
     memset(oracle->delay_until_ns, 0, sizeof oracle->delay_until_ns);

@@ -194,7 +194,7 @@ static void draw_swarm(struct world *world, struct rng *rng)
     };
     for (size_t index = 0; index < sizeof flags / sizeof flags[0]; index++)
         *flags[index] = rng_percent(rng, 50);
-    swarm->has_media_faults = rng_percent(rng, 10);
+    swarm->has_media_faults = rng_percent(rng, 15);
     swarm->has_memory_faults = rng_percent(rng, 15);
     swarm->has_big_meta = rng_percent(rng, 15);
     swarm->has_forever = rng_percent(rng, 25);

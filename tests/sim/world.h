@@ -95,6 +95,7 @@
     X(START_IO_ERROR, "start refused: I/O error")                                                  \
     X(START_NO_SPACE, "start refused: no space")                                                   \
     X(START_CORRUPT, "start refused: damage found")                                                \
+    X(DAMAGE_LOST_BATCH, "damage to the last batch, taken for torn")                               \
     X(DAMAGE_SURVIVED, "damage on the medium, nothing lost")                                       \
     X(SECOND_SERVER, "second server kept out")                                                     \
     X(HOLD_SURVIVED, "hold survived a restart")                                                    \
@@ -248,6 +249,8 @@ struct oracle {
     struct token token_high;
     struct seq acked;     /* something that depends on it has left the process */
     struct seq submitted; /* handed to the journal */
+    struct seq durable;   /* the journal said so */
+    bool is_marked;       /* and knows that it was acknowledged */
     bool has_delay[WORLD_NAME_COUNT_MAX];
     int64_t delay_until_ns[WORLD_NAME_COUNT_MAX]; /* receivable time */
     uint64_t name_last[WORLD_NAME_COUNT_MAX];     /* seq of the last record about it */
