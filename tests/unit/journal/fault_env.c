@@ -25,6 +25,14 @@ static int plain_fault(struct fault_env *fault, bool takes_room)
     return 0;
 }
 
+/* The same for a call that changes the disk. */
+static int hard_fault(struct fault_env *fault, bool takes_room)
+{
+    int error = plain_fault(fault, takes_room);
+    if (error != 0) fault->is_hit_hard = true;
+    return error;
+}
+
 static int fault_open_dir(void *context, const char *path)
 {
     struct fault_env *fault = context;
@@ -58,7 +66,7 @@ static int64_t fault_pwrite(void *context, int file, const void *data, size_t si
     struct fault_env *fault = context;
     const struct env *base = fault->base;
     if (fault->kind == FAULT_KIND_SHORT && strikes(fault, size > 1)) size = (size + 1) / 2;
-    int error = fault->kind == FAULT_KIND_SHORT ? 0 : plain_fault(fault, true);
+    int error = fault->kind == FAULT_KIND_SHORT ? 0 : hard_fault(fault, true);
     if (error == -ENOSPC && size > 1) {
         (void)base->pwrite(base->context, file, data, size / 2, offset);
     }
@@ -69,21 +77,21 @@ static int64_t fault_pwrite(void *context, int file, const void *data, size_t si
 static int fault_fdatasync(void *context, int file)
 {
     struct fault_env *fault = context;
-    int error = plain_fault(fault, false);
+    int error = hard_fault(fault, false);
     return error != 0 ? error : fault->base->fdatasync(fault->base->context, file);
 }
 
 static int fault_fsync_dir(void *context, int dir)
 {
     struct fault_env *fault = context;
-    int error = plain_fault(fault, false);
+    int error = hard_fault(fault, false);
     return error != 0 ? error : fault->base->fsync_dir(fault->base->context, dir);
 }
 
 static int fault_rename(void *context, int dir, const char *from, const char *to)
 {
     struct fault_env *fault = context;
-    int error = plain_fault(fault, true);
+    int error = hard_fault(fault, true);
     return error != 0 ? error : fault->base->rename(fault->base->context, dir, from, to);
 }
 
@@ -104,7 +112,7 @@ static int64_t fault_size(void *context, int file)
 static int fault_truncate(void *context, int file, uint64_t size)
 {
     struct fault_env *fault = context;
-    int error = plain_fault(fault, true);
+    int error = hard_fault(fault, true);
     return error != 0 ? error : fault->base->truncate(fault->base->context, file, size);
 }
 
@@ -166,4 +174,5 @@ void fault_env_arm(struct fault_env *fault, enum fault_kind kind, uint64_t at, b
     fault->is_for_ever = is_for_ever;
     fault->call_count = 0;
     fault->is_hit = false;
+    fault->is_hit_hard = false;
 }

@@ -19,7 +19,8 @@ struct fault_env {
     uint64_t at;      /* the call that fails, from 1; 0: none */
     bool is_for_ever; /* and every one after it */
     uint64_t call_count;
-    bool is_hit; /* the fault has happened */
+    bool is_hit;      /* the fault has happened */
+    bool is_hit_hard; /* to a call that changes the disk, the removal of names aside */
 };
 
 /* The struct must stay where it is. */

@@ -128,6 +128,8 @@ static bool fail_one(enum fault_kind kind, uint64_t at, bool is_for_ever, bool i
     bool is_hit = fault.is_hit;
     bool is_reached = fault.call_count >= at;
     if (!is_hit) CHECK(progress.is_complete);
+    /* A failed write or sync is never passed over. */
+    if (kind == FAULT_KIND_IO && fault.is_hit_hard) CHECK(!progress.is_complete);
     /* Interruptions and short counts are nobody's business but the journal's. */
     bool is_harmless = kind == FAULT_KIND_SHORT || (kind == FAULT_KIND_INTERRUPT && !is_for_ever);
     if (is_harmless) CHECK(progress.is_complete);
