@@ -360,6 +360,7 @@ static bool carry_out(struct engine *engine, struct request *request, bool is_bl
         struct grant grant = { .holds = holds,
                                .hold_count = acquire->name_count,
                                .slots = acquire->slots,
+                               .slot = GRANT_SLOT_LOWEST,
                                .client = command->client,
                                .tag = command->tag };
         is_done = grant_holds(engine, &grant);

@@ -210,6 +210,7 @@ void command_transfer(struct engine *engine, const struct engine_command *comman
     }
 
     uint32_t slots = hold->lock->slots;
+    uint32_t slot = hold->slot; /* what is handed over is this very slot */
     struct engine_reply *reply = output_reply(engine, command->client, command->tag);
     reply->kind = command->kind;
     struct engine_result *result = output_result(engine);
@@ -221,6 +222,7 @@ void command_transfer(struct engine *engine, const struct engine_command *comman
     struct grant grant = { .holds = waiter->holds,
                            .hold_count = 1,
                            .slots = slots,
+                           .slot = slot,
                            .client = waiter->client,
                            .tag = waiter->tag,
                            .waited_ms = (engine->time_ns - waiter->arrived_ns) / NS_PER_MS };

@@ -32,15 +32,17 @@ bool grant_reserve(struct engine *engine, struct hold *const *holds, uint32_t ho
     return output_reserve(engine, size, 1, hold_count) && apply_reserve_grants(engine, hold_count);
 }
 
-void grant_one(struct engine *engine, struct hold *hold, uint32_t slots)
+/* One hold as a record and in the state; room has been reserved. */
+static void grant_one(struct engine *engine, struct hold *hold, const struct grant *grant)
 {
+    bool is_lowest = grant->slot == GRANT_SLOT_LOWEST;
     struct record record = {
         .kind = RECORD_GRANTED,
         .owner = hold_owner(hold),
         .token = next_token(engine),
         .mode = (enum engine_mode)hold->mode,
-        .slot = lock_free_slot(hold->lock),
-        .slots = slots,
+        .slot = is_lowest ? lock_free_slot(hold->lock) : grant->slot,
+        .slots = grant->slots,
         .ttl_ms = hold->ttl_ms,
         .lock_delay_ms = hold->lock_delay_ms,
         .meta = hold_meta(hold),
@@ -58,7 +60,7 @@ bool grant_holds(struct engine *engine, const struct grant *grant)
     reply->kind = ENGINE_ACQUIRE;
     for (uint32_t index = 0; index < grant->hold_count; index++) {
         struct hold *hold = grant->holds[index];
-        grant_one(engine, hold, grant->slots);
+        grant_one(engine, hold, grant);
         struct engine_result *result = output_result(engine);
         result->name = lock_name(hold->lock);
         result->waited_ms = grant->waited_ms;

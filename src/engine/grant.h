@@ -4,10 +4,13 @@
 
 #include "engine/state.h"
 
+#define GRANT_SLOT_LOWEST UINT32_MAX
+
 struct grant {
     struct hold *const *holds; /* prepared, or waiting and all of one waiter */
     uint32_t hold_count;
     uint32_t slots;
+    uint32_t slot;   /* GRANT_SLOT_LOWEST, or a free one */
     uint64_t client; /* whom to tell */
     uint64_t tag;
     int64_t waited_ms;
@@ -15,9 +18,7 @@ struct grant {
 
 /* Grant and answer.  False when there is no memory (nothing changed then). */
 MUST_USE bool grant_holds(struct engine *engine, const struct grant *grant);
-/* One hold as a record and in the state, without an answer.  Room must have been reserved. */
-void grant_one(struct engine *engine, struct hold *hold, uint32_t slots);
-/* Room for grant_one of each.  False when there is no memory. */
+/* Room for the records and the state of a grant of these.  False when there is no memory. */
 MUST_USE bool grant_reserve(struct engine *engine, struct hold *const *holds, uint32_t hold_count);
 /* Are there tokens left for so many more grants? */
 bool grant_has_tokens(const struct engine *engine, uint32_t count);

@@ -224,6 +224,7 @@ static bool grant_waiter(struct engine *engine, struct waiter *waiter)
         .holds = waiter->holds,
         .hold_count = waiter->hold_count,
         .slots = waiter->holds[0]->lock->slots,
+        .slot = GRANT_SLOT_LOWEST,
         .client = waiter->client,
         .tag = waiter->tag,
         .waited_ms = (engine->time_ns - waiter->arrived_ns) / NS_PER_MS,
