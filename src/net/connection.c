@@ -252,6 +252,9 @@ void connection_end(struct connection *connection, struct seq seq)
     size_t end = connection->output.size;
     if (end == connection->output_ended) return;
     connection->output_ended = end;
+    /* A blocked connection is not flushed, so nobody else would look. */
+    if (connection_backlog(connection) >= CONNECTION_BACKLOG_SIZE_MAX) watch(connection);
+    if (connection->is_closed) return;
 
     if (connection->gate_count == 0 && is_durable(net, seq)) {
         release_to(connection, end);

@@ -525,9 +525,8 @@ void config_help(FILE *stream)
         "environment (TENURED_SPIN_US for --spin-us).  A flag wins over the environment, and that\n"
         "over the file.  --listen and --host may be given several times.\n"
         "\n"
-        "Exit codes: 0 after SIGTERM, 64 wrong usage, 65 damaged data, 69 address or directory in\n"
-        "use, 71 the system refused, 73 cannot create, 74 the disk failed, 77 not allowed, 78 "
-        "wrong\n"
-        "configuration.  See tenured(8).\n",
+        "Exit codes: 0 after SIGTERM, 64 wrong usage, 65 damaged data, 66 no such directory,\n"
+        "69 address or directory in use, 71 the system refused, 73 cannot create, 74 the disk\n"
+        "failed, 77 not allowed, 78 wrong configuration.  See tenured(8).\n",
         stream);
 }

@@ -15,6 +15,8 @@
 
 #define CONFIG_LIST_COUNT_MAX 16u
 
+#define CONFIG_SIZE_MAX (INT64_C(1) << 40)
+
 struct config_text;
 
 struct config_list {
@@ -26,12 +28,12 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 /* clang-format off */
 /*  type    field                 name, argument, least, most, default,
- *  help; a newline in it continues on the next line of --help */
+ *  help */
 #define CONFIG_MAP(X)                                                                              \
     X(TEXT,   data,                 "data",              "DIR",       1, 4000, "./data",           \
       "directory of the journal; made if it is missing")                                           \
     X(LIST,   listen,               "listen",            "ADDR:PORT", 1, 255, "127.0.0.1:7420",    \
-      "where to listen; port 0 takes a free one, none is no TCP")                                 \
+      "where to listen; port 0 takes a free one, none is no TCP")                                  \
     X(TEXT,   unix_path,            "unix",              "PATH",      0, 107, "",                  \
       "listen on a Unix socket too")                                                               \
     X(LIST,   host,                 "host",              "NAME",      1, 255, "",                  \
@@ -44,11 +46,11 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
       "holds at the same time")                                                                    \
     X(NUMBER, waiter_count_max,     "max-waiters",       "N",         1, 10000000, "100000",       \
       "requests that wait at the same time")                                                       \
-    X(SIZE,   window_bytes,         "window-bytes",      "SIZE",      65536, INT64_C(1) << 40, "64M", \
+    X(SIZE,   window_bytes,         "window-bytes",      "SIZE", 65536, CONFIG_SIZE_MAX, "64M",    \
       "memory for recent events, which resumed streams and history read")                          \
-    X(SIZE,   snapshot_bytes,       "snapshot-bytes",    "SIZE",      65536, INT64_C(1) << 50, "64M", \
+    X(SIZE,   snapshot_bytes,       "snapshot-bytes",    "SIZE", 65536, CONFIG_SIZE_MAX, "64M",    \
       "write a snapshot when the journal has grown by this much")                                  \
-    X(SIZE,   segment_bytes,        "segment-bytes",     "SIZE",      8192, INT64_C(1) << 32, "16M", \
+    X(SIZE,   segment_bytes,        "segment-bytes",     "SIZE", 8192, 1073741824, "16M",          \
       "size of one file of the journal")                                                           \
     X(NUMBER, ageing_ms,            "ageing-ms",         "MS",        1, 3600000, "10000",         \
       "waiting time that is worth one level of priority")                                          \

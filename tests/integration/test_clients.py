@@ -1,0 +1,88 @@
+#!/usr/bin/python3
+"""Clients that other people wrote, with their defaults: redis-cli, redis-py, ioredis."""
+
+import os
+import shutil
+import subprocess
+
+import redis
+
+from lib import ROOT, Server, contains, equal, run
+
+
+def redis_cli(server, *arguments, stdin=None):
+    done = subprocess.run(
+        ["redis-cli", "-p", str(server.port)] + list(arguments),
+        input=stdin, capture_output=True, timeout=20, check=False, text=True,
+    )
+    return done.stdout
+
+
+def test_redis_cli():
+    server = Server()
+    equal(redis_cli(server, "ping").strip(), "PONG")
+    lines = redis_cli(server, "lock.acquire", "a", "me", "15000").split("\n")
+    equal(lines[0], "token")
+    token = lines[1]
+    equal(redis_cli(server, "lock.release", "a", "me", token).strip(), "released")
+    contains(redis_cli(server, "-3", "lock.acquire", "a", "me", "15000"), "token")
+    contains(redis_cli(server, "--no-raw", "lock.acquire", "a", "you", "100"), "(error) HELD held by me")
+    contains(redis_cli(server, "info"), "tenured_version")
+    contains(redis_cli(server, stdin="ping\nlock.get none\necho behind\n"), "behind")
+
+
+def test_redis_py():
+    server = Server()
+    client = redis.Redis(port=server.port, decode_responses=True)
+    equal(client.ping(), True)
+    grant = client.execute_command("LOCK.ACQUIRE", "a", "me", 15000)
+    equal(grant[0], "token")
+    try:
+        client.execute_command("LOCK.ACQUIRE", "a", "you", 15000)
+        raise AssertionError("not refused")
+    except redis.ResponseError as error:
+        contains(str(error), "HELD held by me")
+    pipeline = client.pipeline(transaction=False)
+    for index in range(100):
+        pipeline.execute_command("LOCK.ACQUIRE", "n%d" % index, "me", 15000)
+    equal(len(pipeline.execute()), 100)
+    contains(client.info(), "redis_version")
+    equal(client.client_setname("worker"), True)
+    equal(client.client_getname(), "worker")
+    by_socket = redis.Redis(unix_socket_path=server.socket_path)
+    equal(by_socket.execute_command("LOCK.RELEASE", "a", "me", grant[1]), [b"released"])
+
+
+IOREDIS = """
+const Redis = require('ioredis');
+const redis = new Redis(Number(process.argv[1]), '127.0.0.1');
+redis.on('error', e => { console.log('error', e.message); process.exit(1); });
+(async () => {
+  console.log(await redis.ping());
+  const grant = await redis.call('LOCK.ACQUIRE', 'a', 'me', 15000);
+  console.log(grant[0], Number.isSafeInteger(grant[1]));
+  await redis.call('LOCK.ACQUIRE', 'a', 'you', 15000).catch(e => console.log(e.message.split(' ')[0]));
+  const all = await Promise.all([...Array(100).keys()].map(i => redis.call('LOCK.ACQUIRE', 'n' + i, 'me', 15000)));
+  console.log(all.length);
+  console.log((await redis.call('LOCK.RELEASE', 'a', 'me', grant[1]))[0]);
+  await redis.quit();
+  console.log('quit');
+})();
+"""
+
+
+def test_ioredis():
+    modules = os.path.join(ROOT, "bench", "node", "node_modules")
+    if shutil.which("node") is None or not os.path.isdir(os.path.join(modules, "ioredis")):
+        print("     (skipped: ioredis is not installed; see bench/node)")
+        return
+    server = Server()
+    done = subprocess.run(
+        ["node", "-e", IOREDIS, "--", str(server.port)],
+        capture_output=True, timeout=30, check=False, text=True,
+        env=dict(os.environ, NODE_PATH=modules),
+    )
+    equal(done.stdout.split("\n")[:-1], ["PONG", "token true", "HELD", "100", "released", "quit"])
+
+
+run()

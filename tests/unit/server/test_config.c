@@ -1,0 +1,221 @@
+/* config - precedence, types and errors of the options; resp - the table of commands. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/test.h"
+#include "server/config.h"
+#include "server/resp.h"
+
+struct reading {
+    enum tenure_err err;
+    struct config config;
+    bool is_usage;
+    struct tenure_error error;
+};
+
+/* Up to three words of a command line, and up to two variables; NULL ends both. */
+static struct reading read_words(
+    const char *first,
+    const char *second,
+    const char *third,
+    const char *variable,
+    const char *other)
+{
+    struct reading reading;
+    char *const argv[] = {
+        (char *)(uintptr_t) "tenured",
+        (char *)(uintptr_t)first,
+        (char *)(uintptr_t)second,
+        (char *)(uintptr_t)third,
+        NULL,
+    };
+    char *const environment[] = { (char *)(uintptr_t)variable, (char *)(uintptr_t)other, NULL };
+    int argc = 1 + (first != NULL) + (second != NULL) + (third != NULL);
+    reading.err =
+        config_read(argc, argv, environment, &reading.config, &reading.is_usage, &reading.error);
+    return reading;
+}
+
+/* The path of a new file with this text. */
+static const char *write_file(const char *text)
+{
+    static char path[64];
+    (void)snprintf(path, sizeof(path), "/tmp/tenured-config-XXXXXX");
+    int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    CHECK(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    (void)close(fd);
+    return path;
+}
+
+/* What the file says, or the error about it. */
+static struct reading read_text(const char *text)
+{
+    const char *path = write_file(text);
+    struct reading reading = read_words("--config", path, NULL, NULL, NULL);
+    (void)unlink(path);
+    return reading;
+}
+
+static void check_error(struct reading *reading, const char *part)
+{
+    CHECK_EQ_INT(reading->err, TENURE_INVALID);
+    if (strstr(reading->error.text, part) == NULL) CHECK_EQ_TEXT(reading->error.text, part);
+    config_deinit(&reading->config);
+}
+
+TEST(defaults)
+{
+    struct reading reading = read_words(NULL, NULL, NULL, NULL, NULL);
+    CHECK_EQ_INT(reading.err, TENURE_OK);
+    CHECK_EQ_TEXT(reading.config.data, "./data");
+    CHECK_EQ_INT(reading.config.listen.count, 1);
+    CHECK_EQ_TEXT(reading.config.listen.items[0], "127.0.0.1:7420");
+    CHECK_EQ_INT(reading.config.window_bytes, 64 << 20);
+    CHECK(!reading.config.is_insecure_allowed);
+    CHECK_EQ_INT(reading.config.log_level, LOG_INFO);
+    config_deinit(&reading.config);
+}
+
+TEST(a_flag_in_both_forms)
+{
+    struct reading reading = read_words("--spin-us", "7", "--data=/x", NULL, NULL);
+    CHECK_EQ_INT(reading.err, TENURE_OK);
+    CHECK_EQ_INT(reading.config.spin_us, 7);
+    CHECK_EQ_TEXT(reading.config.data, "/x");
+    config_deinit(&reading.config);
+    reading = read_words("--allow-insecure", "--log-level", "debug", NULL, NULL);
+    CHECK_EQ_INT(reading.err, TENURE_OK);
+    CHECK(reading.config.is_insecure_allowed);
+    CHECK_EQ_INT(reading.config.log_level, LOG_DEBUG);
+    config_deinit(&reading.config);
+}
+
+TEST(a_list_replaces_the_list_of_a_weaker_source)
+{
+    struct reading reading = read_words(
+        "--listen", "127.0.0.1:1", "--listen=127.0.0.1:2,[::1]:3", "TENURED_LISTEN=[::1]:9", NULL);
+    CHECK_EQ_INT(reading.err, TENURE_OK);
+    CHECK_EQ_INT(reading.config.listen.count, 3);
+    CHECK_EQ_TEXT(reading.config.listen.items[2], "[::1]:3");
+    config_deinit(&reading.config);
+    reading = read_words("--listen", "none", NULL, "TENURED_LISTEN=[::1]:9", NULL);
+    CHECK_EQ_INT(reading.config.listen.count, 0);
+    config_deinit(&reading.config);
+    reading = read_words(NULL, NULL, NULL, "TENURED_LISTEN=[::1]:9", "OTHER=1");
+    CHECK_EQ_INT(reading.config.listen.count, 1);
+    CHECK_EQ_TEXT(reading.config.listen.items[0], "[::1]:9");
+    config_deinit(&reading.config);
+}
+
+TEST(sizes_have_units)
+{
+    static const struct {
+        const char *text;
+        uint64_t size;
+    } rows[] = {
+        { "65536", 65536 }, { "64k", 65536 }, { "2M", 2 << 20 }, { "3G", UINT64_C(3) << 30 }
+    };
+    for (size_t index = 0; index < sizeof(rows) / sizeof(rows[0]); index++) {
+        struct reading reading = read_words("--window-bytes", rows[index].text, NULL, NULL, NULL);
+        CHECK_EQ_INT(reading.err, TENURE_OK);
+        CHECK_EQ_INT(reading.config.window_bytes, rows[index].size);
+        config_deinit(&reading.config);
+    }
+    static const char *const bad[] = { "65535", "1T",           "K",    "",
+                                       "-1",    "99999999999G", "64 K", "0x10000" };
+    for (size_t index = 0; index < sizeof(bad) / sizeof(bad[0]); index++) {
+        struct reading reading = read_words("--window-bytes", bad[index], NULL, NULL, NULL);
+        CHECK(reading.is_usage);
+        check_error(&reading, "--window-bytes: must be a number from 65536");
+    }
+}
+
+TEST(wrong_command_lines)
+{
+    static const struct {
+        const char *first, *second, *part;
+    } rows[] = {
+        { "--nonsense", NULL, "--nonsense: there is no such option" },
+        { "stray", NULL, "stray: not expected here" },
+        { "--", NULL, "--: not expected here" },
+        { "--data", NULL, "--data: a value must follow" },
+        { "--version=1", NULL, "--version: takes no value" },
+        { "--allow-insecure=perhaps", NULL, "must be yes or no" },
+        { "--spin-us", "1000001", "--spin-us: must be a number from 0 to 1000000" },
+        { "--log-level", "loud", "must be error, warning, info or debug" },
+        { "--data", "", "--data: must have 1 to 4000 bytes" },
+    };
+    for (size_t index = 0; index < sizeof(rows) / sizeof(rows[0]); index++) {
+        struct reading reading =
+            read_words(rows[index].first, rows[index].second, NULL, NULL, NULL);
+        CHECK(reading.is_usage);
+        check_error(&reading, rows[index].part);
+    }
+}
+
+TEST(the_file_and_its_errors)
+{
+    struct reading reading = read_text(
+        "# comment\n; comment\n\n[tenured]\n  spin-us =  5 \nmax_holds=10\r\nlisten = none");
+    CHECK_EQ_INT(reading.err, TENURE_OK);
+    CHECK_EQ_INT(reading.config.spin_us, 5);
+    CHECK_EQ_INT(reading.config.hold_count_max, 10);
+    CHECK_EQ_INT(reading.config.listen.count, 0);
+    config_deinit(&reading.config);
+
+    static const struct {
+        const char *text, *part;
+    } rows[] = {
+        { "spin-us = 5\nnonsense = 1\n", ":2: there is no option 'nonsense'" },
+        { "spin-us = 5\nspin_us = 6\n", ":2: 'spin_us' was given before" },
+        { "\n\nspin-us = x\n", ":3: spin-us: must be a number" },
+        { "spin-us\n", ":1: expected 'key = value'" },
+        { "[other]\n", ":1: the only section is [tenured]" },
+        { "config = x\n", ":1: there is no option 'config'" },
+    };
+    for (size_t index = 0; index < sizeof(rows) / sizeof(rows[0]); index++) {
+        reading = read_text(rows[index].text);
+        CHECK(!reading.is_usage);
+        check_error(&reading, rows[index].part);
+    }
+    reading = read_words("--config", "/nonexistent/file", NULL, NULL, NULL);
+    check_error(&reading, "/nonexistent/file: cannot be read");
+}
+
+TEST(the_environment_is_strict_and_weaker_than_a_flag)
+{
+    struct reading reading =
+        read_words("--spin-us", "1", NULL, "TENURED_SPIN_US=2", "TENURED_MAX_HOLDS=3");
+    CHECK_EQ_INT(reading.err, TENURE_OK);
+    CHECK_EQ_INT(reading.config.spin_us, 1);
+    CHECK_EQ_INT(reading.config.hold_count_max, 3);
+    config_deinit(&reading.config);
+    reading = read_words(NULL, NULL, NULL, "TENURED_NONSENSE=2", NULL);
+    check_error(&reading, "TENURED_NONSENSE: there is no such option");
+    reading = read_words(NULL, NULL, NULL, "TENURED_CONFIG=/nonexistent", NULL);
+    check_error(&reading, "/nonexistent: cannot be read");
+    reading = read_words("--help", NULL, NULL, "TENURED_NONSENSE=2", NULL);
+    CHECK_EQ_INT(reading.err, TENURE_OK);
+    CHECK_EQ_INT(reading.config.action, CONFIG_HELP);
+    config_deinit(&reading.config);
+}
+
+TEST(the_table_of_commands_is_sound)
+{
+    uint32_t count;
+    const struct resp_spec *specs = resp_specs(&count);
+    for (uint32_t index = 0; index < count; index++) {
+        const struct resp_spec *spec = &specs[index];
+        CHECK(resp_find_spec(bytes_from_text(spec->name)) == spec);
+        CHECK(spec->arity != 0);
+        bool may_write = (spec->flags & RESP_FLAG_WRITE) != 0;
+        bool may_read = (spec->flags & RESP_FLAG_READONLY) != 0;
+        CHECK(may_write != may_read);
+        CHECK(spec->summary[0] != '\0');
+    }
+    CHECK(resp_find_spec(BYTES_LITERAL("lock.Acquire")) == &specs[0]);
+    CHECK(resp_find_spec(BYTES_LITERAL("lock.acquir")) == NULL);
+    CHECK(resp_find_spec(BYTES_LITERAL("")) == NULL);
+}
