@@ -107,7 +107,7 @@ int64_t clock_next(const struct engine *engine)
         const struct heap_entry *first = heap_first(heaps[index]);
         if (first != NULL && first->key < next_ns) next_ns = first->key;
     }
-    /* Memory ran out while waiters were being served: try again soon. */
+    /* Memory, tokens or holds ran out while waiters were being served: try again soon. */
     if (!list_is_empty(&engine->unserved) && engine->gate == ENGINE_GATE_OPEN) {
         int64_t soon_ns = engine->time_ns + 10 * NS_PER_MS;
         if (soon_ns < next_ns) next_ns = soon_ns;

@@ -158,7 +158,8 @@ struct waiter *waiter_create(
                          .hold_count = hold_count };
     for (uint32_t index = 0; index < hold_count; index++) {
         struct lock *lock = holds[index]->lock;
-        if (!lock_is_active(lock)) lock->slots = (uint16_t)acquire->slots;
+        bool is_used = lock->hold_count > 0 || lock->queue->count > 0;
+        if (!is_used) lock->slots = (uint16_t)acquire->slots; /* a lock-delay fixes nothing */
         waiter->holds[index] = holds[index];
         enter_lane(waiter, holds[index]);
     }
@@ -235,10 +236,11 @@ static bool grant_waiter(struct engine *engine, struct waiter *waiter)
 }
 
 /* Grant what the waiter wants; but not after its time, though its timer has not fired yet: it has
- * given up by then.  False: no memory, or too many holds. */
+ * given up by then.  False: no memory, no tokens, or too many holds. */
 static bool serve_waiter(struct engine *engine, struct waiter *waiter)
 {
     if (waiter_is_over(engine, waiter)) return acquire_give_up(engine, waiter, TENURE_TIMEOUT);
+    if (!grant_has_tokens(engine, waiter->hold_count)) return false; /* the clock may come back */
     uint32_t held_count = engine->held_count + waiter->hold_count;
     if (held_count > engine->options.hold_count_max) return false; /* until another hold ends */
     return grant_waiter(engine, waiter);
@@ -251,7 +253,6 @@ static bool serve_lock(struct engine *engine, struct lock *lock)
     while (lock->queue != NULL) {
         struct hold *first = queue_first(lock);
         if (first == NULL || !can_grant(first->as.waiter)) return true;
-        if (!grant_has_tokens(engine, first->as.waiter->hold_count)) return true;
         if (!serve_waiter(engine, first->as.waiter)) return false;
     }
     return true;
