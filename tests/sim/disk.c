@@ -436,6 +436,8 @@ static int64_t call_pread(void *context, int handle, void *data, size_t size, ui
 static size_t fit(struct disk *disk, const struct disk_file *file, uint64_t offset, size_t size)
 {
     uint64_t end = offset + size;
+    bool is_refused = disk->is_copying && disk->quota != UINT64_MAX && rng_percent(&disk->rng, 25);
+    if (is_refused) return rng_percent(&disk->rng, 50) ? 0 : rng_next(&disk->rng) % (size + 1);
     if (end <= file->cache.size) return size;
     uint64_t used = disk_used(disk);
     uint64_t free_size = used >= disk->quota ? 0 : disk->quota - used;
@@ -677,6 +679,7 @@ void disk_reset(struct disk *disk, uint64_t seed)
     disk->faults = (struct disk_faults){ 0 };
     disk->counts = (struct disk_counts){ 0 };
     disk->quota = UINT64_MAX;
+    disk->is_copying = false;
     disk->call_count = 0;
     disk->change_count = 0;
     for (uint32_t index = 0; index < DISK_FILE_COUNT_MAX; index++) {

@@ -93,6 +93,7 @@ struct disk {
     struct rng rng;
     struct disk_faults faults;
     struct disk_counts counts;
+    bool is_copying;     /* writing over old bytes needs room too, as on file systems that copy */
     uint64_t quota;      /* bytes that all files together may have */
     uint64_t call_count; /* calls that could change or tell something */
     uint64_t crash_at;   /* the call in which everything ends; UINT64_MAX = none */

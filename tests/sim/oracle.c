@@ -133,6 +133,7 @@ static struct grant *apply(struct world *world, const struct record *record)
             .ttl_ms = record->ttl_ms,
             .lock_delay_ms = record->lock_delay_ms,
             .seq = record->seq,
+            .terms_seq = record->seq,
             .base_ns = world->receivable_ns,
         };
         check_room(world, &grant);
@@ -144,7 +145,9 @@ static struct grant *apply(struct world *world, const struct record *record)
     struct grant *grant = live_grant(world, record, name);
     if (record->kind == RECORD_RENEWED) {
         grant->ttl_ms = record->ttl_ms;
+        grant->terms_seq = record->seq;
     } else if (record->kind == RECORD_BREAKING) {
+        grant->terms_seq = record->seq;
         grant->is_breaking = true;
         grant->grace_ms = record->grace_ms;
         grant->break_base_ns = world->receivable_ns;
@@ -534,6 +537,10 @@ check_renew(struct world *world, const struct request *request, const struct eng
                 claim->token.value,
                 tenure_err_name(result->err));
         }
+        uint64_t terms_seq = is_current ? grant->terms_seq.value : 0;
+        if (terms_seq > reply->seq.value && terms_seq > world->host.durable.value) {
+            world_fail(world, "I10: a renewal tells of a ttl that a crash can take back");
+        }
         if (is_current) {
             world_probe(world, PROBE_RENEWED);
             grant->base_ns = world->receivable_ns;
@@ -683,6 +690,9 @@ static void check_own_reply(
     const struct engine_result *result = reply->result_count > 0 ? &reply->results[0] : NULL;
     if (request->kind == ENGINE_ACQUIRE && reply->err == TENURE_OK) {
         check_acquired(world, request->owner, request->name_count, reply);
+        if (result->hold.mode != request->mode || result->hold.slots != request->slots) {
+            world_fail(world, "I15: granted something else than was asked for");
+        }
         if (before->has_grant) {
             if (!result->is_repeat || result->hold.token.value != before->token.value) {
                 world_fail(world, "I11: the same request got another grant");

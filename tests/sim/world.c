@@ -146,6 +146,17 @@ static void advance(struct world *world, int64_t delta_ns)
     }
 }
 
+/* The loop comes round late, but not so late that it counts as a stall. */
+static void lag(struct world *world)
+{
+    int64_t delta_ns = rng_scale(&world->rng, NS_PER_MS, 100 * NS_PER_MS);
+    world_probe(world, PROBE_LAG);
+    world_say(world, "the host lags by %" PRId64 " us", delta_ns / 1000);
+    world->now_ns += delta_ns;
+    if (world->host.is_up) world->receivable_ns += delta_ns;
+    turn(world);
+}
+
 /* The host is stopped, or its disk hangs: time passes, and it can receive nothing. */
 static void stall(struct world *world)
 {
@@ -194,6 +205,8 @@ static void draw_swarm(struct world *world, struct rng *rng)
     };
     for (size_t index = 0; index < sizeof flags / sizeof flags[0]; index++)
         *flags[index] = rng_percent(rng, 50);
+    swarm->has_copying_disk = rng_percent(rng, 30);
+    swarm->has_lags = rng_percent(rng, 40);
     swarm->has_media_faults = rng_percent(rng, 15);
     swarm->has_memory_faults = rng_percent(rng, 15);
     swarm->has_big_meta = rng_percent(rng, 15);
@@ -213,6 +226,7 @@ static void draw_faults(struct world *world)
     struct disk *disk = &world->disk;
     disk->rng = rng_from(world->options.seed ^ UINT64_C(0x64697363), world->step);
     disk->faults = (struct disk_faults){ 0 };
+    disk->is_copying = swarm->has_copying_disk;
     if (swarm->has_interrupts) {
         disk->faults.interrupt_ppm = 50000;
         disk->faults.short_read_ppm = 50000;
@@ -268,6 +282,7 @@ static void step(struct world *world)
     draw_faults(world);
     advance(world, draw_delta(world));
     if (swarm->has_stalls && rng_percent(rng, 4)) stall(world);
+    if (swarm->has_lags && rng_percent(rng, 20)) lag(world);
     if (swarm->has_wall_jumps && rng_percent(rng, 5)) jump_wall(world);
     if (swarm->has_crashes && rng_percent(rng, 5)) {
         world_probe(world, PROBE_CRASH_IDLE);

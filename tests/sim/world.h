@@ -68,6 +68,7 @@
     X(DELAY_ENDED, "lock-delay ended")                                                             \
     X(DEAD_WAITER, "waiter gone with its connection")                                              \
     X(STALL, "stall")                                                                              \
+    X(LAG, "lag, too short for a stall")                                                           \
     X(STALL_LONGER_THAN_TTL, "stall longer than a live ttl")                                       \
     X(WALL_BACK, "wall clock back")                                                                \
     X(WALL_AHEAD, "wall clock ahead")                                                              \
@@ -116,6 +117,7 @@ struct swarm {
     bool has_crashes, has_crashes_inside, has_io_errors, has_no_space, has_interrupts;
     bool has_media_faults, has_stalls, has_wall_jumps, has_disconnects, has_snapshots;
     bool has_breaks, has_shared, has_slots, has_many, has_delays, has_priorities, has_big_meta;
+    bool has_copying_disk, has_lags;
     bool has_memory_faults, has_forever, has_small_limits, has_slow_commits, has_draining;
     uint32_t name_count, client_count;
     uint32_t ttl_ms_max;
@@ -208,6 +210,7 @@ struct grant {
     struct seq ended_seq; /* 0 = lives */
     enum record_kind ended;
     bool is_durable;
+    struct seq terms_seq; /* of the last record about its ttl or its end */
     bool is_breaking;
     bool is_given_up; /* its owner has asked to end it */
     uint32_t grace_ms;
