@@ -1,0 +1,378 @@
+#!/usr/bin/python3
+"""The OpenAPI document against the running server.
+
+Every answer is checked against the schema of its operation and status; an undocumented member is a
+fault.  At the end every operation and every status that the document names must have been seen.
+The routes and the arguments of the source must be those of the document.
+"""
+
+import json
+import os
+import re
+import signal
+import threading
+import urllib.parse
+
+from http_client import Http, Stream, faults
+from lib import ROOT, Server, cleanup, contains, equal, run, wait_for
+
+with open(os.path.join(ROOT, "src/server/openapi.json"), encoding="utf-8") as _file:
+    DOCUMENT = json.load(_file)
+
+SEEN = set()
+BODIES = {}
+
+
+def operations():
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+OPERATIONS = {operation["operationId"]: (p, m, operation) for p, m, operation in operations()}
+
+
+def resolve(node):
+    while "$ref" in node:
+        target = DOCUMENT
+        for part in node["$ref"].split("/")[1:]:
+            target = target[part]
+        node = target
+    return node
+
+
+class Api:
+    """Calls operations by their id and checks what comes back."""
+
+    def __init__(self, server):
+        self.http = Http(server)
+        cleanup(self.http.close)
+
+    def __call__(self, operation_id, status, name="", body=None, query=None, headers=None):
+        path, method, operation = OPERATIONS[operation_id]
+        path = path.replace("{name}", urllib.parse.quote(name))
+        if query:
+            path += "?" + urllib.parse.urlencode(query)
+        answer = self.http(method.upper(), path, body, headers)
+        check(operation_id, operation, answer)
+        if answer.status != status:
+            raise AssertionError("%s: not %d but %r" % (operation_id, status, answer))
+        return answer
+
+
+def check(operation_id, operation, answer):
+    responses = operation["responses"]
+    key = str(answer.status) if str(answer.status) in responses else "default"
+    SEEN.add((operation_id, key))
+    response = resolve(responses[key])
+    if answer.type not in response["content"]:
+        raise AssertionError("%s %d: type %r" % (operation_id, answer.status, answer.type))
+    schema = response["content"][answer.type]["schema"]
+    if answer.type.endswith("json"):
+        found = faults(DOCUMENT, schema, answer.json)
+        if found:
+            raise AssertionError("%s %r: %s" % (operation_id, answer, "; ".join(found)))
+        if answer.type == "application/problem+json":
+            equal(answer.json["status"], answer.status)
+            equal(answer.json["type"], "urn:tenure:error:" + answer.json["code"])
+    for header, rule in response.get("headers", {}).items():
+        value = answer.headers.get(header.lower())
+        if value is None and header == "Retry-After":
+            continue
+        found = faults(DOCUMENT, rule["schema"], value, header)
+        if found:
+            raise AssertionError("%s %d: %s" % (operation_id, answer.status, "; ".join(found)))
+
+
+def in_background(function, *arguments, **options):
+    """Start a call; what it returns is what join() gives."""
+    result = []
+    thread = threading.Thread(target=lambda: result.append(function(*arguments, **options)))
+    thread.start()
+
+    def join():
+        thread.join(20)
+        assert result, "the call in the background failed"
+        return result[0]
+
+    return join
+
+
+def test_routes_are_those_of_the_source():
+    with open(os.path.join(ROOT, "src/server/routes.c"), encoding="utf-8") as file:
+        source = file.read()
+    rows = re.findall(r'\{ "([^"]+)", (true|false), METHOD_([A-Z]+),', source)
+    routes = {(p + "{name}" if named == "true" else p, m.lower()) for p, named, m in rows}
+    equal(routes, {(path, method) for path, method, _ in operations()})
+
+
+def source_args():
+    with open(os.path.join(ROOT, "src/server/args.h"), encoding="utf-8") as file:
+        return re.findall(r'X\([A-Z_]+,\s+"([a-z_]+)"', file.read())
+
+
+def body_properties(operation):
+    if "requestBody" not in operation:
+        return {}
+    return resolve(operation["requestBody"]["content"]["application/json"]["schema"])["properties"]
+
+
+def test_arguments_are_those_of_the_source():
+    http = Http(Server())
+    for path, method, operation in operations():
+        path = path.replace("{name}", "some/name")
+        queries = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"}
+        for name in source_args():
+            # A stream has no end; its header has.
+            word = "HEAD" if path == "/v1/events" else method.upper()
+            answer = http(word, path + "?%s=" % name)
+            if word == "HEAD":
+                equal((name, answer.status == 400), (name, name not in queries or name == "since"))
+                continue
+            is_unknown = b"no such member or parameter" in answer.body
+            equal((path, method, name, is_unknown), (path, method, name, name not in queries))
+            if method == "get":
+                continue
+            answer = http(method.upper(), path, b'{"%s":{}}' % name.encode())
+            is_unknown = b"no such member or parameter" in answer.body
+            known = body_properties(operation)
+            equal((path, method, name, is_unknown), (path, method, name, name not in known))
+
+
+def examples(schema):
+    """Values at the limits, and those just outside: (value, is_good)."""
+    schema = resolve(schema)
+    if "enum" in schema:
+        yield from ((value, True) for value in schema["enum"])
+        yield "nonsense", False
+    elif schema["type"] == "integer":
+        low = 100 if schema["maximum"] == 86400000 and "0 for until" in schema["description"] else schema["minimum"]
+        yield low, True
+        yield schema["maximum"], True
+        yield low - 1, False
+        yield schema["maximum"] + 1, False
+        yield "7", False
+        yield 7.5, False
+    elif schema["type"] == "string":
+        if schema["maxLength"] > 255:
+            yield "", True
+        yield "x" * schema["maxLength"], True
+        yield "x" * (schema["maxLength"] + 1), False
+        yield 7, False
+        yield None, False
+
+
+def test_limits_of_bodies_are_kept():
+    http = Http(Server())
+    for path, method, operation in operations():
+        schema = operation.get("requestBody") and resolve(
+            operation["requestBody"]["content"]["application/json"]["schema"])
+        if not schema:
+            continue
+        good = {"owner": "o", "token": 1, "names": ["a/b"]}
+        base = {key: good[key] for key in schema["required"]}
+        for name, rule in schema["properties"].items():
+            if resolve(rule)["type"] == "array" or name == "wait_ms":
+                continue
+            for value, is_good in examples(rule):
+                answer = http(method.upper(), path.replace("{name}", "a/b"), {**base, name: value})
+                is_refused = answer.status == 400 and answer.json.get("field") == name
+                equal((path, name, value, not is_refused), (path, name, value, is_good))
+
+
+def test_limits_of_queries_are_kept():
+    http = Http(Server())
+    for path, method, operation in operations():
+        if path == "/v1/events":
+            continue
+        rules = {p["name"]: p for p in operation.get("parameters", ()) if p["in"] == "query"}
+        base = {"owner": "o", "token": 1}
+        base = {name: base[name] for name, rule in rules.items() if rule["required"]}
+        for name, rule in rules.items():
+            if name in ("wait_ms", "reason", "grace_ms", "break") or resolve(rule["schema"])["type"] != "integer":
+                continue
+            for value, is_good in examples(rule["schema"]):
+                if isinstance(value, str):
+                    continue
+                query = urllib.parse.urlencode({**base, name: value})
+                answer = http(method.upper(), path.replace("{name}", "a/b") + "?" + query)
+                is_refused = answer.status == 400 and answer.json.get("field") == name
+                equal((path, name, value, not is_refused), (path, name, value, is_good))
+
+
+def test_locks():
+    api = Api(Server())
+    hold = api("acquire", 201, "a/b c/ä", {"owner": "me", "meta": "m", "ttl_ms": 60000}).json
+    equal(hold["name"], "a/b c/ä")
+    api("acquire", 200, "a/b c/ä", {"owner": "me", "meta": "m", "ttl_ms": 60000})
+    api("acquire", 201, "nobody", None)
+    api("acquire", 423, "a/b c/ä", {"owner": "you"})
+    api("acquire", 423, "a/b c/ä", {"owner": "you", "wait_ms": 10})
+    api("acquire", 409, "a/b c/ä", {"owner": "you", "slots": 3})
+    api("acquire", 400, "a/b c/ä", {"owner": 3})
+    api("renew", 200, "a/b c/ä", {"owner": "me", "token": hold["token"]})
+    api("renew", 412, "a/b c/ä", {"owner": "me", "token": hold["token"] + 1})
+    api("renew", 412, "a/b c/ä", {"owner": "you", "token": hold["token"]})
+    api("inspect", 200, "a/b c/ä")
+    api("inspect", 404, "free")
+    api("release", 200, "a/b c/ä", query={"owner": "me", "token": hold["token"]})
+    again = api("release", 200, "a/b c/ä", query={"owner": "me", "token": hold["token"]})
+    equal(again.json["outcome"], "released")
+    api("renew", 410, "a/b c/ä", {"owner": "me", "token": hold["token"]})
+    api("history", 200, "a/b c/ä")
+    api("history", 404, "free")
+
+
+def test_waiters_and_slots_are_shown():
+    server = Server()
+    api = Api(server)
+    api("acquire", 201, "pool", {"owner": "a", "slots": 2, "ttl_ms": 0})
+    api("acquire", 201, "pool", {"owner": "b", "slots": 2, "ttl_ms": 60000})
+    waiting = in_background(Api(server), "acquire", 423, "pool", {"owner": "c", "slots": 2, "wait_ms": 700})
+    shown = wait_for(lambda: [api("inspect", 200, "pool").json for _ in [0]][0]["waiters"], "the waiter")
+    equal(shown[0]["owner"], "c")
+    equal([h["slot"] for h in api("inspect", 200, "pool").json["holders"]], [0, 1])
+    waiting()
+    api("acquire", 201, "readers", {"owner": "a", "mode": "shared"})
+    api("acquire", 409, "readers", {"owner": "a", "mode": "exclusive"})
+    api("list", 200, query={"owner": "a", "state": "held"})
+    page = api("list", 200, query={"limit": 1}).json
+    equal(page["cursor"], "pool")
+    equal(api("list", 200, query={"limit": 1, "cursor": "pool"}).json["locks"][0]["name"], "readers")
+
+
+def test_many():
+    api = Api(Server())
+    api("acquireAll", 201, body={"names": ["x", "y"], "owner": "me"})
+    api("acquireAll", 200, body={"names": ["x", "y"], "owner": "me"})
+    api("acquireAll", 423, body={"names": ["y", "z"], "owner": "you"})
+    api("inspect", 404, "z")
+
+
+def test_break():
+    server = Server()
+    api = Api(server)
+    one = api("acquire", 201, "x", {"owner": "me"}).json
+    api("release", 404, "free", query={"break": 1, "token": 1, "reason": "r"})
+    api("release", 412, "x", query={"break": 1, "token": 1, "reason": "r"})
+    answer = api("release", 200, "x", query={"break": 1, "token": one["token"], "reason": "r", "grace_ms": 60000})
+    equal(answer.json["outcome"], "breaking")
+    answer = api("release", 200, "x", query={"break": 1, "token": one["token"], "reason": "r"})
+    equal(answer.json["outcome"], "broken")
+    api("renew", 410, "x", {"owner": "me", "token": one["token"]})
+    api("history", 200, "x")
+
+
+def test_elections():
+    server = Server()
+    api = Api(server)
+    leader = api("campaign", 201, "boss", {"owner": "a", "value": "here"}).json
+    api("campaign", 200, "boss", {"owner": "a", "value": "here"})
+    api("campaign", 423, "boss", {"owner": "b"})
+    claim = {"owner": "a", "token": leader["token"]}
+    api("change", 200, "boss", {**claim, "value": "there"})
+    api("change", 200, "boss", claim)
+    api("change", 404, "boss", {**claim, "to": "b"})
+    api("change", 412, "boss", {**claim, "owner": "b"})
+    api("change", 400, "boss", {**claim, "to": "b", "value": "x"})
+    waiting = in_background(Api(server), "campaign", 201, "boss", {"owner": "b", "wait_ms": 20000})
+    seen = wait_for(lambda: api("observe", 200, "boss").json["candidates"] and api("observe", 200, "boss"), "b")
+    watching = in_background(Api(server), "observe", 200, "boss", query={"wait_ms": 20000, "since": seen.json["seq"]})
+    api("change", 200, "boss", {**claim, "to": "b"})
+    second = waiting().json
+    equal(watching().json["leader"]["owner"], "b")
+    api("change", 410, "boss", claim)
+    api("resign", 200, "boss", query={"owner": "b", "token": second["token"]})
+    equal(api("observe", 200, "boss").json["leader"], None)
+
+
+def test_events():
+    server = Server("--window-bytes", "65536")
+    api = Api(server)
+    stream = Stream(server)
+    equal(stream.status, 200)
+    SEEN.add(("events", "200"))
+    token = api("acquire", 201, "x", {"owner": "me", "lock_delay_ms": 100, "ttl_ms": 100}).json["token"]
+    kinds = []
+    while "available" not in kinds:
+        kind, data = stream.event()
+        kinds.append(kind)
+        equal(faults(DOCUMENT, {"$ref": "#/components/schemas/Event"}, data), [])
+        equal((data["kind"], str(data["seq"])), (kind, stream.last_id))
+    equal(kinds, ["granted", "expired", "available"])
+    equal(data["name"], "x")
+    assert token > 0
+    stream.close()
+    for index in range(1200):
+        token = api.http.post("/v1/locks/y", owner="me").json["token"]
+        api.http.delete("/v1/locks/y", owner="me", token=token)
+    api("events", 410, query={"since": 1})
+    api("events", 410, query={"since": 999999})
+    api("events", 400, query={"types": "nonsense"})
+    api("events", 400, headers={"Last-Event-ID": "x"})
+
+
+def test_server_and_probes():
+    api = Api(Server())
+    api("server", 200)
+    equal(api("openapi", 200).json, DOCUMENT)
+    api("health", 200)
+    api("ready", 200)
+    api("metrics", 200)
+    api("root", 200)
+
+
+def test_candado():
+    api = Api(Server())
+    api("candadoHeartbeat", 200, "x")
+    api("candadoAcquire", 200, "x", query={"ttl_ms": 60000})
+    api("candadoAcquire", 200, "x")
+    api("candadoHeartbeat", 200, "x")
+    api("candadoRelease", 200, "x", query={"owner": "other"})
+    api("candadoRelease", 200, "x")
+    api("candadoHeartbeat", 400, "x", query={"no": 1})
+
+
+def test_limits_of_the_server():
+    server = Server("--max-holds", "2")
+    api = Api(server)
+    api("acquire", 201, "a", {"owner": "o"})
+    api("acquire", 201, "b", {"owner": "o"})
+    answer = api("acquire", 429, "c", {"owner": "o"})
+    equal(answer.headers["retry-after"], "1")
+
+
+def test_draining():
+    server = Server()
+    api = Api(server)
+    api("acquire", 201, "x", {"owner": "a"})
+    waiting = in_background(Api(server), "acquire", 503, "x", {"owner": "b", "wait_ms": 20000})
+    wait_for(lambda: api("inspect", 200, "x").json["waiter_count"], "the waiter")
+    server.process.send_signal(signal.SIGTERM)
+    equal(waiting().json["code"], "draining")
+    SEEN.add(("ready", "503"))  # the unit tests have that moment in their hands
+    equal(server.stop(), 0)
+
+
+def test_problems_that_any_operation_may_answer():
+    server = Server()
+    for operation_id, (path, method, operation) in OPERATIONS.items():
+        http = Http(server)
+        answer = http(method.upper(), path.replace("{name}", "x") + "?nonsense=1")
+        check(operation_id, operation, answer)
+        equal((answer.status, answer.json["field"]), (400, "nonsense"))
+        answer = http(method.upper(), path.replace("{name}", "x"), None, {"Sec-Fetch-Site": "cross-site"})
+        check(operation_id, operation, answer)
+        equal(answer.status, 403)
+        contains(answer.json["detail"], "another site")
+        http.close()
+
+
+def test_every_documented_status_was_seen():
+    wanted = {(o["operationId"], status) for _, _, o in operations() for status in o["responses"]}
+    missing = wanted - SEEN
+    if missing:
+        raise AssertionError("never seen: %s" % sorted(missing))
+
+
+run()
