@@ -26,7 +26,8 @@ def test_redis_cli():
     token = lines[1]
     equal(redis_cli(server, "lock.release", "a", "me", token).strip(), "released")
     contains(redis_cli(server, "-3", "lock.acquire", "a", "me", "15000"), "token")
-    contains(redis_cli(server, "--no-raw", "lock.acquire", "a", "you", "100"), "(error) HELD held by me")
+    refusal = redis_cli(server, "--no-raw", "lock.acquire", "a", "you", "100")
+    contains(refusal, "(error) HELD held by me")
     contains(redis_cli(server, "info"), "tenured_version")
     contains(redis_cli(server, stdin="ping\nlock.get none\necho behind\n"), "behind")
 
@@ -61,8 +62,10 @@ redis.on('error', e => { console.log('error', e.message); process.exit(1); });
   console.log(await redis.ping());
   const grant = await redis.call('LOCK.ACQUIRE', 'a', 'me', 15000);
   console.log(grant[0], Number.isSafeInteger(grant[1]));
-  await redis.call('LOCK.ACQUIRE', 'a', 'you', 15000).catch(e => console.log(e.message.split(' ')[0]));
-  const all = await Promise.all([...Array(100).keys()].map(i => redis.call('LOCK.ACQUIRE', 'n' + i, 'me', 15000)));
+  await redis.call('LOCK.ACQUIRE', 'a', 'you', 15000)
+    .catch(e => console.log(e.message.split(' ')[0]));
+  const take = i => redis.call('LOCK.ACQUIRE', 'n' + i, 'me', 15000);
+  const all = await Promise.all([...Array(100).keys()].map(take));
   console.log(all.length);
   console.log((await redis.call('LOCK.RELEASE', 'a', 'me', grant[1]))[0]);
   await redis.quit();

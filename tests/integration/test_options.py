@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The table of options against --help, tenured(8) and tenured.conf(5); the commands against themselves."""
+"""The table of options against --help, tenured(8) and tenured.conf(5)."""
 
 import os
 import re

@@ -106,7 +106,8 @@ def test_get_list_history():
     client("LOCK.ACQUIRE", "else", "you", 15000)
     waiter.send("LOCK.ACQUIRE", "dir/a", "late", 15000, "WAIT", 10000, "PRIORITY", 3)
     seen = wait_for(
-        lambda: (lambda l: l if l["waiter_count"] else None)(client("LOCK.GET", "dir/a")), "a waiter"
+        lambda: (lambda l: l if l["waiter_count"] else None)(client("LOCK.GET", "dir/a")),
+        "a waiter",
     )
     equal((seen["state"], seen["holders"][0]["meta"]), ("held", "text é"))
     equal((seen["waiters"][0]["owner"], seen["waiters"][0]["priority"]), ("late", 3))

