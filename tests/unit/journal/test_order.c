@@ -1,5 +1,6 @@
 /* The order of calls on which survival of a power failure rests, checked at every call:
- *   a file gets its final name only when its contents are synced;
+ *   a file gets its final name only when its contents are synced, and a segment only when the names
+ *   before it are, and when no segment behind it is on its way out;
  *   nothing is written to a segment, and nothing finished is removed, while the directory is not;
  *   when a commit returns, its segment and the directory are synced. */
 #include "fixture.h"
@@ -11,6 +12,7 @@ struct order {
     const struct env *base;
     struct env env;
     bool is_dir_dirty; /* a segment, snapshot or identity got its name */
+    char removed[40];  /* the newest segment that was removed since the directory was synced */
     struct {
         bool is_dirty;
         char name[40];
@@ -71,6 +73,7 @@ static int order_fdatasync(void *context, int handle)
 static int order_fsync_dir(void *context, int dir)
 {
     order.is_dir_dirty = false;
+    order.removed[0] = '\0';
     return order.base->fsync_dir(context, dir);
 }
 
@@ -81,6 +84,10 @@ static int order_rename(void *context, int dir, const char *from, const char *to
         if (order.files[i].is_dirty) order.fault = "a file is named before it is synced";
         set_name((int)i, to);
     }
+    if (is_segment(to) && order.is_dir_dirty) order.fault = "a segment is named too early";
+    if (is_segment(to) && strcmp(to, order.removed) < 0) {
+        order.fault = "a segment is replaced while the one behind it is being removed";
+    }
     if (is_final(to)) order.is_dir_dirty = true;
     return order.base->rename(context, dir, from, to);
 }
@@ -89,6 +96,9 @@ static int order_unlink(void *context, int dir, const char *name)
 {
     if (is_final(name) && order.is_dir_dirty) {
         order.fault = "something is removed before what replaces it is durable";
+    }
+    if (is_segment(name) && strcmp(name, order.removed) > 0) {
+        memcpy(order.removed, name, strlen(name) + 1);
     }
     return order.base->unlink(context, dir, name);
 }
@@ -146,6 +156,9 @@ TEST(order_of_calls_survives_a_power_failure)
                 CHECK_EQ_INT(journal_prepare(journal, &is_done, &error), TENURE_OK);
             check_order();
         }
+        journal_destroy(&journal);
+        /* An idle start in between: its empty segment is replaced. */
+        journal = fixture_reopen(&order.env, &recovered, &report);
         journal_destroy(&journal);
         check_order();
     }

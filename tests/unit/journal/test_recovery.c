@@ -121,6 +121,23 @@ TEST(recovery_is_not_misled_by_a_batch_without_room)
     env_memory_destroy(&memory);
 }
 
+/* The same, but the next batch goes into another segment: nothing of the first stays behind. */
+TEST(recovery_finds_no_trace_of_a_batch_without_room)
+{
+    make_ten(false);
+    struct fault_env fault;
+    fault_env_init(&fault, env_memory_env(memory));
+    struct journal *journal = fixture_reopen(&fault.env, &recovered, &report);
+    fault_env_arm(&fault, FAULT_KIND_NO_SPACE, 1, false);
+    CHECK_EQ_INT(fixture_commit(journal, 21, 10, 100, &error), TENURE_NO_SPACE);
+    fixture_must_commit(journal, 21, 1, 20000);
+    journal_destroy(&journal);
+    CHECK_EQ_INT(try_open(), TENURE_OK);
+    CHECK_EQ_UINT(report.seq.value, 21);
+    CHECK_EQ_TEXT(report.text, "");
+    env_memory_destroy(&memory);
+}
+
 TEST(recovery_refuses_a_hole)
 {
     make_ten(false);
@@ -299,7 +316,8 @@ TEST(recovery_removes_what_is_left_over)
     env_memory_put(memory, "snapshot-0000000000000001.tmp", BYTES_LITERAL("x"));
     env_memory_put(memory, "spare-00000000000000aa.tmp", BYTES_LITERAL("x"));
     env_memory_put(memory, "spare-00000000000000ab", BYTES_LITERAL("too short"));
-    char written[FIXTURE_SEGMENT_SIZE] = { 1 };
+    char written[FIXTURE_SEGMENT_SIZE];
+    memset(written, 1, sizeof(written));
     struct bytes used = { written, sizeof(written) };
     env_memory_put(memory, "spare-0000000000000000", used);
     env_memory_put(memory, "lost+found", BYTES_LITERAL("not ours"));
@@ -311,6 +329,8 @@ TEST(recovery_removes_what_is_left_over)
     CHECK(env_memory_file(memory, "snapshot-0000000000000001.tmp").data == NULL);
     CHECK(env_memory_file(memory, "lost+found").data != NULL);
     CHECK(env_memory_file(memory, "segment-1").data != NULL);
+    CHECK_EQ_INT(try_open(), TENURE_OK);
+    CHECK_EQ_TEXT(report.text, "");
     env_memory_destroy(&memory);
 }
 

@@ -140,13 +140,66 @@ TEST(snapshot_is_refused_when_the_journal_is_behind_it)
     CHECK_EQ_INT(journal_snapshot_finish(journal, &error), TENURE_OK);
     journal_destroy(&journal);
 
-    /* The other way round: a sound snapshot, but the records up to it are gone. */
+    env_memory_destroy(&memory);
+}
+
+/* The other way round: a sound snapshot, but the last records up to it are gone. */
+TEST(snapshot_newer_than_the_journal_refuses_the_start)
+{
+    memory = env_memory_create();
+    struct journal *journal = reopen();
+    fixture_must_commit(journal, 1, 3, 8);
+    journal_destroy(&journal);
     journal = reopen();
-    fixture_must_commit(journal, 5, 1, 8);
+    fixture_must_commit(journal, 4, 2, 8);
     CHECK_EQ_INT(fixture_snapshot(journal, 5, 1, 8, &error), TENURE_OK);
     journal_destroy(&journal);
     env_memory_remove(memory, "segment-0000000000000002");
     CHECK_EQ_INT(try_open(), TENURE_CORRUPT);
+    CHECK(strstr(error.text, "newest snapshot knows") != NULL);
+    env_memory_destroy(&memory);
+}
+
+/* Whatever record the older snapshot ends with, the segment of the next one is kept. */
+TEST(snapshot_keeps_every_segment_that_the_older_one_needs)
+{
+    for (uint64_t older = 1; older <= 90; older++) {
+        memory = env_memory_create();
+        struct journal *journal = reopen();
+        for (uint64_t seq = 1; seq <= 100; seq++)
+            fixture_must_commit(journal, seq, 1, 400);
+        CHECK_EQ_INT(fixture_snapshot(journal, older, 1, 8, &error), TENURE_OK);
+        CHECK_EQ_INT(fixture_snapshot(journal, 95, 1, 8, &error), TENURE_OK);
+        journal_destroy(&journal);
+        damage("snapshot-000000000000005f");
+        test_note("older snapshot at %d", (int)older);
+        CHECK_EQ_INT(try_open(), TENURE_OK);
+        CHECK_EQ_UINT(recovered.snapshot_seq, older);
+        CHECK_EQ_UINT(report.seq.value, 100);
+        env_memory_destroy(&memory);
+    }
+}
+
+/* A crash kept the removal of a segment and lost that of an older one. */
+TEST(snapshot_lets_a_gap_before_what_is_needed_be)
+{
+    memory = env_memory_create();
+    struct journal *journal = reopen();
+    for (uint64_t seq = 1; seq <= 100; seq++)
+        fixture_must_commit(journal, seq, 1, 400);
+    journal_destroy(&journal);
+    struct env_memory *before = env_memory_copy(memory);
+    journal = reopen();
+    CHECK_EQ_INT(fixture_snapshot(journal, 80, 1, 8, &error), TENURE_OK);
+    CHECK_EQ_INT(fixture_snapshot(journal, 90, 1, 8, &error), TENURE_OK);
+    journal_destroy(&journal);
+    static const char name[] = "segment-0000000000000001";
+    CHECK(env_memory_file(memory, name).data == NULL);
+    env_memory_put(memory, name, env_memory_file(before, name));
+    CHECK_EQ_INT(try_open(), TENURE_OK);
+    CHECK_EQ_UINT(report.seq.value, 100);
+    CHECK(env_memory_file(memory, name).data == NULL);
+    env_memory_destroy(&before);
     env_memory_destroy(&memory);
 }
 
