@@ -185,6 +185,11 @@ enum tenure_err engine_step(
     enum tenure_err err = step_event(engine, event);
     /* A failed step has changed nothing and its update is not looked at. */
     if (err == TENURE_OK) queue_serve(engine);
+    /* Queued and served in one step, when earlier service had been cut short. */
+    const struct engine_command *command = event->command;
+    if (engine->output.is_waiting && waiter_find(engine, command->client, command->tag) == NULL) {
+        engine->output.is_waiting = false;
+    }
     output_finish(engine, out_update);
     return err;
 }
