@@ -109,7 +109,8 @@ def test_overlapping_sets_of_names_do_not_deadlock():
                 words = [names[0], owner, 60000, "WAIT", 30000, "AND"] + names[1:]
                 grants = client("LOCK.ACQUIRE", *words)
                 for grant in map(pairs, grants):
-                    equal(client("LOCK.RELEASE", grant["name"], owner, grant["token"]), ["released"])
+                    token = grant["token"]
+                    equal(client("LOCK.RELEASE", grant["name"], owner, token), ["released"])
             done.append(number)
         except (RespError, AssertionError, OSError, EOFError) as error:
             faults.append("%s: %r" % (owner, error))
