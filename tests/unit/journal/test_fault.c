@@ -7,6 +7,7 @@
 
 #include "fault_env.h"
 #include "fixture.h"
+#include "lib/fault_memory.h"
 
 static const char *path = ".";
 
@@ -228,6 +229,47 @@ TEST_WITHIN(60, fault_recovery_of_recovery)
             if (is_second_passed) break;
         }
         if (is_passed) break;
+    }
+    env_memory_destroy(&used);
+}
+
+/* The n-th allocation fails: refused with that reason, nothing lost, nothing leaked, not final. */
+TEST(fault_without_memory)
+{
+    struct env_memory *used = env_memory_create();
+    struct progress used_progress = { .is_complete = true };
+    run_process(env_memory_env(used), &used_progress);
+    for (uint64_t at = 1;; at++) {
+        test_note("allocation %d", (int)at);
+        struct env_memory *disk = env_memory_copy(used);
+        struct fault_memory fault;
+        fault_memory_init(&fault, at);
+        struct journal_options options = fixture_options(path);
+        options.memory = &fault.memory;
+        struct journal *journal = NULL;
+        struct journal_report report;
+        struct tenure_error error = { .text = "" };
+        struct recovered recovered = { .refuse = TENURE_OK };
+        enum tenure_err err =
+            fixture_open(env_memory_env(disk), &options, &journal, &recovered, &report, &error);
+        if (err == TENURE_OK) {
+            uint64_t seq = recovered.seq_last + 1;
+            err = fixture_commit(journal, seq, 100, 300, &error);
+            if (err == TENURE_NO_MEMORY) err = fixture_commit(journal, seq, 100, 300, &error);
+            CHECK_EQ_INT(err, TENURE_OK);
+            (void)fixture_snapshot(journal, seq, 2, 2000000, &error);
+            CHECK(!journal_status(journal).is_failed);
+            fixture_must_commit(journal, seq + 100, 1, 8);
+        } else {
+            CHECK_EQ_INT(err, TENURE_NO_MEMORY);
+        }
+        journal_destroy(&journal);
+        fault_memory_check_empty(&fault);
+        struct progress progress = used_progress;
+        progress.attempted += 101;
+        check_recovery(env_memory_env(disk), &progress);
+        env_memory_destroy(&disk);
+        if (!fault.has_failed) break;
     }
     env_memory_destroy(&used);
 }
