@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "lib/test.h"
+#include "base/assert.h"
 
 struct harness harness;
 
@@ -41,14 +41,14 @@ static void step(struct engine_event *event, struct session *asking)
     struct engine_update update;
     event->now = harness.server.now;
     event->wall = harness.server.wall;
-    CHECK_EQ_INT(engine_step(harness.server.engine, event, &update), TENURE_OK);
+    ASSERT(engine_step(harness.server.engine, event, &update) == TENURE_OK);
     if (asking != NULL) asking->is_waiting = update.is_waiting;
     hand_out(&update, asking);
 }
 
 void server_submit(struct server *server, struct session *session, struct engine_command *command)
 {
-    CHECK(server == &harness.server);
+    ASSERT(server == &harness.server);
     command->client = session->id;
     step(&(struct engine_event){ .kind = ENGINE_COMMAND, .command = command }, session);
 }
@@ -73,8 +73,8 @@ struct buffer *session_out(struct session *session)
 
 void session_reply_end(struct session *session, struct seq seq)
 {
-    CHECK(!client_of(session)->output.is_failed);
-    CHECK_LE_UINT(seq.value, engine_seq(harness.server.engine).value);
+    ASSERT(!client_of(session)->output.is_failed);
+    ASSERT(seq.value <= engine_seq(harness.server.engine).value);
 }
 
 size_t session_backlog(const struct session *session)
@@ -111,7 +111,7 @@ static void look_at(struct client *client)
 {
     if (client->session.is_waiting || client->session.is_closing) return;
     size_t used = session_http.on_input(&client->session, buffer_bytes(&client->input));
-    CHECK_LE_UINT(used, client->input.size);
+    ASSERT(used <= client->input.size);
     buffer_consume(&client->input, used);
 }
 
@@ -137,8 +137,7 @@ void harness_start(size_t window_size)
     char *const environment[] = { NULL };
     struct tenure_error error;
     bool is_usage = false;
-    CHECK_EQ_INT(
-        config_read(1, arguments, environment, &harness.config, &is_usage, &error), TENURE_OK);
+    ASSERT(config_read(1, arguments, environment, &harness.config, &is_usage, &error) == TENURE_OK);
     struct engine_options options = {
         .memory = &memory_heap,
         .hold_count_max = 100000,
@@ -155,7 +154,7 @@ void harness_start(size_t window_size)
     metrics_init(&server->metrics);
     step(&(struct engine_event){ .kind = ENGINE_READY }, NULL);
     server->events = events_create(server);
-    CHECK(server->engine != NULL && server->events != NULL);
+    ASSERT(server->engine != NULL && server->events != NULL);
 }
 
 void harness_stop(void)
@@ -172,13 +171,13 @@ void harness_stop(void)
         buffer_deinit(&harness.clients[i].input);
         buffer_deinit(&harness.clients[i].output);
     }
-    CHECK(harness.server.http == NULL);
+    ASSERT(harness.server.http == NULL);
 }
 
 struct client *harness_open(uint32_t index)
 {
     struct client *client = &harness.clients[index];
-    CHECK(!client->is_open);
+    ASSERT(!client->is_open);
     buffer_deinit(&client->input);
     buffer_deinit(&client->output);
     *client = (struct client){ .is_open = true };
@@ -187,7 +186,7 @@ struct client *harness_open(uint32_t index)
     client->session.server = &harness.server;
     client->session.protocol = &session_http;
     client->session.id = ++harness.client_id;
-    CHECK(session_http.on_open(&client->session));
+    ASSERT(session_http.on_open(&client->session));
     return client;
 }
 
@@ -201,7 +200,7 @@ void harness_close(struct client *client)
 
 void harness_send(struct client *client, struct bytes bytes)
 {
-    CHECK(client->is_open);
+    ASSERT(client->is_open);
     buffer_append_bytes(&client->input, bytes);
     look_at(client);
     harness_turn();
