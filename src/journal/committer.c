@@ -1,5 +1,6 @@
 #include "journal/committer.h"
 
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -93,6 +94,8 @@ static void spin(struct committer *committer)
             __builtin_ia32_pause();
 #endif
         }
+        /* Where the loop has to share a processor with this thread, it must get it. */
+        (void)sched_yield();
     } while (journal_thread_now_ns() < end_ns);
 }
 

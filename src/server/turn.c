@@ -1,6 +1,7 @@
 #include "server/turn.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -464,6 +465,8 @@ int turn_run(struct server *server)
             turn->idle_since = server->now;
         }
         may_sleep = !is_left && !is_spinning(server);
+        /* Where the committer has to share a processor with the loop, it must get it. */
+        if (!may_sleep && !is_busy) (void)sched_yield();
     }
     return 0;
 }
