@@ -150,14 +150,11 @@ struct journal_status journal_status(struct journal *journal)
         .seq_durable = shared->seq_durable,
         .bytes_since_snapshot = shared->batch_bytes - shared->bytes_snapshot,
         .snapshot_size = shared->snapshots[0].size,
-        .disk_bytes = shared->spare_count * journal->segment_size + shared->snapshots[0].size +
-                      shared->snapshots[1].size,
+        .disk_bytes = shared->spare_count * journal->segment_size + shared->segment_bytes +
+                      shared->snapshots[0].size + shared->snapshots[1].size,
         .commit_count = shared->commit_count,
         .written_bytes = shared->written_bytes,
     };
-    for (uint32_t i = 0; i < shared->segments.count; i++) {
-        status.disk_bytes += shared->segments.items[i].file_size;
-    }
     journal_unlock(journal);
     return status;
 }

@@ -143,6 +143,7 @@ struct journal_status {
     uint64_t written_bytes; /* to segments and spares since the start */
 };
 
+/* Any thread; cheap enough for every turn. */
 struct journal_status journal_status(struct journal *journal);
 
 #endif

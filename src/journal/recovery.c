@@ -288,6 +288,7 @@ static enum tenure_err add_segment(struct recovery *recovery, struct tenure_erro
         .first_seq = recovery->findings->header.first_seq,
         .file_size = recovery->findings->file.size,
     };
+    journal->shared.segment_bytes += recovery->findings->file.size;
     return TENURE_OK;
 }
 

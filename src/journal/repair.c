@@ -87,6 +87,7 @@ static enum tenure_err drop_empty(
     int result = journal_dir_sync(&journal->dir);
     if (result < 0) return journal_error_system(out_error, result, "sync", "the directory");
     list->count--;
+    journal->shared.segment_bytes -= list->items[list->count].file_size;
 
     uint64_t number = list->items[list->count - 1].number;
     err = journal_segment_read(journal, number, findings, out_error);
@@ -170,7 +171,9 @@ static enum tenure_err replace_last(
     result = journal_file_rename(&journal->dir, source, name);
     if (result >= 0) result = journal_dir_sync(&journal->dir);
     if (result < 0) return journal_error_system(out_error, result, "replace", text.text);
-    shared->segments.items[shared->segments.count - 1].file_size = findings->file.size;
+    struct journal_segment *segment = &shared->segments.items[shared->segments.count - 1];
+    shared->segment_bytes += findings->file.size - segment->file_size;
+    segment->file_size = findings->file.size;
     return TENURE_OK;
 }
 

@@ -177,8 +177,13 @@ static void note_segment(struct journal *journal, const struct journal_segment_h
     journal_lock(journal);
     struct journal_segment_list *list = &journal->shared.segments;
     bool is_replaced = list->count > 0 && list->items[list->count - 1].number == header->number;
-    if (!is_replaced) list->count++;
+    if (is_replaced) {
+        journal->shared.segment_bytes -= list->items[list->count - 1].file_size;
+    } else {
+        list->count++;
+    }
     ASSERT(list->count <= list->capacity);
+    journal->shared.segment_bytes += header->file_size;
     list->items[list->count - 1] = (struct journal_segment){
         .number = header->number,
         .first_seq = header->first_seq,

@@ -158,6 +158,7 @@ static void forget_oldest(struct journal *journal)
 {
     journal_lock(journal);
     struct journal_segment_list *list = &journal->shared.segments;
+    journal->shared.segment_bytes -= list->items[0].file_size;
     list->count--;
     memmove(list->items, list->items + 1, list->count * sizeof(*list->items));
     journal_unlock(journal);

@@ -59,6 +59,7 @@ struct journal_shared {
     uint32_t spare_count;
     uint64_t spare_number_next;
     struct journal_segment_list segments;
+    uint64_t segment_bytes;               /* the sizes of all of them */
     struct journal_snapshot snapshots[2]; /* newest first; size 0: none */
     struct seq seq_durable;
     uint64_t batch_bytes;    /* replayed by the last recovery and committed since */

@@ -182,6 +182,16 @@ TEST(journal_passes_the_visitors_objection_on)
     env_memory_destroy(&memory);
 }
 
+static void check_disk(struct journal *journal)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; env_memory_name(memory, i) != NULL; i++) {
+        if (strcmp(env_memory_name(memory, i), "identity") == 0) continue;
+        bytes += env_memory_file(memory, env_memory_name(memory, i)).size;
+    }
+    CHECK_EQ_UINT(journal_status(journal).disk_bytes, bytes);
+}
+
 TEST(journal_counts_its_disk)
 {
     memory = env_memory_create();
@@ -192,12 +202,12 @@ TEST(journal_counts_its_disk)
     bool is_done = false;
     while (!is_done)
         CHECK_EQ_INT(journal_prepare(journal, &is_done, &error), TENURE_OK);
-    uint64_t bytes = 0;
-    for (size_t i = 0; env_memory_name(memory, i) != NULL; i++) {
-        if (strcmp(env_memory_name(memory, i), "identity") == 0) continue;
-        bytes += env_memory_file(memory, env_memory_name(memory, i)).size;
+    check_disk(journal);
+    for (int i = 0; i < 3; i++) {
+        journal_destroy(&journal);
+        journal = reopen();
+        check_disk(journal);
     }
-    CHECK_EQ_UINT(journal_status(journal).disk_bytes, bytes);
     journal_destroy(&journal);
     env_memory_destroy(&memory);
 }
