@@ -4,7 +4,6 @@
 #include "engine/lock.h"
 #include "engine/output.h"
 #include "engine/queue.h"
-#include "engine/snapshot.h"
 
 static bool reserve_pending(struct engine *engine, uint32_t count)
 {
@@ -81,7 +80,6 @@ void apply_granted(struct engine *engine, struct hold *hold, const struct record
 {
     ASSERT(lock_has_room(hold->lock, record->mode));
     ASSERT(record->token.value > engine->token_high.value);
-    snapshot_touch(engine, hold->lock);
     engine->token_high = record->token;
     apply_held(engine, hold, record);
 }
@@ -102,7 +100,6 @@ void apply_ended(struct engine *engine, struct hold *hold, const struct record *
 {
     struct lock *lock = hold->lock;
     ASSERT(hold_is_held(hold) && lock->hold_count > 0 && engine->held_count > 0);
-    snapshot_touch(engine, lock);
 
     lock->hold_count--;
     engine->held_count--;
@@ -114,7 +111,6 @@ void apply_ended(struct engine *engine, struct hold *hold, const struct record *
 
 void apply_renewed(struct engine *engine, struct hold *hold, const struct record *record)
 {
-    snapshot_touch(engine, hold->lock);
     hold->ttl_ms = record->ttl_ms;
     hold->is_ttl_changed = !engine->is_restoring;
 }
@@ -133,7 +129,6 @@ struct breaking *apply_make_breaking(struct engine *engine, uint32_t grace_ms, s
 
 void apply_breaking(struct engine *engine, struct hold *hold, struct breaking *breaking)
 {
-    snapshot_touch(engine, hold->lock);
     if (hold->breaking != NULL) {
         memory_give(
             engine->memory, hold->breaking, sizeof *hold->breaking + hold->breaking->reason_size);
@@ -143,7 +138,6 @@ void apply_breaking(struct engine *engine, struct hold *hold, struct breaking *b
 
 void apply_proclaimed(struct engine *engine, struct hold *hold, char *meta, size_t meta_size)
 {
-    snapshot_touch(engine, hold->lock);
     hold_set_meta(engine, hold, meta, meta_size);
 }
 
@@ -151,7 +145,6 @@ void apply_available(struct engine *engine, struct lock *lock)
 {
     struct queue *queue = lock->queue;
     ASSERT(queue != NULL && queue->delay_ms > 0);
-    snapshot_touch(engine, lock);
     heap_remove(&engine->delay_timers, &queue->delay_timer);
     queue->delay_ms = 0;
     queue_changed(engine, lock);
@@ -159,6 +152,14 @@ void apply_available(struct engine *engine, struct lock *lock)
 }
 
 /* -------------------------------------------------------------- restoring */
+
+static bool is_slot_taken(const struct lock *lock, uint32_t slot)
+{
+    list_foreach(link, &lock->holds) {
+        if (hold_from_link(link)->slot == slot) return true;
+    }
+    return false;
+}
 
 static enum tenure_err
 restore_granted(struct engine *engine, struct lock *lock, const struct record *record)
@@ -171,9 +172,8 @@ restore_granted(struct engine *engine, struct lock *lock, const struct record *r
     {
         return TENURE_CORRUPT;
     }
-    list_foreach(link, &lock->holds) {
-        bool is_taken = hold_from_link(link)->slot == record->slot;
-        if (is_taken && record->mode == ENGINE_EXCLUSIVE) return TENURE_CORRUPT;
+    if (record->mode == ENGINE_EXCLUSIVE && is_slot_taken(lock, record->slot)) {
+        return TENURE_CORRUPT;
     }
 
     if (record->lock_delay_ms > 0 && lock_queue(engine, lock) == NULL) return TENURE_NO_MEMORY;

@@ -98,7 +98,7 @@ static bool is_sound(const struct record *record, unsigned fields)
     }
     if ((fields & FIELD_TOKEN) && record->token.value == 0) return false;
     if ((fields & FIELD_SLOTS) && record->slot >= record->slots) return false;
-    return true;
+    return !(fields & FIELD_SLOTS) || record->mode == ENGINE_EXCLUSIVE || record->slots == 1;
 }
 
 enum tenure_err record_decode(struct bytes *input, struct record *out_record)

@@ -197,10 +197,13 @@ bool engine_snapshot_write(struct engine *engine, struct buffer *out, size_t siz
 
 /* ----------------------------------------------------------------- reading */
 
+/* Nobody counts that far; what follows it must still be a number. */
+#define SEQ_MAX ((uint64_t)INT64_MAX)
+
 static enum tenure_err restore_head(struct engine *engine, struct codec_reader *reader)
 {
     uint64_t version = codec_take_number(reader, UINT64_MAX);
-    uint64_t seq = codec_take_number(reader, UINT64_MAX);
+    uint64_t seq = codec_take_number(reader, SEQ_MAX);
     uint64_t token_high = codec_take_number(reader, TOKEN_MAX);
     uint64_t hold_count = codec_take_number(reader, UINT32_MAX);
     if (reader->is_bad || engine->restore.is_head_read || engine->seq.value > 0) {
@@ -216,6 +219,17 @@ static enum tenure_err restore_head(struct engine *engine, struct codec_reader *
     return TENURE_OK;
 }
 
+/* Events are remembered without gaps: the next one will be numbered last + 1. */
+static void restart_window(struct engine *engine, struct seq last)
+{
+    while (engine->window.first.value <= engine->window.last.value) {
+        struct lock *loser = window_evict(&engine->window);
+        loser->event_count--;
+        lock_settle(engine, loser);
+    }
+    window_restart(&engine->window, last);
+}
+
 static enum tenure_err restore_event(struct engine *engine, struct codec_reader *reader)
 {
     struct seq seq = { codec_take_number(reader, engine->restore.seq.value) };
@@ -229,12 +243,7 @@ static enum tenure_err restore_event(struct engine *engine, struct codec_reader 
         return TENURE_CORRUPT;
     }
     if (seq.value != engine->window.last.value + 1) {
-        while (engine->window.first.value <= engine->window.last.value) {
-            struct lock *loser = window_evict(&engine->window);
-            loser->event_count--;
-            lock_settle(engine, loser);
-        }
-        window_restart(&engine->window, (struct seq){ seq.value - 1 });
+        restart_window(engine, (struct seq){ seq.value - 1 });
     }
 
     struct lock *lock = lock_obtain(engine, record.name);
@@ -259,6 +268,18 @@ static void take_hold(struct codec_reader *reader, struct record *record, struct
     if (breaking->grace_ms > 0) breaking->reason = codec_take_text(reader, LIMIT_REASON_SIZE_MAX);
 }
 
+/* The holds of a lock come by slot, then by token, all in one mode: that no place is taken twice is
+ * seen by looking at the last. */
+static bool is_next_hold(const struct lock *lock, const struct record *record)
+{
+    if (record->mode == ENGINE_SHARED && record->slots != 1) return false;
+    if (lock->hold_count == 0) return true;
+    const struct hold *last = hold_from_link(lock->holds.previous);
+    if ((enum engine_mode)last->mode != record->mode) return false;
+    if (record->mode == ENGINE_EXCLUSIVE) return record->slot > last->slot;
+    return record->token.value > last->token.value;
+}
+
 static enum tenure_err
 restore_hold(struct engine *engine, struct lock *lock, struct codec_reader *reader, uint64_t slots)
 {
@@ -267,7 +288,7 @@ restore_hold(struct engine *engine, struct lock *lock, struct codec_reader *read
     take_hold(reader, &record, &breaking);
     if (reader->is_bad || record.owner.size == 0 || !utf8_is_plain(record.owner) ||
         record.slot >= slots || record.token.value == 0 ||
-        record.token.value > engine->token_high.value ||
+        record.token.value > engine->token_high.value || !is_next_hold(lock, &record) ||
         hold_find(engine, lock, record.owner) != NULL)
     {
         return TENURE_CORRUPT;
@@ -319,23 +340,29 @@ static enum tenure_err restore_lock(struct engine *engine, struct codec_reader *
     return err;
 }
 
+static enum tenure_err restore_end(struct engine *engine, struct codec_reader *reader)
+{
+    engine->restore.is_end_read = true;
+    uint64_t hold_count = codec_take_number(reader, UINT32_MAX);
+    bool is_same = !reader->is_bad && hold_count == engine->restore.hold_count;
+    return is_same ? TENURE_OK : TENURE_CORRUPT;
+}
+
 static enum tenure_err
 restore_entry(struct engine *engine, enum entry_kind kind, struct bytes fields)
 {
     struct codec_reader reader = { fields, false };
     if (kind != ENTRY_HEAD && !engine->restore.is_head_read) return TENURE_CORRUPT;
     if (engine->restore.is_end_read) return TENURE_CORRUPT;
+    enum tenure_err err = TENURE_CORRUPT;
     switch (kind) {
-    case ENTRY_HEAD: return restore_head(engine, &reader);
+    case ENTRY_HEAD: err = restore_head(engine, &reader); break;
     case ENTRY_EVENT: return restore_event(engine, &reader);
     case ENTRY_LOCK: return restore_lock(engine, &reader);
-    case ENTRY_END:
-        engine->restore.is_end_read = true;
-        return codec_take_number(&reader, UINT32_MAX) == engine->restore.hold_count
-                   ? TENURE_OK
-                   : TENURE_CORRUPT;
+    case ENTRY_END: err = restore_end(engine, &reader); break;
     }
-    return TENURE_CORRUPT;
+    if (err == TENURE_OK && reader.input.size > 0) return TENURE_CORRUPT;
+    return err;
 }
 
 enum tenure_err engine_restore_chunk(struct engine *engine, struct bytes chunk)
@@ -364,10 +391,7 @@ enum tenure_err engine_restore_snapshot_end(struct engine *engine, struct seq se
     if (!restore->is_head_read || !restore->is_end_read) return TENURE_CORRUPT;
     if (restore->seq.value != seq.value) return TENURE_CORRUPT;
     if (restore->hold_count != engine->held_count) return TENURE_CORRUPT;
-    if (engine->window.last.value != seq.value) {
-        /* No events came with it: the window goes on behind the snapshot. */
-        if (engine->window.first.value <= engine->window.last.value) return TENURE_CORRUPT;
-        window_restart(&engine->window, seq);
-    }
+    /* None of its last events came with it: they had left the window while it was written. */
+    if (engine->window.last.value != seq.value) restart_window(engine, seq);
     return TENURE_OK;
 }

@@ -69,8 +69,8 @@ struct hold {
     uint16_t slot;
     uint16_t meta_size;
     uint8_t owner_size;
-    uint8_t mode;  /* enum engine_mode */
-    uint8_t state; /* enum hold_state */
+    uint8_t mode;        /* enum engine_mode */
+    uint8_t state;       /* enum hold_state */
     bool is_ttl_changed; /* by a renewal since the start: perhaps not durable yet */
     char owner[];
 };
