@@ -165,16 +165,14 @@ static enum tenure_err commit_writing(struct committer *committer)
         enum tenure_err err = journal_commit(committer->journal, &batch, &error);
         if (err == TENURE_OK) {
             committer->is_mark_due = true;
+            if (committer->options.measure != NULL) {
+                uint64_t commit_ns = (uint64_t)(journal_thread_now_ns() - begin_ns);
+                committer->options.measure(
+                    committer->options.user, commit_ns, batch.count, batch.records.size);
+            }
             atomic_store(&committer->durable, batch.first.value + batch.count - 1);
             set_state(committer, COMMITTER_RUNNING, NULL);
             tell(committer);
-            if (committer->options.measure != NULL) {
-                committer->options.measure(
-                    committer->options.user,
-                    (uint64_t)(journal_thread_now_ns() - begin_ns),
-                    batch.count,
-                    batch.records.size);
-            }
             poke_housekeeper(committer);
             return TENURE_OK;
         }

@@ -33,7 +33,8 @@ struct committer_options {
     struct housekeeper *housekeeper;
     /* Durable or state has changed since committer_arm. */
     void (*notify)(void *user);
-    /* A batch has become durable, and how long that took.  May be NULL. */
+    /* A batch has become durable, and how long that took; called before durable moves.  May be
+     * NULL. */
     void (*measure)(void *user, uint64_t commit_ns, uint32_t record_count, size_t size);
     void *user;
 };

@@ -131,6 +131,7 @@ static void make_spare(struct housekeeper *housekeeper)
         housekeeper->is_poked = true;
     }
     unlock(housekeeper);
+    tell(housekeeper);
 }
 
 static void

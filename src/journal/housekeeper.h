@@ -15,7 +15,8 @@ struct housekeeper;
 struct housekeeper_options {
     /* Chunks that may wait, in bytes; HOUSEKEEPER_QUEUE_SIZE_DEFAULT. */
     size_t queue_size_max;
-    /* There is room in the queue again, or a snapshot has ended.  May be NULL. */
+    /* There is room in the queue again, a snapshot has ended, or a spare was made or could not be
+     * (is_space_low of the journal's status may have changed).  May be NULL. */
     void (*notify)(void *user);
     void *user;
 };

@@ -359,9 +359,8 @@ TEST(housekeeper_writes_snapshots_and_makes_spares)
     CHECK_EQ_INT(error.code, TENURE_NO_SPACE);
     atomic_store(&fault, FAULT_NONE);
     housekeeper_poke(housekeeper);
-    while (journal_wants_spare(journal)) {
-        struct timespec pause = { 0, 1000000 };
-        (void)nanosleep(&pause, NULL);
+    for (unsigned seen = bell_seen(); journal_wants_spare(journal); seen = bell_seen()) {
+        wait_for_bell(seen);
     }
     /* One that is left unfinished. */
     housekeeper_snapshot_begin(housekeeper, (struct seq){ 2600 });
