@@ -62,8 +62,9 @@ static enum tenure_err bad_address(struct tenure_error *out_error, const char *t
 static bool parse_host(char *host, int port, union address *out_address)
 {
     size_t size = strlen(host);
-    if (strcmp(host, "localhost") == 0)
+    if (strcmp(host, "localhost") == 0) {
         return uv_ip4_addr("127.0.0.1", port, &out_address->ip4) == 0;
+    }
     if (host[0] == '[' && host[size - 1] == ']') {
         host[size - 1] = '\0';
         return uv_ip6_addr(host + 1, port, &out_address->ip6) == 0;
@@ -91,7 +92,7 @@ parse_address(const char *text, union address *out_address, struct tenure_error 
 enum tenure_err
 listener_is_loopback(const char *text, bool *out_is_loopback, struct tenure_error *out_error)
 {
-    union address address;
+    union address address = { 0 };
     enum tenure_err err = parse_address(text, &address, out_error);
     if (err != TENURE_OK) return err;
     if (address.any.sa_family == AF_INET) {
@@ -143,7 +144,7 @@ static enum tenure_err refused(struct tenure_error *out_error, int failure, cons
             "cannot listen on %.100s: %s; choose a port above 1023 or a path that this user may "
             "write",
             what,
-            strerror(failure));
+            strerrordesc_np(failure));
     case EADDRNOTAVAIL:
         return fail(
             out_error,
@@ -153,7 +154,12 @@ static enum tenure_err refused(struct tenure_error *out_error, int failure, cons
             what);
     default:
         return fail(
-            out_error, TENURE_IO, failure, "cannot listen on %.100s: %s", what, strerror(failure));
+            out_error,
+            TENURE_IO,
+            failure,
+            "cannot listen on %.100s: %s",
+            what,
+            strerrordesc_np(failure));
     }
 }
 
@@ -187,7 +193,7 @@ static enum tenure_err adopt(
 enum tenure_err listener_open_tcp(
     struct listener *listener, uv_loop_t *loop, const char *text, struct tenure_error *out_error)
 {
-    union address address;
+    union address address = { 0 };
     enum tenure_err err = parse_address(text, &address, out_error);
     if (err != TENURE_OK) return err;
     *listener = (struct listener){ .socket = -1, .spare = -1 };

@@ -14,6 +14,7 @@
 #define FILE_SIZE_MAX ((size_t)1 << 20)
 #define WHERE_SIZE    160
 #define ENV_PREFIX    "TENURED_"
+#define FILE_VARIABLE BYTES_LITERAL("TENURED_CONFIG")
 
 enum option_type { TYPE_TEXT, TYPE_LIST, TYPE_BOOL, TYPE_NUMBER, TYPE_SIZE, TYPE_LEVEL };
 
@@ -169,13 +170,25 @@ set_bool(struct reader *reader, const struct option *option, const char *value)
     return fail(reader, "must be yes or no, not '%.40s'", value);
 }
 
+static unsigned unit_shift(char unit)
+{
+    switch (unit) {
+    case 'k':
+    case 'K': return 10;
+    case 'm':
+    case 'M': return 20;
+    case 'g':
+    case 'G': return 30;
+    default: return 0;
+    }
+}
+
 static bool parse_number(const struct option *option, const char *value, uint64_t *out_number)
 {
     struct bytes digits = bytes_from_text(value);
     unsigned shift = 0;
     if (option->type == TYPE_SIZE && digits.size > 0) {
-        char unit = (char)toupper((unsigned char)digits.data[digits.size - 1]);
-        shift = unit == 'K' ? 10 : unit == 'M' ? 20 : unit == 'G' ? 30 : 0;
+        shift = unit_shift(digits.data[digits.size - 1]);
         if (shift > 0) digits.size--;
     }
     uint64_t number;
@@ -257,8 +270,9 @@ static const struct option *find_option(const char *name, size_t size)
         if (strlen(known) != size) continue;
         size_t same = 0;
         while (same < size &&
-               (known[same] == name[same] || (known[same] == '-' && name[same] == '_')))
+               (known[same] == name[same] || (known[same] == '-' && name[same] == '_'))) {
             same++;
+        }
         if (same == size) return &options[index];
     }
     return NULL;
@@ -266,11 +280,13 @@ static const struct option *find_option(const char *name, size_t size)
 
 static char *trim(char *text)
 {
-    while (isspace((unsigned char)*text))
+    while (isspace((unsigned char)*text)) {
         text++;
+    }
     size_t size = strlen(text);
-    while (size > 0 && isspace((unsigned char)text[size - 1]))
+    while (size > 0 && isspace((unsigned char)text[size - 1])) {
         text[--size] = '\0';
+    }
     return text;
 }
 
@@ -303,7 +319,7 @@ static enum tenure_err load_file(struct reader *reader, const char *path, char *
 {
     (void)snprintf(reader->where, sizeof(reader->where), "%s", path);
     FILE *file = fopen(path, "re");
-    if (file == NULL) return fail(reader, "cannot be read: %s", strerror(errno));
+    if (file == NULL) return fail(reader, "cannot be read: %s", strerrordesc_np(errno));
     enum tenure_err err = TENURE_OK;
     char *space = memory_take(&memory_heap, FILE_SIZE_MAX);
     size_t size = space == NULL ? 0 : fread(space, 1, FILE_SIZE_MAX, file);
@@ -311,7 +327,7 @@ static enum tenure_err load_file(struct reader *reader, const char *path, char *
     if (space == NULL) {
         err = fail(reader, "not enough memory");
     } else if (ferror(file)) {
-        err = fail(reader, "cannot be read: %s", strerror(errno));
+        err = fail(reader, "cannot be read: %s", strerrordesc_np(errno));
     } else if (size == FILE_SIZE_MAX) {
         err = fail(reader, "is larger than %zu bytes", FILE_SIZE_MAX - 1);
     } else if (memchr(space, '\0', size) != NULL) {
@@ -341,20 +357,28 @@ static enum tenure_err read_file(struct reader *reader, const char *path)
 
 /* ------------------------------------------------------------------ the environment */
 
+/* The option of a variable's name: small letters, hyphens. */
+static const struct option *find_variable_option(const char *text, size_t size)
+{
+    char name[WHERE_SIZE];
+    if (size >= sizeof(name)) return NULL;
+    for (size_t index = 0; index < size; index++) {
+        char byte = text[index];
+        name[index] = byte == '_' ? '-' : (char)tolower((unsigned char)byte);
+    }
+    return find_option(name, size);
+}
+
 static enum tenure_err read_variable(struct reader *reader, const char *entry)
 {
     const char *equals = strchr(entry, '=');
-    if (equals == NULL) return TENURE_OK;
-    size_t size = (size_t)(equals - entry) - strlen(ENV_PREFIX);
-    (void)snprintf(reader->where, sizeof(reader->where), "%.*s", (int)(equals - entry), entry);
-    char name[WHERE_SIZE];
-    if (size >= sizeof(name)) return fail(reader, "there is no such option; see tenured --help");
-    for (size_t index = 0; index < size; index++) {
-        unsigned char byte = (unsigned char)entry[strlen(ENV_PREFIX) + index];
-        name[index] = byte == '_' ? '-' : (char)tolower(byte);
+    size_t size = equals == NULL ? 0 : (size_t)(equals - entry);
+    if (equals == NULL || bytes_equal((struct bytes){ entry, size }, FILE_VARIABLE)) {
+        return TENURE_OK;
     }
-    if (size == strlen("config") && memcmp(name, "config", size) == 0) return TENURE_OK;
-    const struct option *option = find_option(name, size);
+    (void)snprintf(reader->where, sizeof(reader->where), "%.*s", (int)size, entry);
+    size_t prefix_size = strlen(ENV_PREFIX);
+    const struct option *option = find_variable_option(entry + prefix_size, size - prefix_size);
     if (option == NULL) return fail(reader, "there is no such option; see tenured --help");
     return set_value(reader, option, equals + 1);
 }
@@ -408,8 +432,9 @@ static enum tenure_err read_flag(struct reader *reader, char *const *arguments, 
     (void)snprintf(reader->where, sizeof(reader->where), "--%.*s", (int)size, name);
 
     size_t action = 0;
-    while (action < ACTION_COUNT && !name_is(name, size, actions[action].name))
+    while (action < ACTION_COUNT && !name_is(name, size, actions[action].name)) {
         action++;
+    }
     const struct option *option = action < ACTION_COUNT ? NULL : find_option(name, size);
     if (action == ACTION_COUNT && option == NULL) {
         return fail(reader, "there is no such option; see tenured --help");

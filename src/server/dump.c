@@ -70,7 +70,7 @@ static int look(struct dump *dump, const struct config *config, struct journal_r
         .is_read_only = true,
     };
     struct journal *journal = NULL;
-    struct journal_report report;
+    struct journal_report report = { 0 };
     struct tenure_error error = { .text = "" };
     enum tenure_err err = restore_open(&dump->restore, &options, &journal, &report, &error);
     journal_destroy(&journal);
@@ -85,7 +85,7 @@ static int look(struct dump *dump, const struct config *config, struct journal_r
 int dump_check(const struct config *config)
 {
     struct dump dump = { .restore = { .engine = restore_engine(config) } };
-    struct journal_report report;
+    struct journal_report report = { 0 };
     if (dump.restore.engine == NULL) return EX_OSERR;
     int code = look(&dump, config, &report);
     if (code == EX_OK) {
@@ -112,7 +112,7 @@ int dump_print(const struct config *config)
             .on_batch = print_batch,
         },
     };
-    struct journal_report report;
+    struct journal_report report = { 0 };
     if (dump.restore.engine == NULL) return EX_OSERR;
     buffer_init(&dump.out, &memory_heap);
     int code = look(&dump, config, &report);

@@ -271,8 +271,9 @@ static void write_info(struct resp *resp, const struct resp_spec *spec)
     resp_write_signed(&resp->out, has_key ? 1 : 0);
     resp_write_signed(&resp->out, has_key ? 1 : 0);
     resp_write_signed(&resp->out, has_key ? 1 : 0);
-    for (unsigned field = 0; field < 4; field++)
+    for (unsigned field = 0; field < 4; field++) {
         resp_write_array(&resp->out, 0);
+    }
 }
 
 static void write_docs(struct resp *resp, const struct resp_spec *spec)
@@ -289,8 +290,9 @@ static void answer_info(struct resp *resp, const struct resp_command *command)
 {
     uint32_t asked = command->argument_count < 2 ? 0 : command->argument_count - 2;
     resp_write_array(&resp->out, asked == 0 ? SPEC_COUNT : asked);
-    for (uint32_t index = 0; asked == 0 && index < SPEC_COUNT; index++)
+    for (uint32_t index = 0; asked == 0 && index < SPEC_COUNT; index++) {
         write_info(resp, &specs[index]);
+    }
     for (uint32_t index = 0; index < asked; index++) {
         const struct resp_spec *spec = resp_find_spec(resp_argument(command, index + 2));
         if (spec == NULL) {
@@ -310,8 +312,9 @@ static void answer_docs(struct resp *resp, const struct resp_command *command)
         if (resp_find_spec(resp_argument(command, index)) != NULL) count++;
     }
     resp_write_map(&resp->out, count);
-    for (uint32_t index = 0; is_all && index < SPEC_COUNT; index++)
+    for (uint32_t index = 0; is_all && index < SPEC_COUNT; index++) {
         write_docs(resp, &specs[index]);
+    }
     for (uint32_t index = 2; index < command->argument_count; index++) {
         const struct resp_spec *spec = resp_find_spec(resp_argument(command, index));
         if (spec != NULL) write_docs(resp, spec);
@@ -331,8 +334,9 @@ void resp_run_command(struct resp *resp, const struct resp_command *command)
         resp_end_now(resp);
     } else if (resp_take_keyword(&args, "LIST")) {
         resp_write_array(&resp->out, SPEC_COUNT);
-        for (uint32_t index = 0; index < SPEC_COUNT; index++)
+        for (uint32_t index = 0; index < SPEC_COUNT; index++) {
             write_lower(resp, specs[index].name);
+        }
         resp_end_now(resp);
     } else {
         resp_refuse_word(resp, "ERR", "unknown subcommand of COMMAND");

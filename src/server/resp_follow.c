@@ -107,8 +107,9 @@ static bool parse_kinds(struct bytes words, uint32_t *out_kinds)
         struct bytes word = { words.data + start, end - start };
         unsigned kind = 1;
         while (kind < RECORD_KIND_COUNT &&
-               !bytes_equal(word, bytes_from_text(record_kind_word(kind))))
+               !bytes_equal(word, bytes_from_text(record_kind_word(kind)))) {
             kind++;
+        }
         if (kind == RECORD_KIND_COUNT) return false;
         kinds |= UINT32_C(1) << kind;
         start = end + 1;

@@ -199,8 +199,9 @@ void resp_run_history(struct resp *resp, const struct resp_command *command)
     struct record records[LIMIT_HISTORY_COUNT_MAX];
     uint32_t count = engine_history(server->engine, name, records, (uint32_t)count_max);
     resp_write_array(&resp->out, count);
-    for (uint32_t index = 0; index < count; index++)
+    for (uint32_t index = 0; index < count; index++) {
         resp_write_record(resp, &records[index]);
+    }
     resp_end(resp, count > 0 ? records[0].seq : engine_seq(server->engine));
 }
 

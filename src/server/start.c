@@ -80,7 +80,7 @@ static int prepare_directory(const char *path)
             LOG_ERROR,
             "cannot make the directory %s: %s; make its parent, or choose another one with --data",
             path,
-            strerror(failure));
+            strerrordesc_np(failure));
         return failure == EACCES || failure == EPERM ? EX_NOPERM : EX_CANTCREAT;
     }
     struct stat status;
@@ -94,7 +94,7 @@ static int prepare_directory(const char *path)
             "the directory %s cannot be written: %s; run as its owner, or choose another one with "
             "--data",
             path,
-            strerror(errno));
+            strerrordesc_np(errno));
         return EX_NOPERM;
     }
     if (is_network_filesystem(path)) {
@@ -282,7 +282,7 @@ int server_run(const struct config *config)
     uv_loop_t loop;
     struct server server;
     struct journal *journal = NULL;
-    struct journal_report report;
+    struct journal_report report = { 0 };
     if (uv_loop_init(&loop) != 0) return refuse(EX_OSERR, "the system has no event loop to give");
     if (!init_server(&server, &loop, config)) return refuse(EX_OSERR, "not enough memory");
     code = open_journal(&server, &journal, &report);
