@@ -1,0 +1,225 @@
+/* follow - a watch: one connection that is told what happens, and goes on where it was when the
+ * connection is another one. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/decimal.h"
+#include "proto/resp_writer.h"
+#include "store/remote/lane.h"
+
+/* The server sends a sign of life from time to time; this asks for one more often. */
+#define PING_MS   4000u
+#define SILENT_NS (9 * NS_PER_S)
+
+#define PAUSE_MS_MAX 1000u
+
+struct follow {
+    struct remote *remote;
+    struct store_watch *watch; /* NULL: it was stopped */
+    struct link *link;
+    struct list link_in_remote;
+    uv_timer_t timer; /* of the next attempt, or of the next ping */
+    bool is_following;
+    uint32_t failure_count;
+};
+
+static void free_follow(uv_handle_t *handle)
+{
+    struct follow *follow = handle->data;
+    struct remote *remote = follow->remote;
+    memory_give(remote->memory, follow, sizeof(*follow));
+    tni_remote_let_go(remote);
+}
+
+static void stop(struct follow *follow)
+{
+    if (follow->watch == NULL) return;
+    follow->watch->where = NULL;
+    follow->watch = NULL;
+    list_remove(&follow->link_in_remote);
+    if (follow->link != NULL) tni_link_close(follow->link);
+    follow->link = NULL;
+    uv_close((uv_handle_t *)&follow->timer, free_follow);
+}
+
+/* It ends by itself. */
+static void end(struct follow *follow, enum tenure_err err)
+{
+    struct store_watch *watch = follow->watch;
+    stop(follow);
+    watch->end(watch, err);
+}
+
+static void on_retry(uv_timer_t *timer);
+
+static void break_off(struct follow *follow)
+{
+    if (follow->link != NULL) tni_link_close(follow->link);
+    follow->link = NULL;
+    follow->is_following = false;
+    uint32_t bound_ms = follow->failure_count < 6 ? 20u << follow->failure_count : PAUSE_MS_MAX;
+    follow->failure_count++;
+    uint64_t pause_ms = tni_remote_random(follow->remote) % bound_ms;
+    (void)uv_timer_start(&follow->timer, on_retry, pause_ms, 0);
+}
+
+static void on_ping(uv_timer_t *timer)
+{
+    struct follow *follow = timer->data;
+    if (tni_store_now().ns - follow->link->received_at.ns > SILENT_NS) {
+        break_off(follow);
+        return;
+    }
+    struct resp_writer writer = { &follow->link->output, true };
+    resp_write_array(&writer, 1);
+    resp_write_text(&writer, "PING");
+    tni_link_flush(follow->link);
+}
+
+/* ------------------------------------------------------------------ what comes */
+
+static void on_up(struct link *link)
+{
+    struct follow *follow = link->owner;
+    const struct store_watch *watch = follow->watch;
+    struct resp_writer writer = { &link->output, true };
+    bool has_prefix = watch->prefix != NULL && watch->prefix[0] != '\0';
+    uint32_t count = 1;
+    count += watch->since > 0 ? 2 : 0;
+    count += has_prefix ? 2 : 0;
+    count += watch->kinds != NULL ? 2 : 0;
+    resp_write_array(&writer, count);
+    resp_write_text(&writer, "EVENTS.FOLLOW");
+    if (watch->since > 0) {
+        char digits[DECIMAL_SIZE_MAX];
+        size_t size = decimal_format(watch->since, digits);
+        resp_write_text(&writer, "SINCE");
+        resp_write_bulk(&writer, (struct bytes){ digits, size });
+    }
+    if (has_prefix) {
+        resp_write_text(&writer, "PREFIX");
+        resp_write_text(&writer, watch->prefix);
+    }
+    if (watch->kinds != NULL) {
+        resp_write_text(&writer, "TYPES");
+        resp_write_text(&writer, watch->kinds);
+    }
+    if (link->output.is_failed) {
+        break_off(follow);
+        return;
+    }
+    (void)uv_timer_start(&follow->timer, on_ping, PING_MS, PING_MS);
+    tni_link_flush(link);
+}
+
+/* ["follow", 17] */
+static void begin(struct follow *follow, struct reply *reply)
+{
+    if (tni_reply_peek(reply) == RESP_ERROR) {
+        end(follow, TENURE_INVALID);
+        return;
+    }
+    (void)tni_reply_array(reply);
+    tni_reply_skip(reply);
+    uint64_t since = tni_reply_unsigned(reply);
+    if (reply->is_bad) {
+        break_off(follow);
+        return;
+    }
+    follow->is_following = true;
+    follow->failure_count = 0;
+    follow->watch->since = since;
+    if (follow->watch->begun != NULL) follow->watch->begun(follow->watch);
+}
+
+static void on_reply(struct link *link, struct reply *reply)
+{
+    struct follow *follow = link->owner;
+    struct store_watch *watch = follow->watch;
+    bool is_push = tni_reply_peek(reply) == RESP_PUSH;
+    if (!is_push) {
+        if (!follow->is_following) begin(follow, reply);
+        return; /* a pong */
+    }
+    (void)tni_reply_array(reply);
+    const char *word = tni_reply_text_or_empty(reply);
+    if (strcmp(word, "event") == 0) {
+        struct store_event event;
+        tni_decode_event(reply, &event);
+        if (reply->is_bad) {
+            break_off(follow);
+            return;
+        }
+        watch->since = event.seq;
+        if (!watch->event(watch, &event) && follow->watch != NULL) end(follow, TENURE_CANCELED);
+    } else if (strcmp(word, "heartbeat") == 0) {
+        uint64_t seq = tni_reply_unsigned(reply);
+        if (seq > watch->since) watch->since = seq;
+    } else if (strcmp(word, "compacted") == 0) {
+        end(follow, TENURE_COMPACTED);
+    }
+}
+
+static void on_down(struct link *link, const char *text)
+{
+    struct follow *follow = link->owner;
+    struct remote *remote = follow->remote;
+    (void)snprintf(remote->trouble, sizeof(remote->trouble), "%s", text);
+    break_off(follow);
+}
+
+static const struct link_ops link_ops = { on_up, on_reply, on_down, tni_remote_let_go };
+
+/* ------------------------------------------------------------------ life */
+
+static void on_retry(uv_timer_t *timer)
+{
+    struct follow *follow = timer->data;
+    struct remote *remote = follow->remote;
+    struct link_options options = {
+        .loop = remote->loop,
+        .memory = remote->memory,
+        .address = &remote->address,
+        .address_index = remote->address_index + follow->failure_count,
+        .ops = &link_ops,
+        .owner = follow,
+        .context = remote,
+    };
+    follow->link = tni_link_create(&options);
+    if (follow->link == NULL) {
+        break_off(follow);
+    } else {
+        remote->open_count++;
+    }
+}
+
+enum tenure_err tni_follow_start(struct store *store, struct store_watch *watch)
+{
+    struct remote *remote = CONTAINER_OF(store, struct remote, store);
+    if (remote->is_closed) return TENURE_CANCELED;
+    struct follow *follow = memory_take(remote->memory, sizeof(*follow));
+    if (follow == NULL) return TENURE_NO_MEMORY;
+    *follow = (struct follow){ .remote = remote, .watch = watch };
+    list_init(&follow->link_in_remote);
+    list_append(&remote->follows, &follow->link_in_remote);
+    (void)uv_timer_init(remote->loop, &follow->timer);
+    follow->timer.data = follow;
+    remote->open_count++;
+    watch->where = follow;
+    (void)uv_timer_start(&follow->timer, on_retry, 0, 0);
+    return TENURE_OK;
+}
+
+void tni_follow_stop(struct store *store, struct store_watch *watch)
+{
+    (void)store;
+    if (watch->where != NULL) stop(watch->where);
+}
+
+void tni_follow_stop_all(struct remote *remote)
+{
+    struct list *first;
+    while ((first = list_first(&remote->follows)) != NULL) {
+        stop(CONTAINER_OF(first, struct follow, link_in_remote));
+    }
+}

@@ -1,0 +1,96 @@
+/* link - one connection to the server, from the search for its address to its end.
+ *
+ *   resolving -> connecting -> greeting -> up -> closed
+ *
+ * A link is made once and never again: whoever wants another connection makes another link.
+ * Output gathers in `output` and is sent by tni_link_flush, once a turn of the loop.  Closing shuts
+ * the socket down first, so that the server sees it even when a child of this process has inherited
+ * the descriptor. */
+#ifndef TENURE_STORE_REMOTE_LINK_H
+#define TENURE_STORE_REMOTE_LINK_H
+
+#include <uv.h>
+
+#include "base/buffer.h"
+#include "base/list.h"
+#include "store/remote/remote.h"
+#include "store/remote/reply.h"
+
+#define LINK_UP_MS_MAX 3000u /* to connect and be greeted */
+
+struct link;
+
+struct link_ops {
+    /* Ready for requests. */
+    void (*up)(struct link *link);
+    /* A whole answer, or a push.  The link may be closed inside. */
+    void (*reply)(struct link *link, struct reply *reply);
+    /* It broke; `text` says how.  The link is closed.  Not called by tni_link_close. */
+    void (*down)(struct link *link, const char *text);
+    /* The memory of a link that was closed is given back: `context` knows it no longer. */
+    void (*gone)(void *context);
+};
+
+enum link_state {
+    LINK_RESOLVING,
+    LINK_CONNECTING,
+    LINK_GREETING,
+    LINK_UP,
+    LINK_CLOSED,
+};
+
+struct link {
+    const struct link_ops *ops;
+    void *owner;
+    void *context;
+    uv_loop_t *loop;
+    const struct memory *memory;
+    const struct remote_address *address;
+    uint32_t address_index; /* which of several addresses of the host */
+    enum link_state state;
+    bool is_resolving;
+    bool is_writing;
+    bool has_socket;
+    bool has_timer;
+    bool is_in_reply;
+    unsigned open_count; /* handles and requests of the loop that still know this link */
+    uv_getaddrinfo_t resolve;
+    uv_connect_t connect;
+    uv_write_t write;
+    uv_timer_t timer;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } socket;
+    struct buffer input;
+    struct buffer output;
+    struct buffer sending;
+    struct resp_skip skip;
+    struct mono received_at; /* when the server last said something */
+    char text[160];
+};
+
+struct link_options {
+    uv_loop_t *loop;
+    const struct memory *memory;
+    const struct remote_address *address; /* outlives the link */
+    uint32_t address_index;
+    const struct link_ops *ops;
+    void *owner;   /* for up, reply and down: may go when the link is closed */
+    void *context; /* for gone */
+};
+
+/* Begin to connect.  NULL when there is no memory.  A failure comes to `down`, later. */
+MUST_USE struct link *tni_link_create(const struct link_options *options);
+/* No callback comes any more; the memory goes when the loop has let go of it. */
+void tni_link_close(struct link *link);
+/* Send what has gathered. */
+void tni_link_flush(struct link *link);
+static inline bool tni_link_is_up(const struct link *link)
+{
+    return link != NULL && link->state == LINK_UP;
+}
+
+#endif

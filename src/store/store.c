@@ -1,0 +1,60 @@
+#include "store/store.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "store/remote/remote.h"
+
+#define TEXT_SIZE sizeof(((struct tenure_error *)NULL)->text)
+
+const char *tni_store_safety_word(enum store_safety safety)
+{
+    switch (safety) {
+    case STORE_SAFETY_VOLATILE: return "volatile";
+    case STORE_SAFETY_REPLICATED_ASYNC: return "replicated-async";
+    case STORE_SAFETY_DURABLE_SINGLE: return "durable-single";
+    case STORE_SAFETY_QUORUM: return "quorum";
+    case STORE_SAFETY_CONSENSUS: return "consensus";
+    }
+    return "unknown";
+}
+
+struct mono tni_store_now(void)
+{
+    struct timespec now;
+    int failure = clock_gettime(CLOCK_BOOTTIME, &now);
+    ASSERT(failure == 0);
+    return (struct mono){ (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec };
+}
+
+/* A URL whose scheme nobody here knows. */
+static enum tenure_err refuse_scheme(const char *url, struct tenure_error *out_error)
+{
+    const char *colon = strstr(url, "://");
+    enum tenure_err err = colon == NULL || colon == url ? TENURE_INVALID : TENURE_UNSUPPORTED;
+    if (out_error != NULL) {
+        *out_error = (struct tenure_error){ .code = err };
+        const char *text = err == TENURE_INVALID
+                               ? "the URL has no scheme: write tenure://HOST:PORT"
+                               : "this kind of store is not supported: write tenure://HOST:PORT "
+                                 "or tenure+unix:///PATH";
+        size_t size = strlen(text);
+        ASSERT(size < TEXT_SIZE);
+        memcpy(out_error->text, text, size + 1);
+    }
+    return err;
+}
+
+enum tenure_err tni_store_check_url(const char *url, struct tenure_error *out_error)
+{
+    struct remote_address address;
+    if (!tni_remote_knows(url)) return refuse_scheme(url, out_error);
+    return tni_remote_parse_url(url, &address, out_error);
+}
+
+enum tenure_err tni_store_open(
+    const struct store_options *options, struct store **out_store, struct tenure_error *out_error)
+{
+    if (!tni_remote_knows(options->url)) return refuse_scheme(options->url, out_error);
+    return tni_remote_open(options, out_store, out_error);
+}

@@ -1,0 +1,210 @@
+/* types - what is asked of a store, and what it answers (store.h).
+ *
+ * Texts are terminated.  Those of a request belong to the caller until the operation is done; those
+ * of a result are valid during the call of done. */
+#ifndef TENURE_STORE_TYPES_H
+#define TENURE_STORE_TYPES_H
+
+#include <tenure/error.h>
+
+#include "base/types.h"
+
+/* ------------------------------------------------------------------ requests */
+
+enum store_verb {
+    STORE_ACQUIRE,
+    STORE_RENEW, /* one or many holds */
+    STORE_RELEASE,
+    STORE_BREAK,
+    STORE_INSPECT,
+    STORE_LIST,
+    STORE_HISTORY,
+    STORE_PROCLAIM,
+    STORE_TRANSFER,
+    STORE_INFO,
+};
+#define STORE_VERB_COUNT 10
+
+struct store_claim {
+    const char *name;
+    const char *owner;
+    uint64_t token;
+};
+
+struct store_acquire {
+    const char *const *names; /* 1 … LIMIT_NAME_COUNT_MAX */
+    uint32_t name_count;
+    const char *owner;
+    const char *meta;       /* NULL: none */
+    uint32_t ttl_ms;        /* 0: until released */
+    struct mono wait_until; /* no waiting when it is past; INT64_MAX: for ever */
+    int64_t answer_ns;      /* the deadline of what was sent: so long behind `wait_until` */
+    uint32_t slots;
+    uint32_t priority;
+    uint32_t lock_delay_ms;
+    bool is_shared;
+};
+
+struct store_request {
+    enum store_verb verb;
+    struct mono deadline; /* an acquire must have been sent by then */
+    int64_t patience_ns;  /* so long without an answer: try another connection; 0: never */
+    union {
+        struct store_acquire acquire;
+        struct {
+            const struct store_claim *claims; /* 1 … LIMIT_ITEM_COUNT_MAX */
+            uint32_t count;
+            uint32_t ttl_ms;
+        } renew;
+        struct store_claim release;
+        struct {
+            const char *name;
+            uint64_t token;
+            const char *reason;
+            uint32_t grace_ms;
+        } break_hold;
+        struct {
+            const char *name;
+        } inspect;
+        struct {
+            const char *prefix; /* NULL: all */
+            const char *owner;  /* NULL: of anybody */
+            bool is_waited;
+        } list;
+        struct {
+            const char *name;
+            uint32_t count_max;
+        } history;
+        struct {
+            struct store_claim claim;
+            const char *value;
+        } proclaim;
+        struct {
+            struct store_claim claim;
+            const char *to;
+        } transfer;
+    } as;
+};
+
+/* ------------------------------------------------------------------ results */
+
+struct store_grant {
+    const char *name; /* NULL: that of the request, of which there is only one */
+    uint64_t token;
+    uint32_t slot;
+    uint32_t ttl_ms;
+    int64_t remaining_ms; /* -1: until released */
+};
+
+enum store_end {
+    STORE_END_RELEASED,
+    STORE_END_EXPIRED_UNCLAIMED,
+    STORE_END_EXPIRED_TAKEN,
+    STORE_END_BROKEN,
+    STORE_END_NOT_OWNER,
+};
+
+struct store_renewal {
+    enum tenure_err err; /* OK; or how it was refused */
+    enum store_end end;  /* with LOST */
+    uint32_t ttl_ms;
+    int64_t remaining_ms;
+};
+
+struct store_holder {
+    const char *owner;
+    const char *meta;
+    uint64_t token;
+    bool is_shared;
+    uint32_t slot;
+    uint32_t ttl_ms;
+    int64_t remaining_ms;
+    int64_t acquired_at_us;
+    bool is_breaking;
+};
+
+struct store_waiter {
+    const char *owner;
+    bool is_shared;
+    uint32_t priority;
+    uint32_t position;
+    int64_t waited_ms;
+    int64_t remaining_ms;
+};
+
+struct store_lock_view {
+    const char *name;
+    bool is_shared;
+    uint32_t slots;
+    uint64_t seq;
+    int64_t lock_delay_ms;
+    const struct store_holder *holders;
+    uint32_t holder_count;
+    const struct store_waiter *waiters;
+    uint32_t waiters_here;
+    uint32_t waiter_count; /* in all */
+};
+
+/* Fields that a kind does not have are zero, or "". */
+struct store_event {
+    uint64_t seq;
+    int64_t at_us;
+    const char *kind;
+    const char *name;
+    const char *owner;
+    uint64_t token;
+    bool is_shared;
+    uint32_t slot;
+    uint32_t ttl_ms;
+    const char *meta;
+    const char *reason;
+};
+
+/* What a store promises, the weakest first. */
+enum store_safety {
+    STORE_SAFETY_VOLATILE,
+    STORE_SAFETY_REPLICATED_ASYNC,
+    STORE_SAFETY_DURABLE_SINGLE,
+    STORE_SAFETY_QUORUM,
+    STORE_SAFETY_CONSENSUS,
+};
+
+struct store_info {
+    const char *version;
+    const char *node_id;
+    uint64_t uptime_ms;
+    uint64_t hold_count;
+    uint64_t waiter_count;
+};
+
+struct store_result {
+    enum tenure_err err;
+    const char *text;    /* for people; NULL: nothing to add */
+    bool is_unsure;      /* acquire: not granted as far as is known, but it may have been */
+    struct mono sent_at; /* when the request that was answered had not been written yet */
+    union {
+        struct {
+            const struct store_grant *grants; /* with OK: one for each name */
+            uint32_t grant_count;
+            const struct store_lock_view *obstacle; /* with HELD and TIMEOUT; NULL: unknown */
+            uint32_t position;                      /* 0: unknown */
+        } acquire;
+        struct {
+            const struct store_renewal *renewals;
+            uint32_t count;
+        } renew;
+        struct {
+            enum store_end end;
+            uint64_t successor;
+        } release;
+        const struct store_lock_view *inspect;
+        struct {
+            const struct store_event *events;
+            uint32_t count;
+        } history;
+        uint64_t transfer_token;
+        struct store_info info;
+    } as;
+};
+
+#endif
