@@ -6,6 +6,7 @@
 #include "base/assert.h"
 
 struct harness harness;
+const struct session_protocol *harness_protocol = &session_http;
 
 static struct client *client_of(struct session *session)
 {
@@ -31,7 +32,7 @@ static void hand_out(const struct engine_update *update, struct session *asking)
         if (client == NULL) continue;
         metrics_observe_reply(&harness.server.metrics, reply);
         client->session.is_waiting = false;
-        session_http.on_reply(&client->session, reply);
+        harness_protocol->on_reply(&client->session, reply);
         if (&client->session != asking) session_resume(&client->session);
     }
 }
@@ -110,7 +111,7 @@ static void make_durable(void)
 static void look_at(struct client *client)
 {
     if (client->session.is_waiting || client->session.is_closing) return;
-    size_t used = session_http.on_input(&client->session, buffer_bytes(&client->input));
+    size_t used = harness_protocol->on_input(&client->session, buffer_bytes(&client->input));
     ASSERT(used <= client->input.size);
     buffer_consume(&client->input, used);
 }
@@ -184,9 +185,9 @@ struct client *harness_open(uint32_t index)
     buffer_init(&client->input, &memory_heap);
     buffer_init(&client->output, &memory_heap);
     client->session.server = &harness.server;
-    client->session.protocol = &session_http;
+    client->session.protocol = harness_protocol;
     client->session.id = ++harness.client_id;
-    ASSERT(session_http.on_open(&client->session));
+    ASSERT(harness_protocol->on_open(&client->session));
     return client;
 }
 
@@ -194,7 +195,7 @@ void harness_close(struct client *client)
 {
     if (!client->is_open) return;
     step(&(struct engine_event){ .kind = ENGINE_CLIENT_GONE, .client = client->session.id }, NULL);
-    session_http.on_close(&client->session);
+    harness_protocol->on_close(&client->session);
     client->is_open = false;
 }
 
@@ -231,7 +232,9 @@ void harness_pass(int64_t ms)
     make_durable();
     for (uint32_t i = 0; i < HARNESS_CLIENT_COUNT; i++) {
         struct client *client = &harness.clients[i];
-        if (client->is_open) session_http.on_tick(&client->session);
+        if (client->is_open && harness_protocol->on_tick != NULL) {
+            harness_protocol->on_tick(&client->session);
+        }
     }
     harness_turn();
 }
@@ -241,7 +244,7 @@ void harness_drain(struct client *client)
     client->backlog = 0;
     if (client->wants_drain && client->is_open) {
         client->wants_drain = false;
-        session_http.on_drain(&client->session);
+        if (harness_protocol->on_drain != NULL) harness_protocol->on_drain(&client->session);
     }
     harness_turn();
 }

@@ -1,4 +1,4 @@
-/* harness - the HTTP side on a real engine, without sockets, disk or clock.
+/* harness - the HTTP or RESP side on a real engine, without sockets, disk or clock.
  *
  * What turn.c and session.c do for a server is done here in the simplest way: every command is
  * durable at once, time stands still unless the test moves it, and answers gather in a buffer. */
@@ -28,6 +28,8 @@ struct harness {
 };
 
 extern struct harness harness;
+/* What the clients speak; HTTP unless it is changed before they connect. */
+extern const struct session_protocol *harness_protocol;
 
 /* `window_size` 0: the smallest. */
 void harness_start(size_t window_size);
