@@ -148,10 +148,10 @@ def test_a_failed_fsync_ends_the_server_at_once():
         equal(pairs(client("LOCK.ACQUIRE", "n%d" % index, "o", 0))["token"], token)
 
 
-def test_a_full_disk_refuses_grants_and_takes_releases():
+def test_a_full_disk_refuses_grants_takes_releases_and_recovers():
     mount = scratch()
     script = (
-        "mount -t tmpfs -o size=1536k none %s && mkdir -p %s/data && "
+        "mount -t tmpfs -o size=4m none %s && mkdir -p %s/data && "
         "exec \"$0\" \"$@\"" % (mount, mount)
     )
     if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
@@ -161,6 +161,13 @@ def test_a_full_disk_refuses_grants_and_takes_releases():
         "--segment-bytes", "256K", "--snapshot-bytes", "1G",
         data=os.path.join(mount, "data"), wrapper=["unshare", "-m", "sh", "-c", script],
     )
+    filler = "/proc/%d/root%s/filler" % (server.pid, mount)
+    try:
+        with open(filler, "wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+    except OSError:
+        pass
     client = server.resp()
     tokens = []
     error = None
@@ -177,6 +184,17 @@ def test_a_full_disk_refuses_grants_and_takes_releases():
     equal(pairs(client("LOCK.RENEW", "n0", "o", tokens[0], 0))["outcome"], "ok")
     for index in range(100):
         equal(client("LOCK.RELEASE", "n%d" % index, "o", tokens[index]), ["released"])
+    os.unlink(filler)
+
+    def is_granted():
+        try:
+            return client("LOCK.ACQUIRE", "again", "o", 0)
+        except RespError as refusal:
+            equal(refusal.word, "NOSPACE")
+            return None
+
+    wait_for(is_granted, "grants after there is room again", 10)
+    contains(server.errors(), "there is room on the disk again")
 
 
 def test_two_servers_on_one_directory():
