@@ -150,10 +150,15 @@ set_list(struct reader *reader, const struct option *option, const char *value)
     if (reader->sources[option - options] != reader->source) list->count = 0;
     if (value[0] == '\0' || strcmp(value, "none") == 0) return TENURE_OK;
     for (const char *item = value;;) {
+        item += strspn(item, " ");
         size_t size = strcspn(item, ",");
+        const char *next = item + size;
+        while (size > 0 && item[size - 1] == ' ') {
+            size--;
+        }
         enum tenure_err err = add_item(reader, option, item, size);
-        if (err != TENURE_OK || item[size] == '\0') return err;
-        item += size + 1;
+        if (err != TENURE_OK || *next == '\0') return err;
+        item = next + 1;
     }
 }
 

@@ -135,7 +135,8 @@ void resp_run_follow(struct resp *resp, const struct resp_command *command)
 {
     struct resp_args args = { resp, command, 1 };
     struct bytes prefix = { "", 0 };
-    uint64_t since = engine_seq(resp->server->engine).value;
+    /* Not the engine's seq: a crash can take that back, and give the number to another event. */
+    uint64_t since = resp->server->durable.value;
     uint32_t kinds = 0;
     if (resp->is_following) {
         resp_refuse(
@@ -150,6 +151,11 @@ void resp_run_follow(struct resp *resp, const struct resp_command *command)
                         : resp_take_keyword(&args, "TYPES") ? take_types(&args, &kinds)
                                                             : resp_refuse_keyword(&args);
         if (!is_taken) return;
+    }
+    if (since > engine_seq(resp->server->engine).value) {
+        /* Who saw it saw another journal: what has happened since cannot be told. */
+        resp_refuse(resp, TENURE_COMPACTED, "this journal has not come so far; begin anew");
+        return;
     }
     struct resp_follow *follow = follow_create(resp, prefix);
     if (follow == NULL) {

@@ -212,6 +212,12 @@ def test_follow_from_too_long_ago_is_told_and_closed():
     assert follower.is_closed()
 
 
+def test_follow_from_the_future_is_refused():
+    client = Server().resp()
+    equal(refused(client, "EVENTS.FOLLOW", "SINCE", 5).word, "COMPACTED")
+    equal(client("PING"), "PONG")
+
+
 def test_slow_follower_misses_nothing():
     server = Server()
     client, follower = server.resp(), server.resp(3)

@@ -157,12 +157,14 @@ TEST(wrong_command_lines)
 
 TEST(the_file_and_its_errors)
 {
-    struct reading reading = read_text(
-        "# comment\n; comment\n\n[tenured]\n  spin-us =  5 \nmax_holds=10\r\nlisten = none");
+    struct reading reading = read_text("# comment\n; comment\n\n[tenured]\n  spin-us =  5 "
+                                       "\nmax_holds=10\r\nlisten = 127.0.0.1:1 , [::1]:2");
     CHECK_EQ_INT(reading.err, TENURE_OK);
     CHECK_EQ_INT(reading.config.spin_us, 5);
     CHECK_EQ_INT(reading.config.hold_count_max, 10);
-    CHECK_EQ_INT(reading.config.listen.count, 0);
+    CHECK_EQ_INT(reading.config.listen.count, 2);
+    CHECK_EQ_TEXT(reading.config.listen.items[0], "127.0.0.1:1");
+    CHECK_EQ_TEXT(reading.config.listen.items[1], "[::1]:2");
     config_deinit(&reading.config);
 
     static const struct {
