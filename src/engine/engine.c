@@ -31,9 +31,10 @@ struct engine *engine_create(const struct engine_options *options)
     buffer_init(&engine->snapshot.images, engine->memory);
     engine->is_restoring = true;
     engine->time_ns = INT64_MIN / 2;
-    /* The first refusal must be possible without memory. */
+    /* Whoever holds must be able to renew and to give back without memory, and anybody to be
+     * refused. */
     if (window_init(&engine->window, engine->memory, options->window_size) &&
-        output_reserve(engine, RECORD_SIZE_MAX, 0, 0))
+        output_reserve(engine, RECORD_SIZE_MAX, 1, 1))
     {
         return engine;
     }

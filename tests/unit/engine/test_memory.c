@@ -1,6 +1,9 @@
 /* Every allocation fails once: nothing changes then, nothing is lost, and it works the next time.
  * The harness looks: a command that found no memory has left the hash as it was and is said again;
  * so is any other event. */
+#include <stdio.h>
+
+#include "base/map.h"
 #include "lib/test.h"
 #include "unit/engine/script.h"
 
@@ -168,12 +171,113 @@ TEST(memory_fails_while_an_engine_is_restored)
     harness_close(&harness);
 }
 
+/* One lock has so many parties that the next few make the table grow, while another lock becomes
+ * crowded: of its parties all or none are in the table. */
+static void crowd_while_the_table_grows(uint32_t party_count, uint64_t fail_at)
+{
+    char owner[16];
+    struct harness *harness = open_failing_at(0);
+    harness->check_every = 1000000;
+    for (uint32_t index = 0; index < party_count; index++) {
+        (void)snprintf(owner, sizeof owner, "r%u", index);
+        (void)harness_hold(harness, ASK(.name = "many", .owner = owner, .mode = ENGINE_SHARED));
+    }
+    for (unsigned index = 0; index < 8; index++) {
+        (void)snprintf(owner, sizeof owner, "o%u", index);
+        const struct engine_reply *reply = harness_acquire(
+            harness,
+            ASK(.name = "few", .owner = owner, .slots = 3, .wait_ms = 60000, .priority = index));
+        CHECK((reply != NULL) == (index < 3));
+    }
+    harness->fault.call_count = 0;
+    harness->fault.fail_at = fail_at;
+    (void)harness_wait(harness, ASK(.name = "few", .owner = "last", .slots = 3, .wait_ms = 1000));
+    engine_check(harness->engine);
+    harness->fault.fail_at = 0;
+    for (unsigned index = 0; index < 8; index++) {
+        (void)snprintf(owner, sizeof owner, "o%u", index);
+        const struct engine_reply *reply =
+            harness_acquire(harness, ASK(.name = "few", .owner = owner, .slots = 3));
+        CHECK_EQ_INT(reply->err, index < 3 ? TENURE_OK : TENURE_HELD);
+    }
+    harness_advance(harness, 200000);
+    engine_check(harness->engine);
+    CHECK_EQ_UINT(engine_counters(harness->engine).hold_count, 0);
+    harness_close(&harness);
+}
+
+TEST_WITHIN(60, memory_fails_while_the_table_of_parties_grows)
+{
+    for (uint32_t party_count = MAP_SEGMENT_SIZE - 10; party_count < MAP_SEGMENT_SIZE;
+         party_count++) {
+        for (uint64_t fail_at = 1; fail_at <= 2; fail_at++) {
+            crowd_while_the_table_grows(party_count, fail_at);
+        }
+    }
+}
+
+/* A server that has just started has room for nothing yet: what asks for many is refused, and said
+ * again. */
+TEST(memory_fails_right_after_a_start)
+{
+    static const char *const names[] = { "a", "b", "c", "d", NULL };
+    for (unsigned what = 0; what < 7; what++) {
+        for (uint64_t fail_at = 1; fail_at < 12; fail_at++) {
+            test_note("what %u, allocation %llu", what, (unsigned long long)fail_at);
+            struct harness *harness = harness_open();
+            const struct engine_reply *reply =
+                harness_acquire(harness, ASK(.names = names, .owner = "A"));
+            uint64_t token = reply->results[0].hold.token.value;
+            struct engine_claim claims[8];
+            for (unsigned index = 0; index < 8; index++) {
+                claims[index] = (struct engine_claim){
+                    BYTES_LITERAL("a"), BYTES_LITERAL("A"), { token }, 1000 + index
+                };
+            }
+            harness_restart(harness);
+            harness->fault.call_count = 0;
+            uint64_t tag = 0;
+            if (what >= 4) {
+                tag = harness_wait(
+                    harness, ASK(.name = "a", .owner = "B", .wait_ms = 9000, .client = 2));
+            }
+            harness->fault.call_count = 0;
+            harness->fault.fail_at = fail_at;
+            enum tenure_err err = TENURE_OK;
+            switch (what) {
+            case 0: err = harness_acquire(harness, ASK(.names = names, .owner = "A"))->err; break;
+            case 1:
+                err =
+                    harness_command(
+                        harness,
+                        &(struct engine_command){ .kind = ENGINE_RENEW, .as.renew = { claims, 8 } })
+                        ->err;
+                break;
+            case 2: err = harness_release(harness, "a", "A", token)->err; break;
+            case 3: err = harness_break(harness, "a", token, "why", 500)->err; break;
+            case 4: err = harness_transfer(harness, "a", "A", token, "B")->err; break;
+            case 5:
+                tag = harness_wait(
+                    harness, ASK(.name = "a", .owner = "B", .wait_ms = 9000, .client = 3));
+                break;
+            default: CHECK_EQ_INT(harness_cancel(harness, 2, tag)->err, TENURE_CANCELED); break;
+            }
+            CHECK_EQ_INT(err, TENURE_OK);
+            if (what == 2) CHECK(!harness->fault.has_failed);
+            engine_check(harness->engine);
+            harness->fault.fail_at = 0;
+            harness_close(&harness);
+        }
+    }
+}
+
 /* All memory is gone: who holds can still renew and give back, and what is due still ends. */
 TEST(memory_that_is_gone_stops_no_holder)
 {
     struct harness *harness = harness_open();
     uint64_t a = harness_hold(harness, ASK(.name = "a", .owner = "A", .lock_delay_ms = 1000));
     uint64_t b = harness_hold(harness, ASK(.name = "b", .owner = "B", .lock_delay_ms = 1000));
+    harness_restart(harness);
     harness->fault.call_count = 0;
     harness->fault.fail_at = 1;
     harness->fault.is_failing_on = true;

@@ -224,6 +224,14 @@ TEST(queue_grants_nothing_to_a_wait_that_is_over)
     (void)harness_release(harness, "a", "A", token);
     CHECK_EQ_INT(harness_answer(harness, late)->err, TENURE_TIMEOUT);
     CHECK(is_granted(harness, next));
+
+    /* Nobody is left. */
+    token = harness_hold(harness, ASK(.name = "b", .owner = "A", .ttl_ms = 60000));
+    late = harness_wait(harness, ASK(.name = "b", .owner = "late", .wait_ms = 1000));
+    harness_pass(harness, 1000);
+    (void)harness_release(harness, "b", "A", token);
+    CHECK_EQ_INT(harness_answer(harness, late)->err, TENURE_TIMEOUT);
+    CHECK_EQ_UINT(harness_look(harness, "b").waiter_count, 0);
     harness_close(&harness);
 }
 
