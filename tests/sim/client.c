@@ -141,8 +141,8 @@ static struct belief *belief_pick(struct world *world, uint32_t client, bool is_
     return NULL;
 }
 
-/* Until when a careful client may believe, in true time: counted from before it asked, by its own
- * clock, with a margin. */
+/* Until when a careful client may believe, in true time: counted from before it
+ * asked, by its own clock, with a margin. */
 static int64_t
 careful_until(const struct world *world, uint32_t client, int64_t from_ns, int64_t length_ms)
 {
@@ -359,7 +359,8 @@ static void ask_renew(struct world *world, uint32_t client)
     uint32_t count = 1 + rng_below(rng, 3);
     for (uint32_t index = 0; index < count; index++)
         request->claims[request->claim_count++] = draw_claim(world, client);
-    /* Another ttl: only while no other renewal is under way, and never to or from "for ever". */
+    /* Another ttl: only while no other renewal is under way, and never to or from
+     * "for ever". */
     struct belief *belief = belief_find(
         world, request->claims[0].name, request->claims[0].owner, request->claims[0].token);
     if (belief != NULL && belief->renewals_sent == 0 && belief->ttl_ms > 0 && rng_percent(rng, 50))
@@ -432,7 +433,8 @@ void client_act(struct world *world)
     }
 }
 
-/* ----------------------------------------------------------- what comes back */
+/* ----------------------------------------------------------- what comes back
+ */
 
 static void on_renewed(struct world *world, const struct request *request)
 {
@@ -558,8 +560,8 @@ int64_t client_next_ns(const struct world *world)
     return next_ns;
 }
 
-/* The connection breaks: what was under way may or may not have happened.  Some of it is asked
- * again on the next one. */
+/* The connection breaks: what was under way may or may not have happened.  Some
+ * of it is asked again on the next one. */
 void client_disconnect(struct world *world, uint32_t number, bool is_host_told)
 {
     struct client *client = &world->clients[number];
@@ -583,7 +585,8 @@ void client_disconnect(struct world *world, uint32_t number, bool is_host_told)
             bool is_renewal = belief != NULL && request->kind == ENGINE_RENEW;
             if (is_renewal && belief->renewals_sent > 0) belief->renewals_sent--;
         }
-        /* A renewal to another ttl is not repeated: it could overtake a later one. */
+        /* A renewal to another ttl is not repeated: it could overtake a later one.
+         */
         bool is_repeated = request->kind != ENGINE_CANCEL && request->kind != ENGINE_RENEW &&
                            request->retry_count < 4 && rng_percent(&world->rng, 70);
         if (is_repeated) {
@@ -596,7 +599,8 @@ void client_disconnect(struct world *world, uint32_t number, bool is_host_told)
     }
 }
 
-/* Whatever is held is given back by its holder, who has learned of it or not. */
+/* Whatever is held is given back by its holder, who has learned of it or not.
+ */
 void client_give_back(struct world *world)
 {
     for (uint32_t index = world->oracle.live_from; index < world->oracle.grant_count; index++) {

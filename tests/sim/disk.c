@@ -112,8 +112,9 @@ static void change_apply(struct disk_name *names, const struct disk_change *chan
     }
 }
 
-/* A file that was made and removed again, both un-synced: mostly as if it had never been.  Keeps a
- * program that tries for long to make a file from filling the list. */
+/* A file that was made and removed again, both un-synced: mostly as if it had
+ * never been.  Keeps a program that tries for long to make a file from filling
+ * the list. */
 static bool forget_creation(struct disk *disk, const char *name, int file)
 {
     if (disk->change_count < DISK_CHANGE_COUNT_MAX / 16) return false;
@@ -249,7 +250,8 @@ void disk_kill(struct disk *disk)
     disk->crash_at = UINT64_MAX;
 }
 
-/* One sector of an un-synced write reaches the medium as chance will have it. */
+/* One sector of an un-synced write reaches the medium as chance will have it.
+ */
 static void sector_settle(
     struct disk *disk, struct disk_file *file, uint64_t offset, const char *data, size_t size)
 {
@@ -293,8 +295,9 @@ static void size_settle(struct disk *disk, struct disk_file *file)
     blob_resize(&file->medium, new);
 }
 
-/* What an un-synced file looks like on the medium when the power is gone.  In one of three cases
- * all is kept, which is what makes acknowledging too early survive a lazy test and not this one. */
+/* What an un-synced file looks like on the medium when the power is gone.  In
+ * one of three cases all is kept, which is what makes acknowledging too early
+ * survive a lazy test and not this one. */
 static void file_settle(struct disk *disk, struct disk_file *file)
 {
     bool is_all_lost = rng_percent(&disk->rng, 25);
@@ -492,7 +495,8 @@ static void file_sync(struct disk_file *file)
     file_log_clear(file);
 }
 
-/* The pages are marked clean although (most of) their content never reached the medium. */
+/* The pages are marked clean although (most of) their content never reached the
+ * medium. */
 static void file_sync_fail(struct disk *disk, struct disk_file *file)
 {
     if (rng_percent(&disk->rng, 50)) {
@@ -624,7 +628,8 @@ static int call_lock(void *context, int handle)
     return 0;
 }
 
-/* Clean pages are forgotten: what a failed sync left in the cache alone is seen no more. */
+/* Clean pages are forgotten: what a failed sync left in the cache alone is seen
+ * no more. */
 static void call_drop_cache(void *context, int handle)
 {
     struct disk *disk = context;

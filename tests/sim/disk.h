@@ -1,17 +1,21 @@
-/* disk - a simulated disk behind struct env, with everything that real ones do to a program.
+/* disk - a simulated disk behind struct env, with everything that real ones do
+ * to a program.
  *
- *   cache    what the program reads and writes; survives the death of the process
- *   medium   what survives a loss of power: the writes that were synced, and of the others a random
- *            part: each 512-byte sector kept, dropped, torn at a random byte, or zeroed where it
- * was written; the growth of a file independent of its content names    creating, renaming and
- * removing are lost in the same way until fsync_dir: as an ordered tail, or each on its own
+ *   cache    what the program reads and writes; survives the death of the
+ * process medium   what survives a loss of power: the writes that were synced,
+ * and of the others a random part: each 512-byte sector kept, dropped, torn at
+ * a random byte, or zeroed where it was written; the growth of a file
+ * independent of its content names    creating, renaming and removing are lost
+ * in the same way until fsync_dir: as an ordered tail, or each on its own
  *
- * A failed fdatasync marks the pages clean without writing them: in mode A the cache goes on
- * showing the new content, in mode B it shows the old one (Rebello et al., USENIX ATC 2020).
+ * A failed fdatasync marks the pages clean without writing them: in mode A the
+ * cache goes on showing the new content, in mode B it shows the old one
+ * (Rebello et al., USENIX ATC 2020).
  *
- * A crash inside a call: at call number `crash_at` the call happens not at all, in part or whole,
- * nothing returns to the caller but -EIO from then on, and `is_crashed` is set.  The world looks at
- * it, throws the process away and decides what happened to the power.
+ * A crash inside a call: at call number `crash_at` the call happens not at all,
+ * in part or whole, nothing returns to the caller but -EIO from then on, and
+ * `is_crashed` is set.  The world looks at it, throws the process away and
+ * decides what happened to the power.
  *
  * One directory.  Threads: none. */
 #ifndef TESTS_SIM_DISK_H
@@ -93,7 +97,8 @@ struct disk {
     struct rng rng;
     struct disk_faults faults;
     struct disk_counts counts;
-    bool is_copying;     /* writing over old bytes needs room too, as on file systems that copy */
+    bool is_copying;     /* writing over old bytes needs room too, as on file systems
+                            that copy */
     uint64_t quota;      /* bytes that all files together may have */
     uint64_t call_count; /* calls that could change or tell something */
     uint64_t crash_at;   /* the call in which everything ends; UINT64_MAX = none */
@@ -106,20 +111,22 @@ struct disk {
     int handles[DISK_HANDLE_COUNT_MAX]; /* file, -1 = free, -2 = the directory */
 };
 
-/* An empty disk.  The first time on zeroed memory; afterwards it keeps its memory for the next. */
+/* An empty disk.  The first time on zeroed memory; afterwards it keeps its
+ * memory for the next. */
 void disk_reset(struct disk *disk, uint64_t seed);
 void disk_deinit(struct disk *disk);
 
 /* The table of calls; its context is the disk. */
 struct env disk_env(struct disk *disk);
 
-/* The process dies: its handles and locks are gone, the cache stays.  The disk works again. */
+/* The process dies: its handles and locks are gone, the cache stays.  The disk
+ * works again. */
 void disk_kill(struct disk *disk);
 /* And the power too: of what was not synced a random part is on the medium. */
 void disk_power_loss(struct disk *disk);
 
-/* Flip one bit on the medium, in a random file.  False when there is nothing to flip.  Only while
- * no process runs. */
+/* Flip one bit on the medium, in a random file.  False when there is nothing to
+ * flip.  Only while no process runs. */
 bool disk_flip(struct disk *disk, char out_name[static DISK_NAME_SIZE_MAX], uint64_t *out_offset);
 
 /* Bytes of all files, and how many there are. */

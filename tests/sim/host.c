@@ -2,8 +2,7 @@
 
 #include "sim/world.h"
 
-#define RESTART_ATTEMPTS_MAX 40u
-#define SNAPSHOT_TICK_NS     NS_PER_MS
+#define SNAPSHOT_TICK_NS NS_PER_MS
 
 /* ------------------------------------------------------------------- turns */
 
@@ -45,7 +44,8 @@ copy_result(struct world *world, const struct engine_result *from, struct result
     };
 }
 
-/* Every answer goes through here and waits until what it depends on is durable. */
+/* Every answer goes through here and waits until what it depends on is durable.
+ */
 static void post(struct world *world, const struct engine_reply *reply)
 {
     struct host *host = &world->host;
@@ -122,19 +122,20 @@ build_acquire(const struct request *request, struct bytes *names, struct bytes o
     for (uint32_t index = 0; index < request->name_count; index++)
         names[index] = world_name(request->names[index]);
     return (struct engine_command){
-        .as.acquire = {
-            .names = names,
-            .name_count = request->name_count,
-            .owner = owner,
-            .meta = { meta, request->meta_size },
-            .ttl_ms = request->ttl_ms,
-            .wait_ms = request->wait_ms,
-            .mode = request->mode,
-            .slots = request->slots,
-            .priority = request->priority,
-            .lock_delay_ms = request->lock_delay_ms,
-        },
-    };
+      .as.acquire =
+          {
+              .names = names,
+              .name_count = request->name_count,
+              .owner = owner,
+              .meta = {meta, request->meta_size},
+              .ttl_ms = request->ttl_ms,
+              .wait_ms = request->wait_ms,
+              .mode = request->mode,
+              .slots = request->slots,
+              .priority = request->priority,
+              .lock_delay_ms = request->lock_delay_ms,
+          },
+  };
 }
 
 /* The host has received a request. */
@@ -242,7 +243,7 @@ static void run_timers(struct world *world)
 /* ----------------------------------------------------------------- commits */
 
 /* True when the host has just died inside a call of the journal. */
-static bool has_died(struct world *world, enum probe where)
+bool host_has_died(struct world *world, enum probe where)
 {
     if (!world->disk.is_crashed) return false;
     world_probe(world, where);
@@ -285,7 +286,7 @@ static void mark(struct world *world)
     if (host->is_flying || host->pending_count > 0 || !rng_percent(&world->rng, 10)) return;
     struct tenure_error error = { 0 };
     enum tenure_err err = journal_mark(host->journal, &error);
-    if (has_died(world, PROBE_CRASH_IN_COMMIT)) return;
+    if (host_has_died(world, PROBE_CRASH_IN_COMMIT)) return;
     world->oracle.is_marked = err == TENURE_OK;
     if (err == TENURE_OK || err == TENURE_NO_SPACE) return;
     if (!world->swarm.has_io_errors) {
@@ -323,7 +324,7 @@ static void land(struct world *world)
     world->oracle.is_marked = false;
     struct tenure_error error = { 0 };
     enum tenure_err err = journal_commit(host->journal, &batch, &error);
-    if (has_died(world, PROBE_CRASH_IN_COMMIT)) return;
+    if (host_has_died(world, PROBE_CRASH_IN_COMMIT)) return;
     if (err == TENURE_NO_SPACE) {
         if (world->disk.quota == UINT64_MAX) world_fail(world, "no space on an empty disk");
         world_probe(world, PROBE_COMMIT_NO_SPACE);
@@ -359,7 +360,8 @@ static void set_gate(struct world *world, enum engine_gate gate)
     host_step(world, &event, NULL);
 }
 
-/* What the housekeeping thread does: keep spares, and tell when there are too few. */
+/* What the housekeeping thread does: keep spares, and tell when there are too
+ * few. */
 static void keep_house(struct world *world)
 {
     struct host *host = &world->host;
@@ -368,7 +370,7 @@ static void keep_house(struct world *world)
         bool is_done = false;
         struct tenure_error error = { 0 };
         enum tenure_err err = journal_prepare(host->journal, &is_done, &error);
-        if (has_died(world, PROBE_CRASH_IN_PREPARE)) return;
+        if (host_has_died(world, PROBE_CRASH_IN_PREPARE)) return;
         bool is_explained = (err == TENURE_NO_SPACE && world->disk.quota != UINT64_MAX) ||
                             (err != TENURE_NO_SPACE && world->swarm.has_io_errors);
         if (err != TENURE_OK && !is_explained) {
@@ -410,7 +412,7 @@ void host_snapshot(struct world *world)
     engine_snapshot_begin(host->engine, &host->snapshot_seq);
     world_say(world, "snapshot at %" PRIu64, host->snapshot_seq.value);
     enum tenure_err err = journal_snapshot_begin(host->journal, host->snapshot_seq, &error);
-    if (has_died(world, PROBE_CRASH_IN_SNAPSHOT)) return;
+    if (host_has_died(world, PROBE_CRASH_IN_SNAPSHOT)) return;
     host->snapshot = SNAPSHOT_WRITING;
     if (err != TENURE_OK) snapshot_failed(world, err, &error);
 }
@@ -429,7 +431,7 @@ static void snapshot_write(struct world *world)
     if (err == TENURE_OK && host->chunk.size > 0) {
         err = journal_snapshot_append(host->journal, buffer_bytes(&host->chunk), &error);
     }
-    if (has_died(world, PROBE_CRASH_IN_SNAPSHOT)) return;
+    if (host_has_died(world, PROBE_CRASH_IN_SNAPSHOT)) return;
     if (err != TENURE_OK) {
         snapshot_failed(world, err, &error);
     } else if (is_last) {
@@ -437,15 +439,15 @@ static void snapshot_write(struct world *world)
     }
 }
 
-/* It gets its name only when the journal has everything that it tells: otherwise a crash would let
- * the snapshot be ahead of the journal. */
+/* It gets its name only when the journal has everything that it tells:
+ * otherwise a crash would let the snapshot be ahead of the journal. */
 static void snapshot_finish(struct world *world)
 {
     struct host *host = &world->host;
     if (host->durable.value < host->snapshot_seq.value) return;
     struct tenure_error error = { 0 };
     enum tenure_err err = journal_snapshot_finish(host->journal, &error);
-    if (has_died(world, PROBE_CRASH_IN_SNAPSHOT)) return;
+    if (host_has_died(world, PROBE_CRASH_IN_SNAPSHOT)) return;
     if (err != TENURE_OK) {
         snapshot_failed(world, err, &error);
         return;
@@ -462,249 +464,6 @@ static void tend_snapshot(struct world *world)
     } else if (world->host.snapshot == SNAPSHOT_WRITTEN) {
         snapshot_finish(world);
     }
-}
-
-/* ------------------------------------------------------------ start and end */
-
-static void forget_process(struct world *world)
-{
-    struct host *host = &world->host;
-    engine_destroy(&host->engine);
-    journal_destroy(&host->journal);
-    buffer_reset(&host->pending);
-    buffer_reset(&host->flight);
-    host->pending_count = 0;
-    host->flight_count = 0;
-    host->is_flying = false;
-    host->outbox_count = 0;
-    host->snapshot = SNAPSHOT_NONE;
-    host->gate = ENGINE_GATE_OPEN;
-    host->is_draining = false;
-    host->is_up = false;
-    world->stall_ns = 0;
-    world->gone_count = 0;
-    oracle_crashed(world);
-}
-
-static void schedule_restart(struct world *world)
-{
-    world->host.restart_ns = world->now_ns + rng_scale(&world->rng, NS_PER_MS, 2 * NS_PER_S);
-    for (uint32_t client = 0; client < world->swarm.client_count; client++)
-        client_disconnect(world, client, false);
-}
-
-static void damage(struct world *world)
-{
-    if (!world->swarm.has_media_faults || world->is_calm || !rng_percent(&world->rng, 60)) return;
-    char name[DISK_NAME_SIZE_MAX];
-    uint64_t offset = 0;
-    if (!disk_flip(&world->disk, name, &offset)) return;
-    world->media_faults++;
-    world_say(world, "a bit flips in %s at byte %" PRIu64, name, offset);
-}
-
-void host_crash(struct world *world, bool is_power_lost)
-{
-    world_say(world, is_power_lost ? "POWER LOST" : "KILLED");
-    world_probe(world, is_power_lost ? PROBE_POWER_LOST : PROBE_KILLED);
-    world->crash_count++;
-    forget_process(world);
-    if (is_power_lost) {
-        disk_power_loss(&world->disk);
-        damage(world);
-    } else {
-        disk_kill(&world->disk);
-    }
-    schedule_restart(world);
-}
-
-void host_drain(struct world *world)
-{
-    if (world->host.is_up) world->host.is_draining = true;
-}
-
-/* All is answered and durable: mark the end, and stop. */
-static void leave(struct world *world)
-{
-    struct host *host = &world->host;
-    if (!host->is_draining || host->is_flying || host->pending_count > 0) return;
-    if (host->outbox_count > 0) world_fail(world, "I9: an answer is held back, but all is durable");
-    struct tenure_error error = { 0 };
-    enum tenure_err err = journal_mark(host->journal, &error);
-    if (has_died(world, PROBE_CRASH_IN_COMMIT)) return;
-    if (err != TENURE_OK && !world->swarm.has_io_errors && !world->swarm.has_no_space) {
-        world_fail(world, "journal_mark: %s: %s", tenure_err_name(err), error.text);
-    }
-    if (engine_counters(host->engine).waiter_count > 0) world_fail(world, "draining left waiters");
-    world_say(world, "the host has drained and exits");
-    forget_process(world);
-    disk_kill(&world->disk);
-    schedule_restart(world);
-}
-
-void host_second(struct world *world)
-{
-    if (!world->host.is_up || world->disk.is_crashed) return;
-    struct journal_options options = {
-        .path = "/data",
-        .segment_size = world->host.segment_size,
-        .spare_count = 2,
-    };
-    struct disk_faults faults = world->disk.faults;
-    uint64_t crash_at = world->disk.crash_at;
-    world->disk.faults = (struct disk_faults){ 0 };
-    world->disk.crash_at = UINT64_MAX;
-    struct journal_visitor visitor = { 0 };
-    struct journal *journal = NULL;
-    struct journal_report report = { 0 };
-    struct tenure_error error = { 0 };
-    enum tenure_err err = journal_open(&options, &world->env, &visitor, &journal, &report, &error);
-    if (err != TENURE_UNAVAILABLE) {
-        world_fail(world, "a second server was let in: %s", tenure_err_name(err));
-    }
-    world_probe(world, PROBE_SECOND_SERVER);
-    world->disk.faults = faults;
-    world->disk.crash_at = crash_at;
-}
-
-static enum tenure_err end_snapshot(struct world *world)
-{
-    struct host *host = &world->host;
-    if (!host->is_snapshot_seen) return TENURE_OK;
-    host->is_snapshot_seen = false;
-    return engine_restore_snapshot_end(host->engine, host->snapshot_seq);
-}
-
-static enum tenure_err visit_snapshot(void *user, struct seq seq, struct tenure_error *out_error)
-{
-    struct world *world = user;
-    (void)out_error;
-    world->host.is_snapshot_seen = true;
-    world->host.snapshot_seq = seq;
-    world_probe(world, PROBE_SNAPSHOT_RESTORED);
-    world_say(world, "recovery: snapshot at %" PRIu64, seq.value);
-    return TENURE_OK;
-}
-
-static enum tenure_err visit_chunk(void *user, struct bytes chunk, struct tenure_error *out_error)
-{
-    struct world *world = user;
-    (void)out_error;
-    world_say(world, "recovery: a chunk of %zu bytes", chunk.size);
-    return engine_restore_chunk(world->host.engine, chunk);
-}
-
-static enum tenure_err visit_batch(
-    void *user,
-    struct seq first,
-    uint32_t count,
-    struct bytes records,
-    struct tenure_error *out_error)
-{
-    struct world *world = user;
-    (void)out_error;
-    world_say(
-        world, "recovery: records %" PRIu64 " to %" PRIu64, first.value, first.value + count - 1);
-    enum tenure_err err = end_snapshot(world);
-    if (err != TENURE_OK) return err;
-    err = oracle_batch(world, first, records);
-    if (err != TENURE_OK) return err;
-    return engine_restore_batch(world->host.engine, first, count, records);
-}
-
-static struct engine *make_engine(struct world *world)
-{
-    struct engine_options options = {
-        .memory = &world->memory,
-        .hash_key = { { rng_next(&world->rng), rng_next(&world->rng) } },
-        .hold_count_max = world->swarm.has_small_limits ? 8 : 1000,
-        .waiter_count_max = world->host.waiter_count_max,
-        .window_size = ENGINE_WINDOW_SIZE_MIN,
-        .ageing_ms = WORLD_AGEING_MS,
-    };
-    world->memory_fail_at = 0;
-    struct engine *engine = engine_create(&options);
-    if (engine == NULL) world_fail(world, "engine_create failed");
-    return engine;
-}
-
-/* The start was refused: was there a reason? */
-static void start_failed(struct world *world, enum tenure_err err, const struct tenure_error *error)
-{
-    struct host *host = &world->host;
-    forget_process(world);
-    disk_kill(&world->disk);
-    world_say(world, "start refused: %s: %s", tenure_err_name(err), error->text);
-    if (err == TENURE_CORRUPT && world->media_faults + world->disk.faults.flip_ppm > 0) {
-        world_probe(world, PROBE_START_CORRUPT);
-        world->is_refused = true;
-        return;
-    }
-    bool is_explained = (err == TENURE_NO_SPACE && world->disk.quota != UINT64_MAX) ||
-                        (err == TENURE_IO && world->swarm.has_io_errors && !world->is_calm);
-    if (!is_explained || host->start_attempts > RESTART_ATTEMPTS_MAX) {
-        world_fail(world, "start refused: %s: %s", tenure_err_name(err), error->text);
-    }
-    if (err == TENURE_NO_SPACE) {
-        world_probe(world, PROBE_START_NO_SPACE);
-        if (host->start_attempts > 2) world->disk.quota = UINT64_MAX;
-    } else {
-        world_probe(world, PROBE_START_IO_ERROR);
-        if (host->start_attempts > 6) world->disk.faults = (struct disk_faults){ 0 };
-    }
-    if (rng_percent(&world->rng, 20)) disk_power_loss(&world->disk);
-    host->restart_ns = world->now_ns + rng_scale(&world->rng, NS_PER_MS, 300 * NS_PER_MS);
-}
-
-static bool has_died_in_start(struct world *world)
-{
-    struct host *host = &world->host;
-    if (!world->disk.is_crashed) return false;
-    world_probe(world, PROBE_CRASH_IN_START);
-    if (++host->nested_crashes >= 2) world_probe(world, PROBE_CRASH_TWICE_IN_START);
-    world_say(world, "crash in recovery");
-    host_crash(world, rng_percent(&world->rng, 70));
-    return true;
-}
-
-static void host_start(struct world *world)
-{
-    struct host *host = &world->host;
-    struct journal_options options = {
-        .path = "/data",
-        .segment_size = host->segment_size,
-        .spare_count = 2,
-    };
-    struct journal_visitor visitor = { visit_snapshot, visit_chunk, visit_batch, world };
-    host->start_attempts++;
-    host->engine = make_engine(world);
-    host->is_snapshot_seen = false;
-    bool is_crash_near = !world->is_calm && world->swarm.has_crashes_inside &&
-                         host->nested_crashes < 5 && rng_percent(&world->rng, 40);
-    if (is_crash_near) {
-        world->disk.crash_at = world->disk.call_count + 1 + (uint64_t)rng_scale(&world->rng, 1, 64);
-    }
-    struct tenure_error error = { 0 };
-    memset(&host->report, 0, sizeof host->report);
-    enum tenure_err err =
-        journal_open(&options, &world->env, &visitor, &host->journal, &host->report, &error);
-    if (has_died_in_start(world)) return;
-    if (err == TENURE_OK) {
-        err = end_snapshot(world);
-        if (err != TENURE_OK) snprintf(error.text, sizeof error.text, "the snapshot is incomplete");
-    }
-    if (err != TENURE_OK) {
-        start_failed(world, err, &error);
-        return;
-    }
-    host->is_up = true;
-    host->start_attempts = 0;
-    host->nested_crashes = 0;
-    host->durable = host->report.seq;
-    world_say(world, "started at %" PRIu64 " %s", host->report.seq.value, host->report.text);
-    oracle_recovered(world);
-    struct engine_event event = host_event(world, ENGINE_READY);
-    host_step(world, &event, NULL);
 }
 
 int64_t host_next_ns(const struct world *world)
@@ -734,9 +493,9 @@ int64_t host_next_ns(const struct world *world)
     return next_ns;
 }
 
-/* The order is that of the real loop: a stall is told first, because the engine's time must not run
- * past it; then read all, step all, timers, hand over the batch, release what
- * is durable, write. */
+/* The order is that of the real loop: a stall is told first, because the
+ * engine's time must not run past it; then read all, step all, timers, hand
+ * over the batch, release what is durable, write. */
 void host_turn(struct world *world)
 {
     struct host *host = &world->host;
@@ -756,7 +515,7 @@ void host_turn(struct world *world)
     if (host->is_up) release(world);
     if (host->is_up) pump_events(world);
     if (host->is_up) mark(world);
-    if (host->is_up) leave(world);
+    if (host->is_up) host_leave(world);
 }
 
 void host_init(struct world *world)
@@ -779,5 +538,5 @@ void host_init(struct world *world)
 
 void host_deinit(struct world *world)
 {
-    forget_process(world);
+    host_forget(world);
 }

@@ -1,4 +1,5 @@
-/* sim - run worlds from seeds until one breaks, then show the shortest way to break it. */
+/* sim - run worlds from seeds until one breaks, then show the shortest way to
+ * break it. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -378,7 +379,8 @@ static int usage(FILE *out)
         "sim --seeds 1-1000             run these seeds\n"
         "sim --seconds 60 --jobs 2      as many as fit\n"
         "sim --verbose 17               show one seed as a timeline\n"
-        "options: --steps N (of one seed), --only 3,17 (of its steps), --probes (all must be hit), "
+        "options: --steps N (of one seed), --only 3,17 (of its steps), "
+        "--probes (all must be hit), "
         "--quiet\n",
         out);
     return out == stdout ? 0 : 64;

@@ -1,8 +1,9 @@
-/* rng - the only source of chance in the simulator: SplitMix64 (Steele, Lea, Flood, 2014).
+/* rng - the only source of chance in the simulator: SplitMix64 (Steele, Lea,
+ * Flood, 2014).
  *
- * Every step of a world draws from a generator of its own, made from the seed and the number of the
- * step, so that leaving one step out does not change what the others do: that is what makes
- * shrinking work. */
+ * Every step of a world draws from a generator of its own, made from the seed
+ * and the number of the step, so that leaving one step out does not change what
+ * the others do: that is what makes shrinking work. */
 #ifndef TESTS_SIM_RNG_H
 #define TESTS_SIM_RNG_H
 
@@ -53,7 +54,8 @@ static inline bool rng_percent(struct rng *rng, uint32_t percent)
     return rng_below(rng, 100) < percent;
 }
 
-/* Small numbers as likely as large ones: each doubling between `low` (at least 1) and `high`. */
+/* Small numbers as likely as large ones: each doubling between `low` (at least
+ * 1) and `high`. */
 static inline int64_t rng_scale(struct rng *rng, int64_t low, int64_t high)
 {
     int64_t top = low;

@@ -23,7 +23,8 @@ void world_fail(struct world *world, const char *format, ...)
     longjmp(world->on_failure, 1);
 }
 
-/* Takes the place of the one in base: a broken assertion fails the run and not the program. */
+/* Takes the place of the one in base: a broken assertion fails the run and not
+ * the program. */
 void assert_fail(const char *file, int line, const char *function, const char *what)
 {
     if (running == NULL || !running->is_running) {
@@ -157,7 +158,8 @@ static void lag(struct world *world)
     turn(world);
 }
 
-/* The host is stopped, or its disk hangs: time passes, and it can receive nothing. */
+/* The host is stopped, or its disk hangs: time passes, and it can receive
+ * nothing. */
 static void stall(struct world *world)
 {
     int64_t delta_ns = rng_scale(&world->rng, 10 * NS_PER_MS, 20 * NS_PER_S);
@@ -300,7 +302,8 @@ static void step(struct world *world)
     if (rng_percent(rng, 25)) advance(world, 0);
 }
 
-/* No faults any more: all that is held is given back, everybody is answered (I9). */
+/* No faults any more: all that is held is given back, everybody is answered
+ * (I9). */
 static void calm(struct world *world)
 {
     world->is_calm = true;
@@ -403,7 +406,8 @@ void world_run(
     if (setjmp(world->on_failure) == 0) run(world);
     world->is_running = false;
     bool is_failed = world->failure[0] != '\0';
-    /* After a failure the engine is not to be trusted with anything, not even its end. */
+    /* After a failure the engine is not to be trusted with anything, not even its
+     * end. */
     if (!is_failed) host_deinit(world);
     if (!is_failed && world->memory_used != 0) {
         snprintf(
