@@ -98,3 +98,39 @@ void text_add_json(struct text *text, const char *words)
     }
     text_add(text, "\"");
 }
+
+static bool is_control(const char *words, size_t size)
+{
+    const unsigned char *byte = (const unsigned char *)words;
+    bool is_c1 = size == 2 && byte[0] == 0xc2 && byte[1] < 0xa0;
+    return size == 0 || byte[0] < 0x20 || byte[0] == 0x7f || is_c1;
+}
+
+void text_add_visible(struct text *text, const char *words)
+{
+    while (*words != '\0') {
+        size_t size = utf8_sequence_size(words);
+        if (is_control(words, size)) {
+            text_add(text, "?");
+        } else {
+            text_add_bytes(text, words, size);
+        }
+        words += size == 0 ? 1 : size;
+    }
+}
+
+void text_fit(struct text *text, size_t columns)
+{
+    size_t column = 0;
+    size_t cut_at = 0;
+    for (size_t i = 0; i < text->size; column++) {
+        if (column + 1 == columns) cut_at = i;
+        if (column == columns) {
+            text_cut(text, cut_at);
+            text_add(text, "\xe2\x80\xa6");
+            return;
+        }
+        size_t size = utf8_sequence_size(text->data + i);
+        i += size == 0 ? 1 : size;
+    }
+}

@@ -23,6 +23,11 @@ __attribute__((format(printf, 2, 3))) void text_addf(struct text *text, const ch
 /* `words` as a JSON string, with its quotes.  Bytes that are not UTF-8 become U+FFFD.  NULL: null.
  */
 void text_add_json(struct text *text, const char *words);
+/* `words` for a terminal: what is no printable UTF-8 becomes '?', so that no name or label of a
+ * stranger's moves the cursor. */
+void text_add_visible(struct text *text, const char *words);
+/* Cut to so many characters; the last one becomes an ellipsis when something is cut off. */
+void text_fit(struct text *text, size_t columns);
 /* Cut back to a size that it had. */
 void text_cut(struct text *text, size_t size);
 
