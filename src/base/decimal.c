@@ -32,17 +32,31 @@ bool decimal_parse_signed(struct bytes text, int64_t *out_value)
     return true;
 }
 
+static size_t digit_count(uint64_t value)
+{
+    size_t count = 1;
+    while (value >= 10000) {
+        value /= 10000;
+        count += 4;
+    }
+    return count + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
+/* Two digits at a time, from the last. */
 size_t decimal_format(uint64_t value, char out_text[static DECIMAL_SIZE_MAX])
 {
-    char reversed[DECIMAL_SIZE_MAX];
-    size_t size = 0;
-    do {
-        reversed[size++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    for (size_t i = 0; i < size; i++) {
-        out_text[i] = reversed[size - 1 - i];
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
+    size_t size = digit_count(value);
+    size_t left = size;
+    while (left >= 2) {
+        left -= 2;
+        memcpy(out_text + left, pairs + value % 100 * 2, 2);
+        value /= 100;
     }
+    if (left == 1) out_text[0] = (char)('0' + value);
     return size;
 }
 
@@ -54,12 +68,12 @@ static uint64_t magnitude_of(int64_t value)
 size_t decimal_format_signed(int64_t value, char out_text[static DECIMAL_SIZE_MAX])
 {
     char digits[DECIMAL_SIZE_MAX];
-    size_t digit_count = decimal_format(magnitude_of(value), digits);
+    size_t digits_size = decimal_format(magnitude_of(value), digits);
     size_t sign_size = value < 0 ? 1 : 0;
     if (value < 0) out_text[0] = '-';
     /* A signed number has at most 19 digits, so that the sign has room. */
-    memcpy(out_text + sign_size, digits, digit_count);
-    return sign_size + digit_count;
+    memcpy(out_text + sign_size, digits, digits_size);
+    return sign_size + digits_size;
 }
 
 size_t decimal_format_thousandths(int64_t value, char out_text[static DECIMAL_THOUSANDTHS_SIZE_MAX])

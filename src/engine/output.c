@@ -3,8 +3,6 @@
 #include "engine/lock.h"
 #include "engine/snapshot.h"
 
-/* All the numbers of a record, at their longest. */
-#define RECORD_NUMBERS_SIZE 80u
 /* A step that says no needs this much; kept in reserve so that it can always be said. */
 #define REFUSAL_COUNT 1u
 

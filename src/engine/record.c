@@ -46,25 +46,29 @@ void record_encode(struct buffer *out, const struct record *record)
 {
     ASSERT(record->kind > 0 && record->kind < RECORD_KIND_COUNT);
     ASSERT(record->at.us >= 0);
-    char bytes[RECORD_SIZE_MAX];
     unsigned fields = fields_of_kind[record->kind];
-    char *end = bytes;
+    size_t size_max = RECORD_NUMBERS_SIZE + record->name.size + record->owner.size +
+                      record->meta.size + record->reason.size;
+    char *end = buffer_extend(out, size_max);
+    if (end == NULL) return;
 
     *end++ = (char)record->kind;
     end = codec_put_number(end, (uint64_t)record->at.us);
     end = codec_put_text(end, record->name);
     if (fields & FIELD_OWNER) end = codec_put_text(end, record->owner);
     if (fields & FIELD_TOKEN) end = codec_put_number(end, record->token.value);
-    if (fields & FIELD_PLACE)
+    if (fields & FIELD_PLACE) {
         end = codec_put_number(end, (uint64_t)record->slot << 1 | record->mode);
+    }
     if (fields & FIELD_SLOTS) end = codec_put_number(end, record->slots);
     if (fields & FIELD_TTL) end = codec_put_number(end, record->ttl_ms);
     if (fields & FIELD_LOCK_DELAY) end = codec_put_number(end, record->lock_delay_ms);
     if (fields & FIELD_GRACE) end = codec_put_number(end, record->grace_ms);
     if (fields & FIELD_META) end = codec_put_text(end, record->meta);
     if (fields & FIELD_REASON) end = codec_put_text(end, record->reason);
-    ASSERT(end <= bytes + sizeof bytes);
-    buffer_append(out, bytes, (size_t)(end - bytes));
+    size_t size = (size_t)(end - out->data);
+    ASSERT(size <= out->size);
+    out->size = size; /* the numbers were shorter */
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -83,8 +87,9 @@ static void take_fields(struct codec_reader *reader, unsigned fields, struct rec
     if (fields & FIELD_LOCK_DELAY) {
         record->lock_delay_ms = (uint32_t)codec_take_number(reader, LIMIT_LOCK_DELAY_MS_MAX);
     }
-    if (fields & FIELD_GRACE)
+    if (fields & FIELD_GRACE) {
         record->grace_ms = (uint32_t)codec_take_number(reader, LIMIT_GRACE_MS_MAX);
+    }
     if (fields & FIELD_META) record->meta = codec_take_text(reader, LIMIT_META_SIZE_MAX);
     if (fields & FIELD_REASON) record->reason = codec_take_text(reader, LIMIT_REASON_SIZE_MAX);
 }

@@ -23,6 +23,8 @@
 
 /* No record is larger: all texts at their limits, and the numbers. */
 #define RECORD_SIZE_MAX 5120u
+/* All the numbers of a record, at their longest. */
+#define RECORD_NUMBERS_SIZE 80u
 
 /*    name       code  word          what it says */
 #define RECORD_KIND_MAP(X)                                                                         \
