@@ -48,6 +48,13 @@ def wait_for(condition, what, limit_s=10.0):
         time.sleep(0.005)
 
 
+def is_readable(file, limit_s):
+    """Does something come within that time?  (select would fail with many descriptors.)"""
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(limit_s * 1000))
+
+
 class Server:
     """A tenured on a free port and a Unix socket, with a directory of its own."""
 
@@ -65,6 +72,9 @@ class Server:
         """Start (again) and wait until it is ready."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TENURED")}
         environment.update(self.env or {})
+        if self.process is not None:
+            self.process.stdout.close()
+            self.log.close()
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             self.wrapper
@@ -74,8 +84,8 @@ class Server:
             stderr=self.log,
             env=environment,
         )
-        readable, _, _ = select.select([self.process.stdout], [], [], READY_S)
-        self.ready_line = self.process.stdout.readline().decode() if readable else ""
+        is_told = is_readable(self.process.stdout, READY_S)
+        self.ready_line = self.process.stdout.readline().decode() if is_told else ""
         match = re.search(r"ready on 127\.0\.0\.1:(\d+)", self.ready_line)
         if not match:
             self.process.kill()
@@ -174,7 +184,7 @@ class Resp:
 
     def is_silent(self, for_s=0.15):
         """Does nothing come?"""
-        return not self.buffer and not select.select([self.socket], [], [], for_s)[0]
+        return not self.buffer and not is_readable(self.socket, for_s)
 
     def is_closed(self, limit_s=10):
         """Did the server close the connection?"""

@@ -36,7 +36,12 @@ class Worker(threading.Thread):
             try:
                 self.work()
             except (EOFError, OSError):
-                self.client = None
+                self.hang_up()
+
+    def hang_up(self):
+        if self.client is not None:
+            self.client.close()
+        self.client = None
 
     def work(self):
         if self.client is None:
@@ -52,6 +57,7 @@ class Worker(threading.Thread):
                 outcome = self.client("LOCK.RELEASE", name, owner, token)
             except (EOFError, OSError):
                 # It may have happened or not; asking again tells, and makes it so.
+                self.hang_up()
                 self.client = self.world.server_client()
                 outcome = self.client("LOCK.RELEASE", name, owner, token)
             equal(outcome, ["released"])
@@ -123,6 +129,7 @@ def renew_for_ever(world, faults):
             faults.append("the renewed lock was lost: %s" % error)
             return
         except (EOFError, OSError):
+            client.close()
             client = world.server_client()
 
 
