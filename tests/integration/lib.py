@@ -83,6 +83,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=self.log,
             env=environment,
+            start_new_session=True,
         )
         is_told = is_readable(self.process.stdout, READY_S)
         self.ready_line = self.process.stdout.readline().decode() if is_told else ""
@@ -111,8 +112,9 @@ class Server:
 
     def kill(self):
         if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
+            # The group: a tracer that is killed leaves its tracee running.
+            os.killpg(self.process.pid, signal.SIGCONT)
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
     def resp(self, version=2, is_unix=False):
