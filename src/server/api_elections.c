@@ -134,6 +134,7 @@ void api_election_observe(struct http *http, struct http_call *call)
         answer_election(http, call->name);
         return;
     }
-    if (!watch_name(http, call->name, since, wait_ms, answer_election))
+    if (!watch_name(http, call->name, since, wait_ms, answer_election)) {
         http_problem(http, TENURE_NO_MEMORY, 0, NULL);
+    }
 }

@@ -205,9 +205,10 @@ static bool read_kinds(struct bytes text, uint32_t *out_kinds, struct args_error
                !bytes_equal(word, bytes_from_text(record_kind_word(kind)))) {
             kind++;
         }
-        if (kind == RECORD_KIND_COUNT)
+        if (kind == RECORD_KIND_COUNT) {
             return args_fail(
                 out_error, "types", "types must be kinds of events with commas between them");
+        }
         kinds |= 1u << kind;
         at = stop + 1;
     }
@@ -225,8 +226,9 @@ static bool read_since(
 {
     struct bytes header = call->request->last_event_id;
     uint64_t since = args_number(&call->args, ARG_SINCE, http_server(http)->durable.value);
-    if (header.size > 0 && !decimal_parse(header, &since))
+    if (header.size > 0 && !decimal_parse(header, &since)) {
         return args_fail(out_error, "Last-Event-ID", "Last-Event-ID must be a number of an event");
+    }
     out_since->value = since;
     return true;
 }

@@ -71,8 +71,9 @@ static void keep_field(struct args_error *error, struct bytes name)
 {
     size_t size = name.size;
     if (size >= sizeof(error->field)) size = sizeof(error->field) - 1;
-    while (size > 0 && !utf8_is_valid((struct bytes){ name.data, size }))
+    while (size > 0 && !utf8_is_valid((struct bytes){ name.data, size })) {
         size--;
+    }
     if (size > 0) memcpy(error->field, name.data, size);
     error->field[size] = '\0';
 }
@@ -102,8 +103,9 @@ static bool keep_number(struct args *args, enum arg arg, uint64_t value)
 bool args_set_number(struct args *args, enum arg arg, uint64_t value, struct args_error *out_error)
 {
     const struct arg_rule *rule = &rules[arg];
-    if (rule->type != ARG_TYPE_NUMBER && rule->type != ARG_TYPE_TTL)
+    if (rule->type != ARG_TYPE_NUMBER && rule->type != ARG_TYPE_TTL) {
         return args_fail(out_error, rule->name, "%s must not be a number", rule->name);
+    }
     if (rule->type == ARG_TYPE_TTL && value == 0) return keep_number(args, arg, value);
     if (value < rule->least || value > rule->most) {
         (void)args_fail(
@@ -126,8 +128,9 @@ set_word(struct args *args, enum arg arg, struct bytes text, struct args_error *
     size_t known_count = 0;
     for (size_t i = 0; i < WORD_COUNT; i++) {
         if (words[i].arg != arg) continue;
-        if (bytes_equal(text, bytes_from_text(words[i].word)))
+        if (bytes_equal(text, bytes_from_text(words[i].word))) {
             return keep_number(args, arg, words[i].value);
+        }
         if (known_count < 2) known[known_count++] = words[i].word;
     }
     return args_fail(
@@ -146,11 +149,13 @@ static bool check_text(const struct arg_rule *rule, struct bytes text, struct ar
             rule->most);
         return fail_limit(out_error, text.size < rule->least ? rule->least : rule->most);
     }
-    if (rule->type == ARG_TYPE_PLAIN && !utf8_is_plain(text))
+    if (rule->type == ARG_TYPE_PLAIN && !utf8_is_plain(text)) {
         return args_fail(
             out_error, rule->name, "%s must be UTF-8 without control characters", rule->name);
-    if (!utf8_is_valid(text))
+    }
+    if (!utf8_is_valid(text)) {
         return args_fail(out_error, rule->name, "%s must be UTF-8", rule->name);
+    }
     return true;
 }
 
@@ -196,8 +201,9 @@ bool args_add_name(struct args *args, struct bytes name, struct args_error *out_
     }
     if (!check_text(&rule, name, out_error)) return false;
     for (uint32_t i = 0; i < args->name_count; i++) {
-        if (bytes_equal(args->names[i], name))
+        if (bytes_equal(args->names[i], name)) {
             return args_fail(out_error, "names", "a name comes twice");
+        }
     }
     args->names[args->name_count++] = name;
     return true;
@@ -232,10 +238,12 @@ set_from_query(struct args *args, enum arg arg, struct bytes text, struct args_e
         if (decimal_parse(text, &value)) return args_set_number(args, arg, value, out_error);
         return args_set_text(args, arg, text, out_error);
     case ARG_TYPE_FLAG:
-        if (bytes_equal(text, BYTES_LITERAL("1")) || bytes_equal(text, BYTES_LITERAL("true")))
+        if (bytes_equal(text, BYTES_LITERAL("1")) || bytes_equal(text, BYTES_LITERAL("true"))) {
             return args_set_flag(args, arg, true, out_error);
-        if (bytes_equal(text, BYTES_LITERAL("0")) || bytes_equal(text, BYTES_LITERAL("false")))
+        }
+        if (bytes_equal(text, BYTES_LITERAL("0")) || bytes_equal(text, BYTES_LITERAL("false"))) {
             return args_set_flag(args, arg, false, out_error);
+        }
         return args_set_text(args, arg, text, out_error);
     case ARG_TYPE_PLAIN:
     case ARG_TYPE_TEXT:
@@ -258,8 +266,9 @@ bool args_read_query(
         struct bytes key = { "", 0 };
         struct bytes value = { "", 0 };
         enum url_step step = url_query_next(&walk, &key, &value);
-        if (step == URL_BAD)
+        if (step == URL_BAD) {
             return args_fail(out_error, "", "the query is not encoded as a URL must be");
+        }
         if (step == URL_END) break;
         enum arg arg = args_find(args, allowed, key, out_error);
         if (arg == ARG_COUNT || !set_from_query(args, arg, value, out_error)) return false;

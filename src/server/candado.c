@@ -99,8 +99,8 @@ static void on_renewed(struct http *http, const struct engine_reply *reply)
     answer(http, &outcome, reply->seq);
 }
 
-/* Nobody holds it, or somebody else does.  That it is free is no failure: a release may be repeated,
- * and a heartbeat has told what it was asked. */
+/* Nobody holds it, or somebody else does.  That it is free is no failure: a release may be
+ * repeated, and a heartbeat has told what it was asked. */
 static void answer_not_ours(struct http *http, const struct http_call *call)
 {
     const struct server *server = http_server(http);

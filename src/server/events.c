@@ -308,8 +308,9 @@ deliver_key(struct events *events, struct bytes text, bool is_exact, const struc
 {
     struct bucket_key key = { text, is_exact };
     struct bucket *bucket = find_bucket(events, &key);
-    if (bucket != NULL && !list_is_empty(&bucket->followers))
+    if (bucket != NULL && !list_is_empty(&bucket->followers)) {
         deliver_bucket(events, bucket, record);
+    }
 }
 
 static void deliver_live(struct events *events, const struct record *record)
@@ -317,7 +318,7 @@ static void deliver_live(struct events *events, const struct record *record)
     for (uint32_t word = 0; word < 4; word++) {
         uint64_t left = events->lengths[word];
         while (left != 0) {
-            size_t size = word * 64 + (size_t)__builtin_ctzll(left);
+            size_t size = (size_t)word * 64 + (size_t)__builtin_ctzll(left);
             left &= left - 1;
             if (size > record->name.size) break;
             deliver_key(events, (struct bytes){ record->name.data, size }, false, record);
@@ -421,8 +422,9 @@ static void pump_heartbeats(struct events *events, struct mono now)
     while ((node = list_first(&events->due)) != NULL) {
         struct follower *follower = CONTAINER_OF(node, struct follower, due);
         if (follower->last_at.ns + heartbeat_ns(events) > now.ns) return;
-        if (follower->state == FOLLOWER_LIVE && follower->seq.value < events->pumped.value)
+        if (follower->state == FOLLOWER_LIVE && follower->seq.value < events->pumped.value) {
             follower->seq = events->pumped;
+        }
         touch(events, follower);
         follower->ops->heartbeat(follower);
     }

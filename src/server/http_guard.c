@@ -62,8 +62,9 @@ static bool is_known_host(const struct session *session, struct bytes text)
     struct bytes host = host_of(text);
     if (session->is_local) return true; /* no browser speaks to a Unix socket */
     if (http_text_is(host, "127.0.0.1") || http_text_is(host, "localhost") ||
-        http_text_is(host, "::1"))
+        http_text_is(host, "::1")) {
         return true;
+    }
     for (uint32_t i = 0; i < server->config->host.count; i++) {
         if (is_same(host, host_of(bytes_from_text(server->config->host.items[i])))) return true;
     }
@@ -88,12 +89,16 @@ const char *http_guard(const struct session *session, const struct http_request 
 {
     /* HTTP/1.0 knows no Host; browsers do not speak it. */
     bool has_host = request->host.size > 0;
-    if (has_host && !is_known_host(session, request->host))
+    if (has_host && !is_known_host(session, request->host)) {
         return "the Host header names a host that is not this server's; add it with --host";
+    }
     if (http_text_is(request->fetch_site, "cross-site") ||
         http_text_is(request->fetch_site, "same-site"))
+    {
         return "the request comes from a page of another site";
-    if (request->origin.size > 0 && !is_own_origin(request->origin, request->host))
+    }
+    if (request->origin.size > 0 && !is_own_origin(request->origin, request->host)) {
         return "the Origin header is not this server's";
+    }
     return NULL;
 }

@@ -29,8 +29,9 @@ static char lower(char letter)
 bool http_text_is(struct bytes text, const char *word)
 {
     size_t at = 0;
-    while (at < text.size && word[at] != '\0' && lower(text.data[at]) == lower(word[at]))
+    while (at < text.size && word[at] != '\0' && lower(text.data[at]) == lower(word[at])) {
         at++;
+    }
     return at == text.size && word[at] == '\0';
 }
 
@@ -69,12 +70,15 @@ bool http_parser_take_continue(struct http_parser *parser)
 static enum http_progress
 check_limits(const struct http_parser *parser, size_t end, struct http_fault *out_fault)
 {
-    if (parser->line_count == 0 && end - parser->line_start > HTTP_LINE_SIZE_MAX)
+    if (parser->line_count == 0 && end - parser->line_start > HTTP_LINE_SIZE_MAX) {
         return fault(out_fault, 414, TENURE_TOO_LARGE, "the request line is over 8192 bytes");
-    if (parser->line_count > HTTP_HEADER_COUNT_MAX + 1)
+    }
+    if (parser->line_count > HTTP_HEADER_COUNT_MAX + 1) {
         return fault(out_fault, 431, TENURE_TOO_LARGE, "there are over 100 header lines");
-    if (parser->line_count > 0 && end > HTTP_LINE_SIZE_MAX + HTTP_HEAD_SIZE_MAX)
+    }
+    if (parser->line_count > 0 && end > HTTP_LINE_SIZE_MAX + HTTP_HEAD_SIZE_MAX) {
         return fault(out_fault, 431, TENURE_TOO_LARGE, "the header is over 16384 bytes");
+    }
     return HTTP_DONE;
 }
 
@@ -93,14 +97,18 @@ static bool is_request_line(struct bytes line)
 static enum http_progress
 check_line(const struct http_parser *parser, struct bytes line, struct http_fault *out_fault)
 {
-    if (line.size == 0 || line.data[line.size - 1] != '\r')
+    if (line.size == 0 || line.data[line.size - 1] != '\r') {
         return bad(out_fault, "a line of the header does not end in CR LF");
-    if (memchr(line.data, '\r', line.size - 1) != NULL)
+    }
+    if (memchr(line.data, '\r', line.size - 1) != NULL) {
         return bad(out_fault, "there is a bare CR in the header");
-    if (parser->line_count > 0 && (line.data[0] == ' ' || line.data[0] == '\t'))
+    }
+    if (parser->line_count > 0 && (line.data[0] == ' ' || line.data[0] == '\t')) {
         return bad(out_fault, "header lines must not be folded");
-    if (parser->line_count == 0 && !is_request_line(line))
+    }
+    if (parser->line_count == 0 && !is_request_line(line)) {
         return bad(out_fault, "the request line has a blank too many");
+    }
     return HTTP_DONE;
 }
 
@@ -170,10 +178,12 @@ static enum http_method method_of(uint8_t method)
 
 static struct bytes trim(const char *data, const char *end)
 {
-    while (data < end && (*data == ' ' || *data == '\t'))
+    while (data < end && (*data == ' ' || *data == '\t')) {
         data++;
-    while (data < end && (end[-1] == ' ' || end[-1] == '\t'))
+    }
+    while (data < end && (end[-1] == ' ' || end[-1] == '\t')) {
         end--;
+    }
     return (struct bytes){ data, (size_t)(end - data) };
 }
 
@@ -224,11 +234,13 @@ read_headers(struct bytes head, struct headers *out_headers, struct http_fault *
         const char *next = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1;
         const char *colon = memchr(line, ':', (size_t)(next - line));
         if (colon == NULL || colon == line) return bad(out_fault, "a header line has no name");
-        if (colon[-1] == ' ' || colon[-1] == '\t')
+        if (colon[-1] == ' ' || colon[-1] == '\t') {
             return bad(out_fault, "there is a blank before the colon of a header");
+        }
         struct bytes name = { line, (size_t)(colon - line) };
-        if (!keep_header(&headers, name, trim(colon + 1, next - 2)))
+        if (!keep_header(&headers, name, trim(colon + 1, next - 2))) {
             return bad(out_fault, "a header that may come only once comes twice");
+        }
         line = next;
     }
     *out_headers = headers;
@@ -252,8 +264,9 @@ judge_head(struct bytes bytes, struct head *head, struct http_fault *out_fault)
     case HPE_UNEXPECTED_CONTENT_LENGTH: return bad(out_fault, "Content-Length is not valid");
     default: return bad(out_fault, "the request is not valid HTTP");
     }
-    if (head->llhttp.http_major != 1 || head->llhttp.http_minor > 1)
+    if (head->llhttp.http_major != 1 || head->llhttp.http_minor > 1) {
         return fault(out_fault, 505, TENURE_UNSUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken");
+    }
     return HTTP_DONE;
 }
 
@@ -269,13 +282,15 @@ split_target(struct bytes target, struct http_request *request, struct http_faul
         size_t left = target.size - (sizeof(scheme) - 1);
         const char *slash = memchr(authority, '/', left);
         struct bytes host = { authority, slash == NULL ? left : (size_t)(slash - authority) };
-        if (!bytes_equal(host, request->host))
+        if (request->host.data == NULL || !bytes_equal(host, request->host)) {
             return bad(out_fault, "the host in the request target is not that of the Host header");
+        }
         target = slash == NULL ? BYTES_LITERAL("/") : (struct bytes){ slash, left - host.size };
     }
     bool is_star = target.size == 1 && target.data[0] == '*';
-    if (target.size == 0 || (target.data[0] != '/' && !is_star))
+    if (target.size == 0 || (target.data[0] != '/' && !is_star)) {
         return bad(out_fault, "the request target must begin with '/'");
+    }
 
     const char *mark = memchr(target.data, '?', target.size);
     request->path = target;
@@ -294,26 +309,31 @@ static enum http_progress frame_body(
 {
     parser->body_size = 0;
     if (headers->encoding.data != NULL) {
-        if (headers->length.data != NULL)
+        if (headers->length.data != NULL) {
             return bad(out_fault, "Content-Length and Transfer-Encoding exclude each other");
-        if (request->is_old || !http_text_is(headers->encoding, "chunked"))
+        }
+        if (request->is_old || !http_text_is(headers->encoding, "chunked")) {
             return bad(out_fault, "the only transfer coding is chunked, of HTTP/1.1");
+        }
         parser->is_chunked = true;
         parser->chunk_state = CHUNK_SIZE_LINE;
         parser->line_start = parser->head_size;
         buffer_reset(&parser->body);
     } else if (headers->length.data != NULL) {
         uint64_t size = 0;
-        if (!decimal_parse(headers->length, &size))
+        if (!decimal_parse(headers->length, &size)) {
             return bad(out_fault, "Content-Length is not valid");
-        if (size > HTTP_BODY_SIZE_MAX)
+        }
+        if (size > HTTP_BODY_SIZE_MAX) {
             return fault(out_fault, 413, TENURE_TOO_LARGE, "the body is over 1048576 bytes");
+        }
         parser->body_size = (size_t)size;
     }
     request->has_body = parser->is_chunked || parser->body_size > 0;
     if (headers->expect.data != NULL) {
-        if (!http_text_is(headers->expect, "100-continue"))
+        if (!http_text_is(headers->expect, "100-continue")) {
             return fault(out_fault, 417, TENURE_UNSUPPORTED, "only 100-continue can be expected");
+        }
         parser->wants_continue = request->has_body && !request->is_old;
     }
     return HTTP_DONE;
@@ -341,8 +361,9 @@ read_head(struct http_parser *parser, struct bytes input, struct http_fault *out
         .content_type = headers.content_type,
         .last_event_id = headers.last_event_id,
     };
-    if (headers.host.size == 0 && !(request.is_old && headers.host.data == NULL))
+    if (headers.host.size == 0 && !(request.is_old && headers.host.data == NULL)) {
         return bad(out_fault, "there is no Host header");
+    }
     progress = split_target(head.target, &request, out_fault);
     if (progress == HTTP_DONE) progress = frame_body(parser, &headers, &request, out_fault);
     if (progress != HTTP_DONE) return progress;
@@ -383,11 +404,14 @@ chunk_line(struct http_parser *parser, struct bytes line, struct http_fault *out
 {
     if (line.size == 0 || line.data[line.size - 1] != '\r' ||
         memchr(line.data, '\r', line.size - 1) != NULL)
+    {
         return bad(out_fault, "a line of the chunked body does not end in CR LF");
+    }
     switch ((enum chunk_state)parser->chunk_state) {
     case CHUNK_SIZE_LINE:
-        if (!parse_chunk_size(line, &parser->chunk_left))
+        if (!parse_chunk_size(line, &parser->chunk_left)) {
             return bad(out_fault, "the size of a chunk is not valid");
+        }
         parser->chunk_state = parser->chunk_left == 0 ? CHUNK_TRAILER : CHUNK_DATA;
         return HTTP_MORE;
     case CHUNK_DATA_END:
@@ -426,8 +450,9 @@ read_chunks(struct http_parser *parser, struct bytes input, struct http_fault *o
         size_t end = feed == NULL ? input.size : (size_t)(feed - input.data);
         size_t size_max =
             parser->chunk_state == CHUNK_TRAILER ? HTTP_HEAD_SIZE_MAX : CHUNK_LINE_SIZE_MAX;
-        if (end - parser->line_start > size_max)
+        if (end - parser->line_start > size_max) {
             return bad(out_fault, "a line of the chunked body is too long");
+        }
         parser->scanned = end;
         if (feed == NULL) break;
         struct bytes line = { input.data + parser->line_start, end - parser->line_start };
@@ -436,8 +461,9 @@ read_chunks(struct http_parser *parser, struct bytes input, struct http_fault *o
         enum http_progress progress = chunk_line(parser, line, out_fault);
         if (progress != HTTP_MORE) return progress;
     }
-    if (parser->scanned - parser->head_size > HTTP_BODY_SIZE_MAX)
+    if (parser->scanned - parser->head_size > HTTP_BODY_SIZE_MAX) {
         return fault(out_fault, 413, TENURE_TOO_LARGE, "the body is over 1048576 bytes");
+    }
     return HTTP_MORE;
 }
 
@@ -453,10 +479,12 @@ static enum http_progress read_body(
     }
     enum http_progress progress = read_chunks(parser, input, out_fault);
     if (progress != HTTP_DONE) return progress;
-    if (parser->scanned - parser->head_size > HTTP_BODY_SIZE_MAX)
+    if (parser->scanned - parser->head_size > HTTP_BODY_SIZE_MAX) {
         return fault(out_fault, 413, TENURE_TOO_LARGE, "the body is over 1048576 bytes");
-    if (parser->body.is_failed)
+    }
+    if (parser->body.is_failed) {
         return fault(out_fault, 503, TENURE_NO_MEMORY, "there is no memory for the body");
+    }
     *out_used = parser->scanned;
     return HTTP_DONE;
 }

@@ -70,7 +70,9 @@ static void put_date(struct buffer *out, const struct server *server, struct htt
         if (gmtime_r(&now, &parts) == NULL) return;
         /* The C locale: nobody calls setlocale here. */
         if (strftime(shared->date, sizeof(shared->date), "%a, %d %b %Y %H:%M:%S GMT", &parts) == 0)
+        {
             return;
+        }
         shared->date_s = second;
     }
     put(out, "\r\nDate: ");

@@ -100,8 +100,9 @@ static bool read_unicode_escape(struct reader *reader)
     if (point >= 0xdc00 && point <= 0xdfff) return fail_syntax(reader, "a lone surrogate");
     if (point >= 0xd800 && point <= 0xdbff) {
         uint32_t low = 0;
-        if (reader->end - reader->at < 2 || reader->at[0] != '\\' || reader->at[1] != 'u')
+        if (reader->end - reader->at < 2 || reader->at[0] != '\\' || reader->at[1] != 'u') {
             return fail_syntax(reader, "a lone surrogate");
+        }
         reader->at += 2;
         if (!read_hex4(reader, &low)) return false;
         if (low < 0xdc00 || low > 0xdfff) return fail_syntax(reader, "a lone surrogate");
@@ -172,10 +173,12 @@ static bool read_number(struct reader *reader, enum arg arg)
     }
     struct bytes digits = { start, (size_t)(reader->at - start) };
     uint64_t value = 0;
-    if (decimal_parse(digits, &value))
+    if (decimal_parse(digits, &value)) {
         return args_set_number(reader->args, arg, value, reader->error);
-    if (arg_type(arg) != ARG_TYPE_NUMBER && arg_type(arg) != ARG_TYPE_TTL)
+    }
+    if (arg_type(arg) != ARG_TYPE_NUMBER && arg_type(arg) != ARG_TYPE_TTL) {
         return args_set_number(reader->args, arg, 0, reader->error);
+    }
     return args_fail(
         reader->error,
         arg_name(arg),
@@ -185,8 +188,9 @@ static bool read_number(struct reader *reader, enum arg arg)
 
 static bool read_names(struct reader *reader, enum arg arg)
 {
-    if (arg_type(arg) != ARG_TYPE_NAMES)
+    if (arg_type(arg) != ARG_TYPE_NAMES) {
         return args_fail(reader->error, arg_name(arg), "%s must not be a list", arg_name(arg));
+    }
     reader->at++;
     if (peek(reader) == ']') {
         reader->at++;
@@ -194,8 +198,9 @@ static bool read_names(struct reader *reader, enum arg arg)
     }
     for (;;) {
         struct bytes name = { "", 0 };
-        if (peek(reader) != '"')
+        if (peek(reader) != '"') {
             return args_fail(reader->error, "names", "names must be a list of strings");
+        }
         reader->at++;
         if (!read_string(reader, &name)) return false;
         if (!args_add_name(reader->args, name, reader->error)) return false;
@@ -218,9 +223,10 @@ static bool read_word(struct reader *reader, enum arg arg)
         reader->at += 5;
         return args_set_flag(reader->args, arg, false, reader->error);
     }
-    if (bytes_start_with(rest, BYTES_LITERAL("null")))
+    if (bytes_start_with(rest, BYTES_LITERAL("null"))) {
         return args_fail(
             reader->error, arg_name(arg), "%s must not be null; leave it out", arg_name(arg));
+    }
     return fail_syntax(reader, "a value is missing");
 }
 
@@ -234,8 +240,9 @@ static bool read_value(struct reader *reader, enum arg arg)
     }
     if (letter == '-' || (letter >= '0' && letter <= '9')) return read_number(reader, arg);
     if (letter == '[') return read_names(reader, arg);
-    if (letter == '{')
+    if (letter == '{') {
         return args_fail(reader->error, arg_name(arg), "%s must not be an object", arg_name(arg));
+    }
     return read_word(reader, arg);
 }
 

@@ -48,10 +48,12 @@ void metrics_observe_commit(struct metrics *metrics, int64_t ns, uint64_t size)
 void metrics_observe_reply(struct metrics *metrics, const struct engine_reply *reply)
 {
     metrics->replies[reply->err]++;
-    if (reply->kind != ENGINE_ACQUIRE || reply->err != TENURE_OK || reply->result_count == 0)
+    if (reply->kind != ENGINE_ACQUIRE || reply->err != TENURE_OK || reply->result_count == 0) {
         return;
-    if (reply->results[0].waited_ms > 0)
+    }
+    if (reply->results[0].waited_ms > 0) {
         observe(&metrics->wait, reply->results[0].waited_ms * 1000);
+    }
 }
 
 void metrics_observe_record(struct metrics *metrics, const struct record *record)

@@ -112,8 +112,9 @@ static bool read_name(
     if (!route->has_name) return true;
     size_t skip = strlen(route->path);
     struct bytes encoded = { request->path.data + skip, request->path.size - skip };
-    if (!url_decode_path(encoded, *scratch, &call->name))
+    if (!url_decode_path(encoded, *scratch, &call->name)) {
         return args_fail(out_error, "name", "the name is not encoded as a URL must be");
+    }
     *scratch += encoded.size;
     return args_check_name(call->name, out_error);
 }

@@ -70,7 +70,8 @@ const agent = new http.Agent({ keepAlive: true });
 const ask = (method, path, body) =>
   new Promise((resolve, reject) => {
     const headers = body ? { 'Content-Type': 'application/json' } : {};
-    const request = http.request({ agent, host: '127.0.0.1', port, method, path, headers }, (answer) => {
+    const options = { agent, host: '127.0.0.1', port, method, path, headers };
+    const request = http.request(options, (answer) => {
       let text = '';
       answer.on('data', (data) => (text += data));
       answer.on('end', () => resolve(JSON.parse(text)));
@@ -115,7 +116,8 @@ const main = async () => {
     `http://127.0.0.1:${port}/acquire/browser/stolen`,
   );
   const lock = await ask('GET', '/v1/locks/browser/stolen');
-  console.log(JSON.stringify({ cuts, opened, seq, seen: seen.length, isExact, stolen, status: lock.status }));
+  const result = { cuts, opened, seq, seen: seen.length, isExact, stolen, status: lock.status };
+  console.log(JSON.stringify(result));
   await browser.close();
   process.exit(0);
 };

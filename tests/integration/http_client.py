@@ -173,7 +173,8 @@ def faults(document, schema, value, place="$"):
                 found += faults(document, schema["items"], item, "%s[%d]" % (place, index))
     if isinstance(value, dict):
         properties = schema.get("properties", {})
-        found += ["%s: %s is missing" % (place, k) for k in schema.get("required", ()) if k not in value]
+        missing = [key for key in schema.get("required", ()) if key not in value]
+        found += ["%s: %s is missing" % (place, key) for key in missing]
         for key, item in value.items():
             if key in properties:
                 found += faults(document, properties[key], item, "%s.%s" % (place, key))

@@ -14,7 +14,8 @@ CUTS = 1000
 def test_an_event_source_resumes_without_gap_or_repeat():
     directory = os.path.join(ROOT, "tests/browser")
     browser = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if not browser or not shutil.which("node") or not os.path.isdir(os.path.join(directory, "node_modules")):
+    has_modules = os.path.isdir(os.path.join(directory, "node_modules"))
+    if not browser or not shutil.which("node") or not has_modules:
         print("skipped: needs chromium, node, and `npm ci` in tests/browser")
         return
     server = Server()

@@ -18,8 +18,8 @@ def get(path):
 
 def post(path, **members):
     body = json.dumps(members).encode()
-    return b"POST %s HTTP/1.1\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
-        path.encode(), HOST, len(body), body)
+    head = b"POST %s HTTP/1.1\r\n%sContent-Type: application/json\r\n" % (path.encode(), HOST)
+    return head + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 def closing(request):
@@ -67,6 +67,10 @@ def test_behind_a_wait_the_next_request_waits():
     assert answer.index(b"201 Created") < answer.index(b'"status":"ok"')
 
 
+def waiters(http):
+    return [waiter["owner"] for waiter in http.get("/v1/locks/x").json["waiters"]]
+
+
 def test_a_waiter_that_hangs_up_is_gone():
     server = Server()
     http = Http(server)
@@ -74,7 +78,7 @@ def test_a_waiter_that_hangs_up_is_gone():
     for owner in ("b", "c"):
         connection = server.connect()
         connection.sendall(post("/v1/locks/x", owner=owner, wait_ms=20000))
-        wait_for(lambda: owner in [w["owner"] for w in http.get("/v1/locks/x").json["waiters"]], owner)
+        wait_for(lambda: owner in waiters(http), owner)
         if owner == "b":
             dead = connection
     dead.close()
@@ -115,7 +119,8 @@ def test_expect_continue():
 def test_a_body_over_the_limit_is_refused_unread():
     server = Server()
     with server.connect() as connection:
-        connection.sendall(b"POST /v1/locks/x HTTP/1.1\r\n" + HOST + b"Content-Length: 1048577\r\n\r\n")
+        head = b"POST /v1/locks/x HTTP/1.1\r\n" + HOST + b"Content-Length: 1048577\r\n\r\n"
+        connection.sendall(head)
         answer = read_all(connection)
     contains(answer, b"HTTP/1.1 413 ")
     contains(answer, b"Connection: close\r\n")
@@ -166,8 +171,9 @@ def test_a_header_that_dribbles_is_cut_off():
 
 def test_a_name_for_the_host():
     server = Server("--host", "locks.example")
-    contains(exchange(server, b"GET / HTTP/1.1\r\nHost: locks.example:80\r\nConnection: close\r\n\r\n"), b" 200 ")
-    contains(exchange(server, b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"), b" 403 ")
+    for host, status in ((b"locks.example:80", b" 200 "), (b"evil.example", b" 403 ")):
+        request = b"GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % host
+        contains(exchange(server, request), status)
 
 
 def churn(http, count, name="x"):
@@ -217,8 +223,8 @@ def test_a_reader_that_sleeps_costs_nothing_and_is_told():
     with server.connect() as fast:
         # Pipelined, since it takes thousands of events to overtake what the kernel holds for it.
         for _ in range(100):
-            out = b"".join(get("/acquire/%d" % index) + get("/release/%d" % index) for index in range(200))
-            fast.sendall(out)
+            pairs = (get("/acquire/%d" % n) + get("/release/%d" % n) for n in range(200))
+            fast.sendall(b"".join(pairs))
             seen = 0
             while seen < 400:
                 seen += fast.recv(1 << 20).count(b"HTTP/1.1 200")

@@ -71,7 +71,8 @@ def run_http(server, block, tokens):
 def run_sh(server, block, tokens):
     for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
         command, _, shown = part.partition("\n")
-        command = real_tokens(command.replace("127.0.0.1:7420", "127.0.0.1:%d" % server.port), tokens)
+        command = command.replace("127.0.0.1:7420", "127.0.0.1:%d" % server.port)
+        command = real_tokens(command, tokens)
         done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=20, check=False)
         real = done.stdout.decode().rstrip("\n").split("\n")
         shown = shown.rstrip("\n").split("\n")
@@ -118,7 +119,8 @@ def test_the_table_of_commands_is_the_servers():
     source = os.path.join(ROOT, "src/server/resp_command.c")
     with open(source, encoding="utf-8") as file:
         text = re.sub(r'"\s*\n\s*"', "", file.read())
-    specs = re.findall(r'\{ "([A-Z]+\.[A-Z]+)",.*?"(?:lock|election|events)",\s*"(.*?)",\s*"(.*?)",', text, flags=re.S)
+    row = r'\{ "([A-Z]+\.[A-Z]+)",.*?"(?:lock|election|events)",\s*"(.*?)",\s*"(.*?)",'
+    specs = re.findall(row, text, flags=re.S)
     equal(page, {name: (arguments, what) for name, arguments, what in specs})
     names = {str(c[0]).upper() for c in server.resp()("COMMAND")}
     others = set(re.findall(r"`([A-Z]+)`", PAGE[PAGE.index("\nBesides "):].split("\n\n")[0]))
