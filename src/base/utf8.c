@@ -36,14 +36,15 @@ bool utf8_is_valid(struct bytes text)
     return true;
 }
 
-/* Eight bytes at once: are all of them ASCII, and none a control character?  Of bytes below 0x80,
- * subtracting 0x20 borrows into the top bit of those below 0x20, and adding 1 carries into that of
- * 0x7f (Mycroft's test).  A borrow out of one byte can only come from a byte that fails anyway. */
-static bool is_plain_word(const unsigned char *at)
+/* Up to eight bytes at once: are all of them ASCII, and none a control character?  Of bytes below
+ * 0x80, subtracting 0x20 borrows into the top bit of those below 0x20, and adding 1 carries into
+ * that of 0x7f (Mycroft's test).  A borrow out of one byte can only come from a byte that fails
+ * anyway. */
+static bool is_plain_word(const unsigned char *at, size_t size)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t word;
-    memcpy(&word, at, sizeof(word));
+    uint64_t word = ones * 'a'; /* what is not there is plain */
+    memcpy(&word, at, size);
     return ((word | (word - ones * 0x20) | (word + ones)) & (ones * 0x80)) == 0;
 }
 
@@ -51,8 +52,10 @@ bool utf8_is_plain(struct bytes text)
 {
     const unsigned char *at = (const unsigned char *)text.data;
     for (size_t i = 0; i < text.size;) {
-        if (text.size - i >= sizeof(uint64_t) && is_plain_word(at + i)) {
-            i += sizeof(uint64_t);
+        size_t left = text.size - i;
+        size_t word_size = left < sizeof(uint64_t) ? left : sizeof(uint64_t);
+        if (is_plain_word(at + i, word_size)) {
+            i += word_size;
             continue;
         }
         size_t size = sequence_size(at + i, text.size - i);

@@ -106,20 +106,36 @@ static bool is_sound(const struct record *record, unsigned fields)
     return !(fields & FIELD_SLOTS) || record->mode == ENGINE_EXCLUSIVE || record->slots == 1;
 }
 
+/* The fields of the record at the front of the reader; bad when there is none. */
+static struct record take_record(struct codec_reader *reader)
+{
+    struct record record = { 0 };
+    uint64_t kind = codec_take_number(reader, RECORD_KIND_COUNT - 1);
+    if (reader->is_bad || kind == 0) {
+        reader->is_bad = true;
+        return record;
+    }
+    record.kind = (enum record_kind)kind;
+    record.at.us = (int64_t)codec_take_number(reader, INT64_MAX);
+    record.name = codec_take_text(reader, LIMIT_NAME_SIZE_MAX);
+    take_fields(reader, fields_of_kind[kind], &record);
+    return record;
+}
+
 enum tenure_err record_decode(struct bytes *input, struct record *out_record)
 {
-    if (input->size == 0) return TENURE_CORRUPT;
-    uint8_t kind = (uint8_t)*input->data;
-    if (kind == 0 || kind >= RECORD_KIND_COUNT) return TENURE_CORRUPT;
-
-    struct codec_reader reader = { { input->data + 1, input->size - 1 }, false };
-    struct record record = { .kind = (enum record_kind)kind };
-    record.at.us = (int64_t)codec_take_number(&reader, INT64_MAX);
-    record.name = codec_take_text(&reader, LIMIT_NAME_SIZE_MAX);
-    take_fields(&reader, fields_of_kind[kind], &record);
-    if (reader.is_bad || !is_sound(&record, fields_of_kind[kind])) return TENURE_CORRUPT;
-
+    struct codec_reader reader = { *input, false };
+    struct record record = take_record(&reader);
+    if (reader.is_bad || !is_sound(&record, fields_of_kind[record.kind])) return TENURE_CORRUPT;
     *input = reader.input;
     *out_record = record;
     return TENURE_OK;
+}
+
+struct record record_decode_known(struct bytes encoded)
+{
+    struct codec_reader reader = { encoded, false };
+    struct record record = take_record(&reader);
+    ASSERT(!reader.is_bad && reader.input.size == 0);
+    return record;
 }

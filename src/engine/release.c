@@ -51,9 +51,7 @@ find_successor(const struct engine *engine, const struct lock *lock, const struc
     struct seq seq = lock->last_seq;
     const struct window_entry *entry;
     while (seq.value > ended->seq.value && (entry = window_find(&engine->window, seq)) != NULL) {
-        struct bytes encoded = window_record(entry);
-        struct record record;
-        if (record_decode(&encoded, &record) != TENURE_OK) UNREACHABLE("the window holds records");
+        struct record record = record_decode_known(window_record(entry));
         if (record.kind == RECORD_GRANTED && is_successor(&record, ended)) successor = record.token;
         seq = entry->previous;
     }
@@ -74,9 +72,7 @@ bool release_find_ending(
     for (uint32_t count = 0; count < EVENTS_LOOKED_AT; count++) {
         const struct window_entry *entry = window_find(&engine->window, seq);
         if (entry == NULL) return false;
-        struct bytes encoded = window_record(entry);
-        struct record record;
-        if (record_decode(&encoded, &record) != TENURE_OK) UNREACHABLE("the window holds records");
+        struct record record = record_decode_known(window_record(entry));
         if (is_end_of(&record, owner, token)) {
             record.seq = seq;
             describe_end(&record, find_successor(engine, lock, &record), out_ending);
@@ -216,8 +212,9 @@ void command_renew(struct engine *engine, const struct engine_command *command)
 
     struct engine_reply *reply = output_reply(engine, command->client, command->tag);
     reply->kind = command->kind;
-    for (uint32_t index = 0; index < count; index++)
+    for (uint32_t index = 0; index < count; index++) {
         renew_claim(engine, &claims[index]);
+    }
     const struct engine_result *first =
         &engine->output.results[engine->output.result_count - count];
     if (count == 1) reply->err = first->err;
