@@ -67,9 +67,9 @@ typedef void (*store_watch_fn)(struct store_watch *watch);
 typedef void (*store_watch_end_fn)(struct store_watch *watch, enum tenure_err err);
 
 struct store_watch {
-    const char *prefix; /* NULL: all */
-    const char *kinds;  /* "broken,breaking"; NULL: all */
-    uint64_t since;     /* 0: from now; the backend keeps it up to date */
+    const char *prefix;   /* NULL: all */
+    const char *kinds;    /* "broken,breaking"; NULL: all */
+    uint64_t since;       /* 0: from now; the backend keeps it up to date */
     store_watch_fn begun; /* NULL, or: everything behind `since` is told from now on; again after
                              each lost connection */
     store_event_fn event;

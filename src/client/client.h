@@ -1,0 +1,106 @@
+/* client - the thread behind a client, and what its files share.
+ *
+ *   client.c     open, close, the thread, tasks
+ *   registry.c   handles
+ *   keeper.c     the rules of keeping a hold, without I/O
+ *   hold.c       a hold: what a keeper decides, carried out
+ *   acquire.c    from a request to a hold, and cleaning up behind one that was given up
+ *   lock.c       the public functions of holds
+ *   call.c       blocking = start and wait
+ *   claim.c view.c watch.c election.c   the rest of the public functions
+ *   text.c       words for outcomes
+ *
+ * Everything that happens, happens on the client's thread.  Another thread leaves a task, which
+ * lies in memory that is there already (on the stack of a blocking call, or in what is acted upon):
+ * nothing that ends something can fail for want of memory.
+ *
+ * Mutexes: the registry's guards handles and what they lead to, a client's its tasks.  The first is
+ * taken before the second.  No callback runs under either. */
+#ifndef TENURE_CLIENT_CLIENT_H
+#define TENURE_CLIENT_CLIENT_H
+
+#include <tenure/client.h>
+
+#include <pthread.h>
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "client/registry.h"
+#include "store/store.h"
+
+#define CLIENT_URL_SIZE 256u
+
+struct task;
+typedef void (*task_fn)(struct client *client, struct task *task);
+
+/* Runs once on the client's thread. */
+struct task {
+    struct list link;
+    task_fn run;
+    bool is_queued;
+};
+
+struct client {
+    uint64_t id;
+    const struct memory *memory;
+    char url[CLIENT_URL_SIZE];
+    uint32_t timeout_ms;
+    uint32_t clock_error_ppm;
+    pthread_t thread;
+
+    uint32_t reference_count; /* under the registry's mutex */
+
+    pthread_mutex_t mutex;
+    struct list tasks;
+    bool is_closing; /* takes no more tasks */
+
+    /* From here on the thread's. */
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_timer_t timer;
+    struct store *store;
+    struct heap timers;   /* of holds */
+    uint32_t timer_count; /* that may be needed at the same time: one for each acquire and hold */
+    struct list acquires; /* under way, or cleaning up */
+    struct list holds;
+    struct list watches;
+    struct list observations;
+    struct store_watch alarm; /* tells when an administrator ends somebody's hold */
+    bool has_alarm;
+    bool is_closed;  /* the store is */
+    bool is_own_end; /* closed from inside a callback: nobody joins the thread */
+};
+
+/* The allocator of everything that the library allocates itself; tests set another one. */
+extern const struct memory *tni_memory;
+
+/* A reference: NULL when the handle is not good.  Give it back. */
+struct client *tni_client_take(struct tenure_client handle);
+struct client *tni_client_take_of(struct client *client); /* under the registry's mutex */
+void tni_client_give(struct client *client);
+
+/* Leave a task.  False when the client is closing: it will not run. */
+MUST_USE bool tni_client_submit(struct client *client, struct task *task);
+/* Is this its thread? */
+bool tni_client_is_inside(const struct client *client);
+/* A hold's timer has changed. */
+void tni_client_arm(struct client *client);
+
+/* Look after administrators while there are holds (watch.c). */
+void tni_client_watch_breaks(struct client *client);
+
+/* In case of closing: end what is the files' own. */
+void tni_acquire_close_all(struct client *client);
+void tni_hold_close_all(struct client *client);
+void tni_watch_close_all(struct client *client);
+void tni_election_close_all(struct client *client);
+
+/* Now plus milliseconds. */
+struct mono tni_deadline(uint32_t duration_ms);
+/* For people; accepts NULL.  `text` NULL: the text of `err`.  Returns `err`. */
+enum tenure_err tni_fail(struct tenure_error *out_error, enum tenure_err err, const char *text);
+/* Is this a name or an owner?  A meta, a value?  A reason? */
+bool tni_is_plain(const char *text);
+bool tni_is_text(const char *text, size_t size_max);
+
+#endif

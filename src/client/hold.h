@@ -1,0 +1,121 @@
+/* hold - one granted lock, or several granted together, on the client's thread.
+ *
+ * The keeper decides; here its decisions become requests, timers and callbacks.
+ *
+ * A hold has two kinds of owners, who count: the public handle, and the thread, once for itself and
+ * once for each request under way.  What other threads read stands in its place in the registry, or
+ * under the registry's mutex (`picture`). */
+#ifndef TENURE_CLIENT_HOLD_H
+#define TENURE_CLIENT_HOLD_H
+
+#include <tenure/lock.h>
+
+#include "client/client.h"
+#include "client/keeper.h"
+
+struct hold;
+struct acquire;
+
+/* One renewal under way. */
+struct attempt {
+    struct store_op op;
+    struct hold *hold;
+    struct mono sent_at;
+    bool is_used;
+};
+
+/* Somebody who waits for a renewal. */
+struct ask {
+    struct list link;
+    struct mono sent_at; /* of the request that will answer it */
+    void (*done)(struct ask *ask, enum tenure_err err, const char *text);
+};
+
+struct hold_picture {
+    enum tenure_hold_state state;
+    enum tenure_loss loss;
+    uint32_t ttl_ms;
+    bool is_breaking;
+};
+
+struct hold {
+    struct client *client;
+    const struct memory *memory;
+    struct hold_slot *slot;      /* NULL: the handle is closed; under the registry's mutex */
+    uint32_t reference_count;    /* under the registry's mutex */
+    struct hold_picture picture; /* under the registry's mutex */
+
+    /* Set before anybody else knows it. */
+    size_t size; /* of this block */
+    const char *owner;
+    const char *meta;
+    const char *names[LIMIT_NAME_COUNT_MAX];
+    struct store_claim claims[LIMIT_NAME_COUNT_MAX];
+    uint32_t slots[LIMIT_NAME_COUNT_MAX];
+    uint32_t name_count;
+    tenure_hold_fn on_state;
+    void *user;
+    bool is_passive;
+
+    /* From here on the thread's. */
+    struct list link; /* in client->holds */
+    struct heap_node timer;
+    struct keeper keeper;
+    struct mono wake_at; /* of the keeper */
+    bool is_handed_out;
+    bool is_ended;
+    struct acquire *acquire; /* while the grant is being confirmed */
+    struct mono confirm_by;
+    struct attempt attempts[KEEPER_FLIGHT_COUNT_MAX];
+    struct list asks;
+
+    /* The end. */
+    struct task end_task;
+    struct store_op release;
+    struct mono release_deadline;
+    uint32_t release_index;
+    enum tenure_err release_err;
+    enum tenure_end release_end;
+    uint64_t release_successor;
+    tenure_release_fn release_fn;
+    void *release_user;
+};
+
+/* A block with a place in the registry and copies of the texts.  TENURE_NO_MEMORY, TENURE_TOO_MANY.
+ */
+MUST_USE enum tenure_err tni_hold_create(
+    struct client *client, const struct tenure_lock_options *options, struct hold **out_hold);
+/* One owner less.  Not under the registry's mutex. */
+void tni_hold_give(struct hold *hold);
+/* The handle is no longer good; its owner becomes the caller.  False: it was not good any more.
+ * Under the registry's mutex. */
+MUST_USE bool tni_hold_close_handle(struct hold *hold);
+
+/* ---- on the thread */
+
+/* The claims are filled in: begin to keep it.  True: it can be handed out; false: it is being
+ * confirmed, and tni_acquire_confirmed will be called. */
+MUST_USE bool
+tni_hold_begin(struct hold *hold, const struct store_result *result, struct mono confirm_by);
+/* It was lost before anybody knew of it: make it ready for another grant.  False: requests about
+ * the lost one are under way. */
+MUST_USE bool tni_hold_rewind(struct hold *hold);
+/* From now on users know it. */
+void tni_hold_hand_out(struct hold *hold);
+void tni_hold_on_time(struct hold *hold);
+/* Something may have happened to it: look. */
+void tni_hold_hint(struct hold *hold);
+/* Renew now. */
+void tni_hold_ask(struct hold *hold, uint32_t ttl_ms, struct ask *ask);
+/* Stop keeping it, whatever it is; the thread is one owner less, when nothing is under way. */
+void tni_hold_end(struct hold *hold);
+/* The same, and release it at the store; `fn` may be NULL. */
+void tni_hold_release(struct hold *hold, tenure_release_fn fn, void *user);
+
+/* In the words of the public header. */
+enum tenure_end tni_hold_end_of(enum store_end end);
+
+/* The confirmation of a grant came, or it did not (acquire.c). */
+void tni_acquire_confirmed(struct acquire *acquire, bool is_held);
+
+#endif

@@ -1,0 +1,378 @@
+#include <tenure/lock.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "client/acquire.h"
+#include "client/call.h"
+
+/* ------------------------------------------------------------------ options */
+
+static const char *find_fault(const struct tenure_lock_options *options)
+{
+    if (options == NULL || options->size < sizeof(*options)) {
+        return "size: it must be sizeof(*options)";
+    }
+    if (options->names == NULL || options->name_count == 0 ||
+        options->name_count > LIMIT_NAME_COUNT_MAX)
+    {
+        return "names: 1 to 32 are allowed";
+    }
+    for (uint32_t index = 0; index < options->name_count; index++) {
+        if (!tni_is_plain(options->names[index])) {
+            return "name: 1 to 255 bytes of UTF-8 without control characters";
+        }
+    }
+    if (options->owner != NULL && !tni_is_plain(options->owner)) {
+        return "owner: 1 to 255 bytes of UTF-8 without control characters";
+    }
+    if (options->meta != NULL && !tni_is_text(options->meta, LIMIT_META_SIZE_MAX)) {
+        return "meta: up to 4096 bytes of UTF-8";
+    }
+    if (options->ttl_ms != 0 &&
+        (options->ttl_ms < LIMIT_TTL_MS_MIN || options->ttl_ms > LIMIT_TTL_MS_MAX))
+    {
+        return "ttl_ms: 100 to 86400000";
+    }
+    if (options->mode != TENURE_EXCLUSIVE && options->mode != TENURE_SHARED) {
+        return "mode: TENURE_EXCLUSIVE or TENURE_SHARED";
+    }
+    if (options->slots > LIMIT_SLOTS_MAX) return "slots: 4096 at most";
+    if (options->slots > 1 && options->mode == TENURE_SHARED) {
+        return "slots: a shared lock has no slots";
+    }
+    if (options->priority > LIMIT_PRIORITY_MAX) return "priority: 9 at most";
+    if (options->lock_delay_ms > LIMIT_LOCK_DELAY_MS_MAX) return "lock_delay_ms: 3600000 at most";
+    return NULL;
+}
+
+/* "user@host:pid#random": for people, and unlike any other. */
+static bool make_owner(char *out_owner, size_t size)
+{
+    uint64_t random;
+    char host[65] = "";
+    const char *user = getenv("USER"); // NOLINT(concurrency-mt-unsafe): only reads
+    char number[24];
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random)) return false;
+    if (gethostname(host, sizeof(host) - 1) != 0 || !tni_is_plain(host)) {
+        (void)snprintf(host, sizeof(host), "localhost");
+    }
+    if (!tni_is_plain(user) || strlen(user) > 64) {
+        (void)snprintf(number, sizeof(number), "%lu", (unsigned long)geteuid());
+        user = number;
+    }
+    int written =
+        snprintf(out_owner, size, "%s@%s:%ld#%016" PRIx64, user, host, (long)getpid(), random);
+    return written > 0 && (size_t)written < size;
+}
+
+/* ------------------------------------------------------------------ acquire */
+
+enum tenure_err tenure_lock_start(
+    struct tenure_client handle,
+    const struct tenure_lock_options *options,
+    tenure_acquire_fn fn,
+    void *user,
+    struct tenure_op *out_op,
+    struct tenure_error *out_error)
+{
+    char owner[LIMIT_OWNER_SIZE_MAX + 1];
+    const char *fault = fn == NULL ? "fn: it is missing" : find_fault(options);
+    if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
+    struct tenure_lock_options terms = *options;
+    if (terms.owner == NULL) {
+        if (!make_owner(owner, sizeof(owner))) {
+            return tni_fail(out_error, TENURE_IO, "the system gives no random numbers");
+        }
+        terms.owner = owner;
+    }
+    struct client *client = tni_client_take(handle);
+    if (client == NULL) return tni_fail(out_error, TENURE_INVALID, "the client is closed");
+
+    struct acquire *acquire;
+    enum tenure_err err = tni_acquire_create(client, &terms, &acquire);
+    if (err == TENURE_OK) {
+        acquire->fn = fn;
+        acquire->user = user;
+        struct tenure_op op = { acquire->id };
+        /* Behind this it may be over at any moment. */
+        if (out_op != NULL) *out_op = op;
+        if (!tni_acquire_submit(acquire)) err = TENURE_CANCELED;
+    }
+    tni_client_give(client);
+    return err == TENURE_OK ? err : tni_fail(out_error, err, NULL);
+}
+
+void tenure_op_cancel(struct tenure_client handle, struct tenure_op op)
+{
+    struct client *client = tni_client_take(handle);
+    if (client == NULL) return;
+    tni_acquire_cancel(client, op.id);
+    tni_client_give(client);
+}
+
+struct lock_call {
+    struct call call;
+    struct tenure_hold hold;
+    struct tenure_obstacle *obstacle; /* NULL: nobody wants to know */
+};
+
+static void on_lock_done(
+    enum tenure_err err,
+    struct tenure_hold hold,
+    const struct tenure_obstacle *obstacle,
+    const struct tenure_error *error,
+    void *user)
+{
+    struct lock_call *lock = user;
+    lock->hold = hold;
+    if (lock->obstacle != NULL && obstacle != NULL) *lock->obstacle = *obstacle;
+    tni_call_end(&lock->call, err, error->text);
+}
+
+enum tenure_err tenure_lock(
+    struct tenure_client handle,
+    const struct tenure_lock_options *options,
+    struct tenure_hold *out_hold,
+    struct tenure_obstacle *out_obstacle,
+    struct tenure_error *out_error)
+{
+    char owner[LIMIT_OWNER_SIZE_MAX + 1];
+    const char *fault = find_fault(options);
+    if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
+    struct tenure_lock_options terms = *options;
+    if (terms.owner == NULL) {
+        if (!make_owner(owner, sizeof(owner))) {
+            return tni_fail(out_error, TENURE_IO, "the system gives no random numbers");
+        }
+        terms.owner = owner;
+    }
+    struct lock_call lock = { .obstacle = out_obstacle };
+    if (!tni_call_begin(&lock.call, handle, out_error)) return lock.call.err;
+    struct acquire *acquire;
+    enum tenure_err err = tni_acquire_create(lock.call.client, &terms, &acquire);
+    if (err == TENURE_OK) {
+        acquire->fn = on_lock_done;
+        acquire->user = &lock;
+        err = tni_call_wait(&lock.call, tni_acquire_submit(acquire), out_error);
+    } else {
+        tni_call_end(&lock.call, err, NULL);
+        err = tni_call_wait(&lock.call, true, out_error);
+    }
+    if (err == TENURE_OK) *out_hold = lock.hold;
+    return err;
+}
+
+/* ------------------------------------------------------------------ looking at a hold */
+
+bool tenure_hold_valid(struct tenure_hold handle)
+{
+    const struct hold_slot *slot = tni_registry_peek_hold(handle.id);
+    if (slot == NULL) return false;
+    int64_t until_ns = atomic_load(&slot->valid_until_ns);
+    return tni_store_now().ns < until_ns && tni_registry_is_good(slot, handle.id);
+}
+
+static int64_t remaining_ms(int64_t until_ns)
+{
+    if (until_ns == INT64_MAX) return INT64_MAX;
+    int64_t now_ns = tni_store_now().ns;
+    return until_ns <= now_ns ? 0 : (until_ns - now_ns) / NS_PER_MS;
+}
+
+int64_t tenure_hold_remaining_ms(struct tenure_hold handle)
+{
+    const struct hold_slot *slot = tni_registry_peek_hold(handle.id);
+    if (slot == NULL) return 0;
+    int64_t left_ms = remaining_ms(atomic_load(&slot->valid_until_ns));
+    return tni_registry_is_good(slot, handle.id) ? left_ms : 0;
+}
+
+uint64_t tenure_hold_token(struct tenure_hold handle)
+{
+    const struct hold_slot *slot = tni_registry_peek_hold(handle.id);
+    if (slot == NULL) return 0;
+    uint64_t token = atomic_load(&slot->token);
+    return tni_registry_is_good(slot, handle.id) ? token : 0;
+}
+
+enum tenure_err tenure_hold_info(struct tenure_hold handle, struct tenure_hold_info *out_info)
+{
+    tni_registry_lock();
+    const struct hold *hold = tni_registry_find_hold(handle.id);
+    if (hold != NULL) {
+        int64_t until_ns = atomic_load(&hold->slot->valid_until_ns);
+        bool is_lost = hold->picture.state == TENURE_HOLD_LOST;
+        *out_info = (struct tenure_hold_info){
+            .owner = hold->owner,
+            .name_count = hold->name_count,
+            .state = hold->picture.state,
+            .loss = hold->picture.loss,
+            .ttl_ms = hold->picture.ttl_ms,
+            .remaining_ms = is_lost ? 0 : remaining_ms(until_ns),
+            .valid_until_ns = until_ns,
+            .is_breaking = hold->picture.is_breaking,
+        };
+    }
+    tni_registry_unlock();
+    return hold == NULL ? TENURE_INVALID : TENURE_OK;
+}
+
+enum tenure_err
+tenure_hold_name(struct tenure_hold handle, uint32_t index, struct tenure_hold_name *out_name)
+{
+    tni_registry_lock();
+    const struct hold *hold = tni_registry_find_hold(handle.id);
+    bool is_there = hold != NULL && index < hold->name_count;
+    if (is_there) {
+        *out_name = (struct tenure_hold_name){ .name = hold->names[index],
+                                               .token = hold->claims[index].token,
+                                               .slot = hold->slots[index] };
+    }
+    tni_registry_unlock();
+    return is_there ? TENURE_OK : TENURE_INVALID;
+}
+
+/* ------------------------------------------------------------------ the end */
+
+static void run_release(struct client *client, struct task *task)
+{
+    struct hold *hold = CONTAINER_OF(task, struct hold, end_task);
+    (void)client;
+    tni_hold_release(hold, hold->release_fn, hold->release_user);
+    tni_hold_give(hold); /* the part that was the handle's */
+}
+
+static void run_forget(struct client *client, struct task *task)
+{
+    struct hold *hold = CONTAINER_OF(task, struct hold, end_task);
+    (void)client;
+    tni_hold_end(hold);
+    tni_hold_give(hold);
+}
+
+/* Close the handle and leave the rest to the client's thread. */
+static enum tenure_err
+end_hold(struct tenure_hold handle, task_fn run, tenure_release_fn fn, void *user)
+{
+    tni_registry_lock();
+    struct hold *hold = tni_registry_find_hold(handle.id);
+    bool is_mine = hold != NULL && tni_hold_close_handle(hold);
+    struct client *client = is_mine ? tni_client_take_of(hold->client) : NULL;
+    tni_registry_unlock();
+    if (!is_mine) return TENURE_INVALID;
+    hold->end_task.run = run;
+    hold->release_fn = fn;
+    hold->release_user = user;
+    bool is_taken = tni_client_submit(client, &hold->end_task);
+    if (!is_taken) tni_hold_give(hold);
+    tni_client_give(client);
+    return is_taken ? TENURE_OK : TENURE_CANCELED;
+}
+
+enum tenure_err
+tenure_hold_release_start(struct tenure_hold handle, tenure_release_fn fn, void *user)
+{
+    return end_hold(handle, run_release, fn, user);
+}
+
+void tenure_hold_forget(struct tenure_hold handle)
+{
+    (void)end_hold(handle, run_forget, NULL, NULL);
+}
+
+/* A reference to the client of a hold; NULL when the handle is not good. */
+static struct client *take_client_of(struct tenure_hold handle)
+{
+    tni_registry_lock();
+    const struct hold *hold = tni_registry_find_hold(handle.id);
+    struct client *client = hold == NULL ? NULL : tni_client_take_of(hold->client);
+    tni_registry_unlock();
+    return client;
+}
+
+struct release_call {
+    struct call call;
+    struct tenure_hold hold;
+    enum tenure_end end;
+    uint64_t successor;
+};
+
+static void
+on_release_done(enum tenure_err err, enum tenure_end end, uint64_t successor, void *user)
+{
+    struct release_call *release = user;
+    release->end = end;
+    release->successor = successor;
+    tni_call_end(&release->call, err, NULL);
+}
+
+static void start_release(struct client *client, struct task *task)
+{
+    struct release_call *release = CONTAINER_OF(task, struct release_call, call.task);
+    (void)client;
+    enum tenure_err err = tenure_hold_release_start(release->hold, on_release_done, release);
+    if (err != TENURE_OK) tni_call_end(&release->call, err, NULL);
+}
+
+enum tenure_err
+tenure_hold_release(struct tenure_hold handle, enum tenure_end *out_end, uint64_t *out_successor)
+{
+    struct release_call release = { .hold = handle, .end = TENURE_END_UNKNOWN };
+    struct client *client = take_client_of(handle);
+    if (client == NULL) return TENURE_INVALID;
+    if (!tni_call_begin_with(&release.call, client, NULL)) return release.call.err;
+    enum tenure_err err = tni_call_run(&release.call, start_release, NULL);
+    if (out_end != NULL) *out_end = release.end;
+    if (out_successor != NULL) *out_successor = release.successor;
+    return err;
+}
+
+/* ------------------------------------------------------------------ renewing by hand */
+
+struct renew_call {
+    struct call call;
+    struct ask ask;
+    struct tenure_hold hold;
+    uint32_t ttl_ms;
+};
+
+static void on_asked(struct ask *ask, enum tenure_err err, const char *text)
+{
+    struct renew_call *renew = CONTAINER_OF(ask, struct renew_call, ask);
+    tni_call_end(&renew->call, err, text);
+}
+
+static void start_renew(struct client *client, struct task *task)
+{
+    struct renew_call *renew = CONTAINER_OF(task, struct renew_call, call.task);
+    (void)client;
+    tni_registry_lock();
+    struct hold *hold = tni_registry_find_hold(renew->hold.id);
+    if (hold != NULL) hold->reference_count++;
+    tni_registry_unlock();
+    if (hold == NULL) {
+        tni_call_end(&renew->call, TENURE_INVALID, "the handle is closed");
+        return;
+    }
+    renew->ask.done = on_asked;
+    tni_hold_ask(hold, renew->ttl_ms, &renew->ask);
+    tni_hold_give(hold);
+}
+
+enum tenure_err
+tenure_hold_renew(struct tenure_hold handle, uint32_t ttl_ms, struct tenure_error *out_error)
+{
+    struct renew_call renew = { .hold = handle, .ttl_ms = ttl_ms };
+    if (ttl_ms != 0 && (ttl_ms < LIMIT_TTL_MS_MIN || ttl_ms > LIMIT_TTL_MS_MAX)) {
+        return tni_fail(out_error, TENURE_INVALID, "ttl_ms: 100 to 86400000");
+    }
+    struct client *client = take_client_of(handle);
+    if (client == NULL) return tni_fail(out_error, TENURE_INVALID, "the handle is closed");
+    if (!tni_call_begin_with(&renew.call, client, out_error)) return renew.call.err;
+    return tni_call_run(&renew.call, start_renew, out_error);
+}

@@ -1,0 +1,40 @@
+#include <tenure/tenure.h>
+
+#include "store/store.h"
+
+#define STRING_OF(number)               #number
+#define VERSION_OF(major, minor, patch) STRING_OF(major) "." STRING_OF(minor) "." STRING_OF(patch)
+
+const char *tenure_version(void)
+{
+    return VERSION_OF(TENURE_VERSION_MAJOR, TENURE_VERSION_MINOR, TENURE_VERSION_PATCH);
+}
+
+int tenure_version_number(void)
+{
+    return TENURE_VERSION_NUMBER;
+}
+
+/* A number that is no outcome, perhaps of a newer library. */
+static const char *word_of(const char *const *words, unsigned count, unsigned index)
+{
+    return index < count ? words[index] : "unknown";
+}
+
+const char *tenure_safety_name(enum tenure_safety safety)
+{
+    return tni_store_safety_word((enum store_safety)safety);
+}
+
+const char *tenure_loss_name(enum tenure_loss loss)
+{
+    static const char *const words[] = { "none", "expired", "ended", "broken", "closed" };
+    return word_of(words, sizeof(words) / sizeof(words[0]), (unsigned)loss);
+}
+
+const char *tenure_end_name(enum tenure_end end)
+{
+    static const char *const words[] = { "released", "expired_unclaimed", "expired_taken",
+                                         "broken",   "not_owner",         "unknown" };
+    return word_of(words, sizeof(words) / sizeof(words[0]), (unsigned)end);
+}

@@ -1,0 +1,198 @@
+#include <tenure/watch.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "client/hold.h"
+#include "client/view.h"
+
+/* A public watch. */
+struct watch {
+    struct task task;
+    struct client *client;
+    uint64_t id;
+    tenure_event_fn fn;
+    tenure_watch_end_fn end_fn;
+    void *user;
+    struct list link; /* in client->watches, under the client's mutex */
+    bool is_stopped;  /* under the client's mutex */
+    bool is_begun;
+    struct store_watch store_watch;
+    char prefix[LIMIT_NAME_SIZE_MAX + 1];
+};
+
+static void end(struct watch *watch, enum tenure_err err)
+{
+    struct client *client = watch->client;
+    tni_store_unwatch(client->store, &watch->store_watch);
+    (void)pthread_mutex_lock(&client->mutex);
+    list_remove(&watch->link);
+    if (watch->task.is_queued) list_remove(&watch->task.link);
+    (void)pthread_mutex_unlock(&client->mutex);
+    if (watch->end_fn != NULL) watch->end_fn(err, watch->user);
+    memory_give(client->memory, watch, sizeof(*watch));
+}
+
+static bool is_stopped(struct watch *watch)
+{
+    (void)pthread_mutex_lock(&watch->client->mutex);
+    bool is_it = watch->is_stopped;
+    (void)pthread_mutex_unlock(&watch->client->mutex);
+    return is_it;
+}
+
+static bool on_event(struct store_watch *store_watch, const struct store_event *event)
+{
+    struct watch *watch = CONTAINER_OF(store_watch, struct watch, store_watch);
+    struct tenure_event public_event = tni_event_of(event);
+    if (is_stopped(watch)) return false;
+    return watch->fn(&public_event, watch->user);
+}
+
+static void on_end(struct store_watch *store_watch, enum tenure_err err)
+{
+    end(CONTAINER_OF(store_watch, struct watch, store_watch), err);
+}
+
+/* Beginning and stopping: the same task. */
+static void run(struct client *client, struct task *task)
+{
+    struct watch *watch = CONTAINER_OF(task, struct watch, task);
+    if (is_stopped(watch)) {
+        end(watch, TENURE_CANCELED);
+        return;
+    }
+    if (watch->is_begun) return;
+    watch->is_begun = true;
+    enum tenure_err err = tni_store_watch(client->store, &watch->store_watch);
+    if (err != TENURE_OK) end(watch, err);
+}
+
+enum tenure_err tenure_watch_open(
+    struct tenure_client handle,
+    const char *prefix,
+    uint64_t since,
+    tenure_event_fn fn,
+    tenure_watch_end_fn end_fn,
+    void *user,
+    struct tenure_watch *out_watch,
+    struct tenure_error *out_error)
+{
+    static _Atomic uint64_t id_last;
+    if (fn == NULL) return tni_fail(out_error, TENURE_INVALID, "fn: it is missing");
+    if (prefix != NULL && !tni_is_text(prefix, LIMIT_NAME_SIZE_MAX)) {
+        return tni_fail(out_error, TENURE_INVALID, "prefix: up to 255 bytes of UTF-8");
+    }
+    struct client *client = tni_client_take(handle);
+    if (client == NULL) return tni_fail(out_error, TENURE_INVALID, "the client is closed");
+    struct watch *watch = memory_take(client->memory, sizeof(*watch));
+    if (watch == NULL) {
+        tni_client_give(client);
+        return tni_fail(out_error, TENURE_NO_MEMORY, NULL);
+    }
+    *watch = (struct watch){ .task = { .run = run },
+                             .client = client,
+                             .id = atomic_fetch_add(&id_last, 1) + 1,
+                             .fn = fn,
+                             .end_fn = end_fn,
+                             .user = user };
+    (void)snprintf(watch->prefix, sizeof(watch->prefix), "%s", prefix == NULL ? "" : prefix);
+    watch->store_watch = (struct store_watch){
+        .prefix = watch->prefix, .since = since, .event = on_event, .end = on_end
+    };
+    list_init(&watch->link);
+    out_watch->id = watch->id;
+    (void)pthread_mutex_lock(&client->mutex);
+    list_append(&client->watches, &watch->link);
+    (void)pthread_mutex_unlock(&client->mutex);
+    enum tenure_err err = TENURE_OK;
+    if (!tni_client_submit(client, &watch->task)) {
+        (void)pthread_mutex_lock(&client->mutex);
+        list_remove(&watch->link);
+        (void)pthread_mutex_unlock(&client->mutex);
+        memory_give(client->memory, watch, sizeof(*watch));
+        err = tni_fail(out_error, TENURE_CANCELED, "the client is being closed");
+    }
+    tni_client_give(client);
+    return err;
+}
+
+void tenure_watch_close(struct tenure_client handle, struct tenure_watch watch_handle)
+{
+    struct client *client = tni_client_take(handle);
+    if (client == NULL) return;
+    (void)pthread_mutex_lock(&client->mutex);
+    list_foreach(each, &client->watches) {
+        struct watch *watch = CONTAINER_OF(each, struct watch, link);
+        if (watch->id != watch_handle.id || watch->is_stopped) continue;
+        watch->is_stopped = true;
+        if (!watch->task.is_queued && !client->is_closing) {
+            list_init(&watch->task.link);
+            list_append(&client->tasks, &watch->task.link);
+            watch->task.is_queued = true;
+            (void)uv_async_send(&client->wake);
+        }
+    }
+    (void)pthread_mutex_unlock(&client->mutex);
+    tni_client_give(client);
+}
+
+void tni_watch_close_all(struct client *client)
+{
+    for (;;) {
+        (void)pthread_mutex_lock(&client->mutex);
+        struct list *first = list_first(&client->watches);
+        (void)pthread_mutex_unlock(&client->mutex);
+        if (first == NULL) break;
+        end(CONTAINER_OF(first, struct watch, link), TENURE_CANCELED);
+    }
+    if (client->has_alarm) tni_store_unwatch(client->store, &client->alarm);
+    client->has_alarm = false;
+}
+
+/* ------------------------------------------------------------------ the alarm */
+
+/* An administrator does not wait until a holder asks again: while there are holds, somebody listens
+ * to breaks.  It is a hint; what is true, the renewal that it causes will tell. */
+
+static bool on_break(struct store_watch *alarm, const struct store_event *event)
+{
+    struct client *client = CONTAINER_OF(alarm, struct client, alarm);
+    list_foreach_safe(each, following, &client->holds) {
+        struct hold *hold = CONTAINER_OF(each, struct hold, link);
+        for (uint32_t index = 0; index < hold->name_count; index++) {
+            if (hold->claims[index].token != event->token) continue;
+            if (strcmp(hold->claims[index].name, event->name) != 0) continue;
+            tni_hold_hint(hold);
+            break;
+        }
+    }
+    return true;
+}
+
+static void on_alarm_end(struct store_watch *alarm, enum tenure_err err)
+{
+    struct client *client = CONTAINER_OF(alarm, struct client, alarm);
+    client->has_alarm = false;
+    if (err != TENURE_COMPACTED) return;
+    list_foreach_safe(each, following, &client->holds) {
+        tni_hold_hint(CONTAINER_OF(each, struct hold, link));
+    }
+    tni_client_watch_breaks(client);
+}
+
+void tni_client_watch_breaks(struct client *client)
+{
+    bool is_wanted = !list_is_empty(&client->holds) && !client->is_closed;
+    if (is_wanted && !client->has_alarm) {
+        client->alarm = (struct store_watch){ .kinds = "breaking,broken",
+                                              .event = on_break,
+                                              .end = on_alarm_end };
+        /* Without memory for it, the next renewal finds out. */
+        client->has_alarm = tni_store_watch(client->store, &client->alarm) == TENURE_OK;
+    } else if (!is_wanted && client->has_alarm) {
+        tni_store_unwatch(client->store, &client->alarm);
+        client->has_alarm = false;
+    }
+}
