@@ -1,0 +1,427 @@
+/* Commands and events from bytes: after every step all invariants hold, every command has exactly
+ * one answer, tokens rise, and a replay of the records, from the start or behind a snapshot, gives
+ * the same state. */
+#include "base/memory.h"
+#include "engine/engine.h"
+
+#define STEP_COUNT_MAX   400u
+#define CLIENT_COUNT     4u
+#define CHUNK_SIZE       200u
+#define WAIT_COUNT_MAX   512u
+#define WINDOW_SIZE      ENGINE_WINDOW_SIZE_MIN
+#define WALL_START_US    INT64_C(1700000000000000)
+#define NAME_COUNT       10u
+#define OWNER_COUNT      8u
+#define NAMES_IN_REQUEST 4u
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A request that waits, and so will be answered later, once. */
+struct wait {
+    uint64_t client;
+    uint64_t tag;
+};
+
+struct life {
+    const uint8_t *data;
+    size_t size;
+    struct engine *engine;
+    struct engine_options options;
+    struct mono now;
+    struct wall wall;
+    uint64_t tag_last;
+    uint64_t token_last;
+    struct seq durable;
+    struct wait waits[WAIT_COUNT_MAX];
+    uint32_t wait_count;
+    struct buffer journal; /* all records; batches need no bounds to be replayed */
+    uint32_t record_count;
+    struct buffer snapshot;
+    struct seq snapshot_seq;
+    uint64_t snapshot_hash;
+    bool is_snapshot_open;
+    bool is_snapshot_done;
+};
+
+/* ------------------------------------------------------------------- input */
+
+static uint32_t take(struct life *life, uint32_t limit)
+{
+    if (life->size == 0) return 0;
+    uint32_t value = *life->data++;
+    life->size--;
+    if (limit > 256 && life->size > 0) {
+        value = value << 8 | *life->data++;
+        life->size--;
+    }
+    return value % limit;
+}
+
+static struct bytes take_name(struct life *life)
+{
+    static char longest[LIMIT_NAME_SIZE_MAX + 1];
+    static const char *const names[NAME_COUNT] = { "a",   "b",  "c",        "s1", "s2",
+                                                   "a/b", "\n", "\xf0\x9f", "",   "d" };
+    memset(longest, 'l', sizeof longest);
+    uint32_t number = take(life, NAME_COUNT + 2);
+    if (number >= NAME_COUNT) return (struct bytes){ longest, LIMIT_NAME_SIZE_MAX + number % 2 };
+    return bytes_from_text(names[number]);
+}
+
+static struct bytes take_owner(struct life *life)
+{
+    static const char *const owners[OWNER_COUNT] = { "A", "B", "C", "D", "E", "F", "", "\x7f" };
+    return bytes_from_text(owners[take(life, OWNER_COUNT)]);
+}
+
+static uint32_t take_ms(struct life *life, uint32_t limit_ms)
+{
+    switch (take(life, 8)) {
+    case 0: return 0;
+    case 1: return limit_ms;
+    case 2: return limit_ms + 1;
+    default: return 90 + take(life, 4096);
+    }
+}
+
+/* ------------------------------------------------------------------- steps */
+
+static void note_answer(struct life *life, const struct engine_reply *reply, uint64_t tag)
+{
+    ASSERT(reply->seq.value <= engine_seq(life->engine).value);
+    ASSERT(reply->result_count > 0 && reply->results != NULL);
+    if (reply->tag == tag) return;
+    uint32_t index = 0;
+    while (index < life->wait_count &&
+           (life->waits[index].tag != reply->tag || life->waits[index].client != reply->client))
+    {
+        index++;
+    }
+    ASSERT(index < life->wait_count); /* it had been answered, or was never asked */
+    ASSERT(reply->kind == ENGINE_ACQUIRE);
+    life->waits[index] = life->waits[--life->wait_count];
+}
+
+static void keep_records(struct life *life, const struct engine_update *update)
+{
+    struct bytes rest = update->records;
+    for (uint32_t index = 0; index < update->record_count; index++) {
+        struct record record;
+        ASSERT(record_decode(&rest, &record) == TENURE_OK);
+        if (record.kind != RECORD_GRANTED) continue;
+        ASSERT(record.token.value > life->token_last);
+        life->token_last = record.token.value;
+    }
+    ASSERT(rest.size == 0);
+    ASSERT(update->record_count == 0 || update->first.value == life->record_count + 1);
+    life->record_count += update->record_count;
+    buffer_append_bytes(&life->journal, update->records);
+}
+
+static void check_waits(const struct life *life)
+{
+    ASSERT(engine_counters(life->engine).waiter_count == life->wait_count);
+}
+
+static void step(struct life *life, struct engine_event *event)
+{
+    struct engine_update update;
+    event->now = life->now;
+    event->wall = life->wall;
+    const struct engine_command *command = event->command;
+    uint64_t tag = command != NULL && command->kind != ENGINE_CANCEL ? command->tag : 0;
+    ASSERT(engine_step(life->engine, event, &update) == TENURE_OK);
+    keep_records(life, &update);
+    uint32_t answer_count = 0;
+    for (uint32_t index = 0; index < update.reply_count; index++) {
+        const struct engine_reply *reply = &update.replies[index];
+        if (command != NULL && reply->tag == command->tag) answer_count++;
+        bool is_unknown = reply->kind == ENGINE_CANCEL && reply->err == TENURE_NOT_FOUND;
+        if (!is_unknown) note_answer(life, reply, tag);
+    }
+    if (command != NULL) ASSERT(answer_count == (update.is_waiting ? 0 : 1));
+    if (update.is_waiting) {
+        ASSERT(life->wait_count < WAIT_COUNT_MAX);
+        life->waits[life->wait_count++] = (struct wait){ command->client, command->tag };
+    }
+    engine_check(life->engine);
+    check_waits(life);
+}
+
+static void give(struct life *life, struct engine_command *command)
+{
+    if (command->client == 0) command->client = 1 + take(life, CLIENT_COUNT);
+    if (command->tag == 0) command->tag = ++life->tag_last;
+    step(life, &(struct engine_event){ .kind = ENGINE_COMMAND, .command = command });
+}
+
+static void acquire(struct life *life)
+{
+    static char meta[LIMIT_META_SIZE_MAX + 1];
+    struct bytes names[NAMES_IN_REQUEST];
+    uint32_t flags = take(life, 256);
+    uint32_t count = flags & 1 ? 1 + take(life, NAMES_IN_REQUEST) : 1;
+    memset(meta, 'm', sizeof meta);
+    for (uint32_t index = 0; index < count; index++) {
+        names[index] = take_name(life);
+    }
+    bool is_slotted = names[0].size > 0 && names[0].data[0] == 's';
+    struct engine_command command = {
+        .kind = ENGINE_ACQUIRE,
+        .as.acquire = {
+            .names = names,
+            .name_count = count,
+            .owner = take_owner(life),
+            .meta = { meta, flags & 2 ? take(life, sizeof meta + 1) : 0 },
+            .ttl_ms = take_ms(life, LIMIT_TTL_MS_MAX),
+            .wait_ms = flags & 4 ? take_ms(life, LIMIT_WAIT_MS_MAX) : 0,
+            .mode = flags & 8 ? ENGINE_SHARED : ENGINE_EXCLUSIVE,
+            .slots = flags & 16 ? take(life, 5) : is_slotted ? 2 : 1,
+            .priority = flags & 32 ? take(life, LIMIT_PRIORITY_MAX + 2) : 0,
+            .lock_delay_ms = flags & 64 ? take_ms(life, LIMIT_LOCK_DELAY_MS_MAX) : 0,
+        },
+    };
+    give(life, &command);
+}
+
+/* A claim of somebody who holds; sometimes only nearly. */
+static struct engine_claim take_claim(struct life *life)
+{
+    struct engine_claim claim = { .name = take_name(life), .ttl_ms = ENGINE_TTL_KEEP };
+    uint32_t flags = take(life, 64);
+    struct engine_hold_view hold;
+    if (engine_inspect_hold(life->engine, claim.name, life->now, flags & 3, &hold)) {
+        claim.owner = hold.owner;
+        claim.token = hold.token;
+    } else {
+        claim.owner = take_owner(life);
+        claim.token.value = life->token_last - take(life, 16);
+    }
+    if (flags & 4) claim.ttl_ms = take_ms(life, LIMIT_TTL_MS_MAX);
+    if ((flags & 56) == 56) claim.token.value--;
+    return claim;
+}
+
+static void renew(struct life *life)
+{
+    struct engine_claim claims[4];
+    uint32_t count = take(life, 5);
+    for (uint32_t index = 0; index < count; index++) {
+        claims[index] = take_claim(life);
+    }
+    give(life, &(struct engine_command){ .kind = ENGINE_RENEW, .as.renew = { claims, count } });
+}
+
+static void transfer(struct life *life)
+{
+    struct engine_command command = { .kind = ENGINE_TRANSFER };
+    struct engine_waiter_view waiters[4];
+    command.as.transfer.claim = take_claim(life);
+    uint32_t count =
+        engine_inspect_waiters(life->engine, command.as.transfer.claim.name, life->now, waiters, 4);
+    uint32_t index = take(life, 5);
+    command.as.transfer.to = index < count ? waiters[index].owner : take_owner(life);
+    give(life, &command);
+}
+
+static void break_hold(struct life *life)
+{
+    static char reason[LIMIT_REASON_SIZE_MAX + 1];
+    memset(reason, 'r', sizeof reason);
+    struct engine_claim claim = take_claim(life);
+    struct engine_command command = {
+        .kind = ENGINE_BREAK,
+        .as.break_hold = { .name = claim.name,
+                           .token = claim.token,
+                           .reason = { reason, take(life, sizeof reason + 1) },
+                           .grace_ms = take_ms(life, LIMIT_GRACE_MS_MAX) },
+    };
+    give(life, &command);
+}
+
+static void proclaim(struct life *life)
+{
+    struct engine_command command = { .kind = ENGINE_PROCLAIM };
+    command.as.proclaim.claim = take_claim(life);
+    command.as.proclaim.value = take_owner(life);
+    give(life, &command);
+}
+
+static void release(struct life *life)
+{
+    struct engine_claim claim = take_claim(life);
+    give(life, &(struct engine_command){ .kind = ENGINE_RELEASE, .as.release = claim });
+}
+
+static void cancel(struct life *life)
+{
+    struct engine_command command = { .kind = ENGINE_CANCEL };
+    uint32_t index = take(life, 8);
+    if (index < life->wait_count) {
+        command.client = life->waits[index].client;
+        command.tag = life->waits[index].tag;
+    }
+    give(life, &command);
+}
+
+static void lose_client(struct life *life)
+{
+    uint64_t client = 1 + take(life, CLIENT_COUNT);
+    for (uint32_t index = 0; index < life->wait_count;) {
+        if (life->waits[index].client == client) {
+            life->waits[index] = life->waits[--life->wait_count];
+        } else {
+            index++;
+        }
+    }
+    step(life, &(struct engine_event){ .kind = ENGINE_CLIENT_GONE, .client = client });
+}
+
+/* ------------------------------------------------------------------- time */
+
+static void pass(struct life *life)
+{
+    int64_t ms = take(life, 4096);
+    life->now.ns += ms * NS_PER_MS;
+    life->wall.us += ms * 1000;
+}
+
+static void stall(struct life *life)
+{
+    int64_t ms = take(life, 4096);
+    life->now.ns += ms * NS_PER_MS;
+    step(life, &(struct engine_event){ .kind = ENGINE_STALLED, .stall_ns = ms * NS_PER_MS });
+}
+
+static void become_durable(struct life *life)
+{
+    uint64_t seq = engine_seq(life->engine).value;
+    uint64_t behind = take(life, 8);
+    uint64_t durable = seq > behind ? seq - behind : 0;
+    if (durable > life->durable.value) life->durable.value = durable;
+    step(life, &(struct engine_event){ .kind = ENGINE_DURABLE, .durable = life->durable });
+}
+
+static void jump_wall(struct life *life)
+{
+    static const int64_t jumps_us[] = { INT64_C(-3600000000), INT64_C(3600000000), -1, 0 };
+    life->wall.us += jumps_us[take(life, 4)];
+}
+
+/* ----------------------------------------------------- snapshot and restart */
+
+static void go_on_with_snapshot(struct life *life)
+{
+    if (!life->is_snapshot_open) {
+        life->is_snapshot_open = true;
+        life->is_snapshot_done = false;
+        buffer_reset(&life->snapshot);
+        engine_snapshot_begin(life->engine, &life->snapshot_seq);
+        life->snapshot_hash = engine_hash(life->engine);
+        return;
+    }
+    life->is_snapshot_done = engine_snapshot_write(life->engine, &life->snapshot, CHUNK_SIZE);
+    life->is_snapshot_open = !life->is_snapshot_done;
+    ASSERT(!life->snapshot.is_failed);
+}
+
+static struct engine *replay(const struct life *life, bool is_from_snapshot)
+{
+    struct engine *engine = engine_create(&life->options);
+    ASSERT(engine != NULL);
+    if (is_from_snapshot) {
+        ASSERT(engine_restore_chunk(engine, buffer_bytes(&life->snapshot)) == TENURE_OK);
+        ASSERT(engine_restore_snapshot_end(engine, life->snapshot_seq) == TENURE_OK);
+        ASSERT(engine_hash(engine) == life->snapshot_hash);
+    }
+    if (life->record_count > 0) {
+        enum tenure_err err = engine_restore_batch(
+            engine, (struct seq){ 1 }, life->record_count, buffer_bytes(&life->journal));
+        ASSERT(err == TENURE_OK);
+    }
+    ASSERT(engine_hash(engine) == engine_hash(life->engine));
+    return engine;
+}
+
+static void restart(struct life *life)
+{
+    struct engine *engine = replay(life, life->is_snapshot_done);
+    engine_destroy(&life->engine);
+    life->engine = engine;
+    life->is_snapshot_open = false;
+    life->wait_count = 0;
+    step(life, &(struct engine_event){ .kind = ENGINE_READY });
+}
+
+static void change_gate(struct life *life)
+{
+    enum engine_gate gate = (enum engine_gate)take(life, 3);
+    step(life, &(struct engine_event){ .kind = ENGINE_GATE, .gate = gate });
+}
+
+/* Reads change nothing and never crash. */
+static void look(struct life *life)
+{
+    struct engine_lock_view locks[8];
+    struct record records[8];
+    struct bytes next;
+    struct engine_list_query query = { .prefix = take_name(life),
+                                       .owner = take_owner(life),
+                                       .state = (enum engine_state_filter)take(life, 3),
+                                       .after = take_name(life),
+                                       .count_max = 1 + take(life, 8) };
+    (void)engine_list(life->engine, &query, life->now, locks, &next);
+    (void)engine_history(life->engine, query.after, records, 8);
+    (void)engine_inspect(life->engine, query.prefix, life->now, locks);
+}
+
+static void live(struct life *life)
+{
+    switch (take(life, 20)) {
+    case 0: release(life); return;
+    case 1: renew(life); return;
+    case 2: break_hold(life); return;
+    case 3: proclaim(life); return;
+    case 4: transfer(life); return;
+    case 5: cancel(life); return;
+    case 6: lose_client(life); return;
+    case 7: pass(life); return;
+    case 8: stall(life); return;
+    case 9: become_durable(life); return;
+    case 10: step(life, &(struct engine_event){ .kind = ENGINE_TIMER }); return;
+    case 11: go_on_with_snapshot(life); return;
+    case 12: restart(life); return;
+    case 13: change_gate(life); return;
+    case 14: look(life); return;
+    case 15: jump_wall(life); return;
+    default: acquire(life); return;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct life life = { .data = data, .size = size };
+    life.options = (struct engine_options){ .memory = &memory_heap,
+                                            .hold_count_max = 1 + take(&life, 40),
+                                            .waiter_count_max = WAIT_COUNT_MAX,
+                                            .window_size = WINDOW_SIZE,
+                                            .ageing_ms = 1 + take(&life, 300) };
+    life.now.ns = NS_PER_S;
+    life.wall.us = WALL_START_US;
+    buffer_init(&life.journal, &memory_heap);
+    buffer_init(&life.snapshot, &memory_heap);
+    life.engine = engine_create(&life.options);
+    ASSERT(life.engine != NULL);
+    step(&life, &(struct engine_event){ .kind = ENGINE_READY });
+
+    for (uint32_t count = 0; count < STEP_COUNT_MAX && life.size > 0; count++) {
+        live(&life);
+    }
+
+    struct engine *engine = replay(&life, life.is_snapshot_done);
+    engine_destroy(&engine);
+    engine_destroy(&life.engine);
+    buffer_deinit(&life.journal);
+    buffer_deinit(&life.snapshot);
+    return 0;
+}
