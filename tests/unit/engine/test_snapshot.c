@@ -486,8 +486,8 @@ TEST(snapshot_with_a_state_that_cannot_be_is_refused)
     /* name s, last seq 2, no delay, 3 slots, and holds: owner, no meta, token, place, ttl, delay,
      * at, no break */
     const struct bytes good = BYTES_LITERAL("\x03\x18\x00\x00\x00\x01s\x02\x00\x03\x02"
-                                                   "\x01p\x00\x04\x00\x64\x00\x00\x00"
-                                                   "\x01q\x00\x05\x02\x64\x00\x00\x00");
+                                            "\x01p\x00\x04\x00\x64\x00\x00\x00"
+                                            "\x01q\x00\x05\x02\x64\x00\x00\x00");
     CHECK_EQ_INT(restore_one(good), TENURE_OK);
     static const struct {
         size_t at;
