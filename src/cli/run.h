@@ -54,7 +54,7 @@ struct run_options {
     enum run_on_lost on_lost;
     const char *lost_hook; /* RUN_LOST_EXEC */
     int lost_exit_code;
-    int conflict_exit_code; /* not obtained */
+    int conflict_exit_code; /* not obtained; -1: as it is usual */
     bool is_closing;        /* -o */
     bool is_verbose;
     bool is_quiet;

@@ -142,7 +142,7 @@ void run_options_init(struct run_options *options, const struct command *command
         .ttl_ms = TTL_MS_DEFAULT,
         .grace_ms = RUN_GRACE_UNSET,
         .lost_exit_code = EXIT_LOST,
-        .conflict_exit_code = EXIT_NOT_OBTAINED,
+        .conflict_exit_code = -1,
     };
 }
 
