@@ -252,8 +252,8 @@ static void on_attempt_done(struct store_op *op, const struct store_result *resu
         struct keeper_event event;
         judge(result, &event);
         event.sent_at = attempt->sent_at;
-        answer_asks(hold, attempt->sent_at, err_of(result), result->text);
         step(hold, &event);
+        answer_asks(hold, attempt->sent_at, err_of(result), result->text);
     }
     tni_hold_give(hold);
 }

@@ -214,7 +214,7 @@ static void pass_time(struct keeper *keeper, const struct keeper_event *event)
     notice_gap(keeper, event);
     bool is_held = keeper->state == KEEPER_HELD || keeper->state == KEEPER_AT_RISK;
     if (is_held && event->now.ns >= keeper->valid_until.ns) {
-        finish(keeper, KEEPER_LOST, KEEPER_LOSS_EXPIRED);
+        finish(keeper, KEEPER_LOST, keeper->is_breaking ? KEEPER_LOSS_BROKEN : KEEPER_LOSS_EXPIRED);
     }
 }
 

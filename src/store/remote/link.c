@@ -362,6 +362,7 @@ struct link *tni_link_create(const struct link_options *options)
      * timer. */
     (void)uv_timer_init(options->loop, &link->timer);
     link->timer.data = link;
+    link->connect.data = link;
     link->has_timer = true;
     link->open_count = 1;
     (void)uv_timer_start(&link->timer, begin, 0, 0);
