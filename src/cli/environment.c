@@ -37,6 +37,7 @@ bool environment_create(const struct environment_facts *facts, struct environmen
         facts->names, facts->tokens, facts->slots, facts->owner, facts->url, ttl, fd
     };
     size_t value_count = facts->loss_fd < 0 ? OUR_COUNT - 1 : OUR_COUNT;
+    size_t count = 0;
     size_t inherited = 0;
     while (environ[inherited] != NULL)
         inherited++;
@@ -46,7 +47,6 @@ bool environment_create(const struct environment_facts *facts, struct environmen
         .hook_pid = NULL,
     };
     if (made.entries == NULL || made.hook_entries == NULL) goto no_memory;
-    size_t count = 0;
     for (; count < value_count; count++) {
         made.entries[count] = make_entry(our_names[count], values[count]);
         if (made.entries[count] == NULL) goto no_memory;
