@@ -31,6 +31,13 @@ def resident_kib(server):
         return int([line for line in file if line.startswith("VmRSS")][0].split()[1])
 
 
+def is_sanitized(server):
+    """Sanitizers keep freed memory for a while: what is resident says nothing then."""
+    with open("/proc/%d/maps" % server.pid, encoding="ascii") as file:
+        maps = file.read()
+    return "libasan" in maps or "libtsan" in maps or "libclang_rt" in maps
+
+
 def test_pipelined_requests_are_answered_in_order():
     server = Server()
     names = ["n%d" % index for index in range(200)]
@@ -228,7 +235,8 @@ def test_a_reader_that_sleeps_costs_nothing_and_is_told():
             seen = 0
             while seen < 400:
                 seen += fast.recv(1 << 20).count(b"HTTP/1.1 200")
-    assert resident_kib(server) - before < 4096, (before, resident_kib(server))
+    grown_kib = resident_kib(server) - before
+    assert is_sanitized(server) or grown_kib < 4096, grown_kib
     stream = read_all(sleeper)
     ids = [int(line[4:]) for line in stream.split(b"\n") if line.startswith(b"id: ")]
     equal(ids, list(range(ids[0], ids[0] + len(ids))))
