@@ -96,25 +96,30 @@ static void finish(struct keeper *keeper, enum keeper_state state, enum keeper_l
 
 /* ------------------------------------------------------------------ events */
 
+/* What an answer gives, from its request on; -1: no end. */
+static int64_t given_ms(const struct keeper *keeper, const struct keeper_event *event)
+{
+    bool has_low = keeper->flight_count > 0 && keeper->ttl_ms_low > 0;
+    bool is_low = event->remaining_ms < 0 || keeper->ttl_ms_low < event->remaining_ms;
+    return has_low && is_low ? keeper->ttl_ms_low : event->remaining_ms;
+}
+
 /* The end of the hold as the answer to the request of `sent_at` puts it. */
 static struct mono end_of(const struct keeper *keeper, const struct keeper_event *event)
 {
-    int64_t remaining_ms = event->remaining_ms;
-    bool has_low = keeper->flight_count > 0 && keeper->ttl_ms_low > 0;
-    if (has_low && (remaining_ms < 0 || keeper->ttl_ms_low < remaining_ms)) {
-        remaining_ms = keeper->ttl_ms_low;
-    }
-    if (remaining_ms < 0) return never;
-    return tni_keeper_valid_until(event->sent_at, remaining_ms, keeper->options.clock_error_ppm);
+    int64_t given = given_ms(keeper, event);
+    if (given < 0) return never;
+    return tni_keeper_valid_until(event->sent_at, given, keeper->options.clock_error_ppm);
 }
 
 /* A third of what there is: a whole ttl, or less when the same grant was asked for again or
  * somebody has set an end to it. */
 static uint32_t third_ms(const struct keeper *keeper, const struct keeper_event *event)
 {
-    int64_t whole_ms = rhythm_ms(keeper);
-    if (event->remaining_ms >= 0 && event->remaining_ms < whole_ms) whole_ms = event->remaining_ms;
-    int64_t third = whole_ms / RENEW_DIVISOR;
+    int64_t whole = rhythm_ms(keeper);
+    int64_t given = given_ms(keeper, event);
+    if (given >= 0 && given < whole) whole = given;
+    int64_t third = whole / RENEW_DIVISOR;
     int64_t least = retry_ms(keeper) / RENEW_DIVISOR;
     return (uint32_t)(third > least ? third : least);
 }
@@ -130,7 +135,8 @@ static void accept(struct keeper *keeper, const struct keeper_event *event)
         event->remaining_ms >= 0 && (event->ttl_ms == 0 || event->remaining_ms < event->ttl_ms);
 
     uint32_t third = third_ms(keeper, event);
-    keeper->risk_at = event->remaining_ms < 0 ? never : later(event->sent_at, 2 * third);
+    bool has_end = keeper->valid_until.ns != never.ns;
+    keeper->risk_at = has_end ? later(event->sent_at, 2 * third) : never;
     keeper->renew_at = keeper->options.is_passive ? never : later(event->sent_at, third);
 }
 
