@@ -24,6 +24,8 @@ expected_end(struct world *world, const struct claim *claim, struct token *out_s
     if (grant->ended == RECORD_BROKEN) return ENGINE_END_BROKEN;
     for (uint32_t index = 0; index < oracle->grant_count; index++) {
         if (!is_successor(&oracle->grants[index], grant)) continue;
+        /* Who is served at the end of this very step came after the answer. */
+        if (oracle->grants[index].seq.value > oracle->last_before) continue;
         *out_successor = oracle->grants[index].token;
         return ENGINE_END_EXPIRED_TAKEN;
     }

@@ -348,29 +348,45 @@ void disk_power_loss(struct disk *disk)
     }
 }
 
-bool disk_flip(struct disk *disk, char out_name[static DISK_NAME_SIZE_MAX], uint64_t *out_offset)
+static const struct disk_name *pick_file(struct disk *disk, const char *prefix)
 {
+    const struct disk_name *picked = NULL;
     uint32_t start = rng_below(&disk->rng, DISK_FILE_COUNT_MAX);
     for (uint32_t step = 0; step < DISK_FILE_COUNT_MAX; step++) {
         const struct disk_name *name = &disk->names[(start + step) % DISK_FILE_COUNT_MAX];
-        if (name->file < 0) continue;
-        struct disk_file *file = &disk->files[name->file];
+        if (name->file < 0 || strncmp(name->text, prefix, strlen(prefix)) != 0) continue;
+        const struct disk_file *file = &disk->files[name->file];
         if (file->medium.size == 0 || file->medium.size != file->cache.size) continue;
-        /* Mostly where something is written, not in the zeros behind it. */
-        size_t offset = 0;
-        for (uint32_t attempt = 0; attempt < 8; attempt++) {
-            offset = rng_next(&disk->rng) % file->medium.size;
-            if (file->medium.data[offset] != 0) break;
-        }
-        char bit = (char)(1 << rng_below(&disk->rng, 8));
-        file->medium.data[offset] = (char)(file->medium.data[offset] ^ bit);
-        file->cache.data[offset] = (char)(file->cache.data[offset] ^ bit);
-        disk->counts.flips++;
-        memcpy(out_name, name->text, DISK_NAME_SIZE_MAX);
-        *out_offset = offset;
-        return true;
+        bool is_later = picked == NULL || strcmp(name->text, picked->text) > 0;
+        if (is_later) picked = name;
+        if (prefix[0] == '\0') break;
     }
-    return false;
+    return picked;
+}
+
+bool disk_flip(
+    struct disk *disk,
+    const char *prefix,
+    char out_name[static DISK_NAME_SIZE_MAX],
+    uint64_t *out_offset)
+{
+    const struct disk_name *name = pick_file(disk, prefix);
+    if (name == NULL) return false;
+    struct disk_file *file = &disk->files[name->file];
+    /* Mostly where something is written, not in the zeros behind it; often near its end. */
+    size_t end = file->medium.size;
+    while (end > 1 && file->medium.data[end - 1] == 0)
+        end--;
+    size_t begin = rng_percent(&disk->rng, 40) && end > 160 ? end - 160 : 0;
+    size_t offset = begin + rng_next(&disk->rng) % (end - begin);
+    if (rng_percent(&disk->rng, 10)) offset = rng_next(&disk->rng) % file->medium.size;
+    char bit = (char)(1 << rng_below(&disk->rng, 8));
+    file->medium.data[offset] = (char)(file->medium.data[offset] ^ bit);
+    file->cache.data[offset] = (char)(file->cache.data[offset] ^ bit);
+    disk->counts.flips++;
+    memcpy(out_name, name->text, DISK_NAME_SIZE_MAX);
+    *out_offset = offset;
+    return true;
 }
 
 /* ------------------------------------------------------------------- calls */

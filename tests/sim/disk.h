@@ -125,9 +125,13 @@ void disk_kill(struct disk *disk);
 /* And the power too: of what was not synced a random part is on the medium. */
 void disk_power_loss(struct disk *disk);
 
-/* Flip one bit on the medium, in a random file.  False when there is nothing to
- * flip.  Only while no process runs. */
-bool disk_flip(struct disk *disk, char out_name[static DISK_NAME_SIZE_MAX], uint64_t *out_offset);
+/* Flip one bit on the medium: in the last file, by name, that begins with `prefix`; with an empty
+ * prefix in any.  False when there is nothing to flip.  Only while no process runs. */
+bool disk_flip(
+    struct disk *disk,
+    const char *prefix,
+    char out_name[static DISK_NAME_SIZE_MAX],
+    uint64_t *out_offset);
 
 /* Bytes of all files, and how many there are. */
 uint64_t disk_used(const struct disk *disk);

@@ -328,6 +328,7 @@ static void land(struct world *world)
     if (err == TENURE_NO_SPACE) {
         if (world->disk.quota == UINT64_MAX) world_fail(world, "no space on an empty disk");
         world_probe(world, PROBE_COMMIT_NO_SPACE);
+        host->is_full = true;
         host->flight_ends_ns = world->now_ns + 50 * NS_PER_MS;
         return;
     }
@@ -342,6 +343,7 @@ static void land(struct world *world)
     }
     world_say(world, "durable up to %" PRIu64, world->oracle.submitted.value);
     host->is_flying = false;
+    host->is_full = false;
     host->durable = world->oracle.submitted;
     oracle_durable(world, host->durable);
     struct engine_event event = host_event(world, ENGINE_DURABLE);
@@ -382,7 +384,8 @@ static void keep_house(struct world *world)
     if (host->is_draining) {
         set_gate(world, ENGINE_GATE_DRAINING);
     } else {
-        set_gate(world, status.spare_count < 2 ? ENGINE_GATE_NO_SPACE : ENGINE_GATE_OPEN);
+        bool is_full = status.is_space_low || host->is_full;
+        set_gate(world, is_full ? ENGINE_GATE_NO_SPACE : ENGINE_GATE_OPEN);
     }
 }
 

@@ -44,6 +44,7 @@ struct host {
     uint32_t start_attempts;
     uint32_t nested_crashes;
     bool is_draining;
+    bool is_full;          /* the last commit found no space */
     bool is_snapshot_seen; /* in recovery: its end has not been told to the engine
                               yet */
     uint64_t segment_size;

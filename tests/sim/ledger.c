@@ -270,7 +270,9 @@ static void truncate_history(struct world *world, uint64_t last)
 static bool is_loss_excused(const struct world *world, uint64_t seq)
 {
     const struct oracle *oracle = &world->oracle;
-    if (world->media_faults == 0 || world->host.report.torn_bytes == 0) return false;
+    /* When a crash cut the recovery that dropped it, the next one has nothing to tell. */
+    bool is_told = world->host.report.torn_bytes > 0 || world->host.nested_crashes > 0;
+    if (world->media_faults == 0 || !is_told) return false;
     if (oracle->is_marked) return false;
     uint64_t last_but_one = 0;
     for (uint32_t index = 0; index < oracle->cut_count; index++) {
@@ -305,6 +307,10 @@ void oracle_recovered(struct world *world)
                 seq);
         }
         world_probe(world, PROBE_DAMAGE_LOST_BATCH);
+        /* Who was granted in it will be overlapped: nobody can promise against damage. */
+        for (uint32_t index = 0; index < WORLD_BELIEF_COUNT_MAX; index++) {
+            world->beliefs[index].is_forced = true;
+        }
         oracle->acked.value = seq;
     } else if (world->media_faults > 0) {
         world_probe(world, PROBE_DAMAGE_SURVIVED);

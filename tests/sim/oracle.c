@@ -330,6 +330,7 @@ void oracle_update(
         world_fail(
             world, "I10: record %" PRIu64 " follows %" PRIu64, update->first.value, oracle->last);
     }
+    oracle->last_before = oracle->last;
     uint32_t grants_before = oracle->grant_count;
     uint64_t name_last[WORLD_NAME_COUNT_MAX];
     memcpy(name_last, oracle->name_last, sizeof name_last);

@@ -53,7 +53,8 @@ struct oracle {
     struct buffer history; /* every record made, in order */
     size_t *offsets;       /* of record number seq - 1 */
     size_t offset_capacity;
-    uint64_t last; /* seq of the last record in it */
+    uint64_t last;        /* seq of the last record in it */
+    uint64_t last_before; /* and before this step */
     struct cut *cuts;
     uint32_t cut_count, cut_capacity;
     struct grant *grants;

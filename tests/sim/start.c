@@ -18,6 +18,7 @@ void host_forget(struct world *world)
     host->snapshot = SNAPSHOT_NONE;
     host->gate = ENGINE_GATE_OPEN;
     host->is_draining = false;
+    host->is_full = false;
     host->is_up = false;
     world->stall_ns = 0;
     world->gone_count = 0;
@@ -36,7 +37,9 @@ static void damage(struct world *world)
     if (!world->swarm.has_media_faults || world->is_calm || !rng_percent(&world->rng, 60)) return;
     char name[DISK_NAME_SIZE_MAX];
     uint64_t offset = 0;
-    if (!disk_flip(&world->disk, name, &offset)) return;
+    static const char *const prefixes[] = { "", "segment-", "snapshot-" };
+    const char *prefix = prefixes[rng_below(&world->rng, 3)];
+    if (!disk_flip(&world->disk, prefix, name, &offset)) return;
     world->media_faults++;
     world_say(world, "a bit flips in %s at byte %" PRIu64, name, offset);
 }
@@ -87,6 +90,7 @@ void host_second(struct world *world)
         .path = "/data",
         .segment_size = world->host.segment_size,
         .spare_count = 2,
+        .memory = &world->journal_memory,
     };
     struct disk_faults faults = world->disk.faults;
     uint64_t crash_at = world->disk.crash_at;
@@ -212,6 +216,7 @@ void host_start(struct world *world)
         .path = "/data",
         .segment_size = host->segment_size,
         .spare_count = 2,
+        .memory = &world->journal_memory,
     };
     struct journal_visitor visitor = { visit_snapshot, visit_chunk, visit_batch, world };
     host->start_attempts++;
@@ -237,10 +242,10 @@ void host_start(struct world *world)
     }
     host->is_up = true;
     host->start_attempts = 0;
-    host->nested_crashes = 0;
     host->durable = host->report.seq;
     world_say(world, "started at %" PRIu64 " %s", host->report.seq.value, host->report.text);
     oracle_recovered(world);
+    host->nested_crashes = 0;
     struct engine_event event = host_event(world, ENGINE_READY);
     host_step(world, &event, NULL);
 }

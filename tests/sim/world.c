@@ -97,10 +97,10 @@ uint32_t world_owner_number(struct world *world, struct bytes owner)
 
 /* ------------------------------------------------------------------ memory */
 
-static void *sim_resize(void *context, void *old, size_t old_size, size_t new_size)
+/* For the journal: it is counted, and always there. */
+static void *count_resize(void *context, void *old, size_t old_size, size_t new_size)
 {
     struct world *world = context;
-    if (new_size > old_size && ++world->memory_calls == world->memory_fail_at) return NULL;
     if (new_size == 0) {
         free(old);
         world->memory_used -= old_size;
@@ -110,6 +110,14 @@ static void *sim_resize(void *context, void *old, size_t old_size, size_t new_si
     if (block == NULL) abort();
     world->memory_used += new_size - old_size;
     return block;
+}
+
+/* For the engine: it may be refused. */
+static void *sim_resize(void *context, void *old, size_t old_size, size_t new_size)
+{
+    struct world *world = context;
+    if (new_size > old_size && ++world->memory_calls == world->memory_fail_at) return NULL;
+    return count_resize(context, old, old_size, new_size);
 }
 
 /* -------------------------------------------------------------------- time */
@@ -293,7 +301,8 @@ static void step(struct world *world)
     if (swarm->has_disconnects && rng_percent(rng, 6)) {
         client_disconnect(world, rng_below(rng, swarm->client_count), true);
     }
-    if (swarm->has_snapshots && rng_percent(rng, 12)) host_snapshot(world);
+    bool is_crowded = disk_file_count(&world->disk) > DISK_FILE_COUNT_MAX / 2;
+    if (is_crowded || (swarm->has_snapshots && rng_percent(rng, 12))) host_snapshot(world);
     if (swarm->has_draining && rng_percent(rng, 3)) host_drain(world);
     if (rng_percent(rng, 3)) host_second(world);
     uint32_t count = 1 + rng_below(rng, 3);
@@ -375,6 +384,7 @@ static void begin(struct world *world)
     world->memory_calls = 0;
     world->memory_fail_at = 0;
     world->memory = (struct memory){ sim_resize, world };
+    world->journal_memory = (struct memory){ count_resize, world };
     memset(world->requests, 0, sizeof world->requests);
     memset(world->beliefs, 0, sizeof world->beliefs);
     disk_reset(&world->disk, world->options.seed);

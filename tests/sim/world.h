@@ -55,7 +55,8 @@ struct world {
     struct swarm swarm;
     struct disk disk;
     struct env env;
-    struct memory memory;
+    struct memory memory;         /* of the engine */
+    struct memory journal_memory; /* of the journal */
     uint64_t memory_used, memory_calls, memory_fail_at;
     struct host host;
     struct oracle oracle;
