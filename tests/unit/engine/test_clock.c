@@ -181,6 +181,16 @@ TEST(clock_fires_early_for_what_was_renewed)
     harness_advance(harness, 400);
     CHECK_EQ_UINT(harness_holder(harness, "a"), token);
     CHECK_EQ_INT(engine_deadline(harness->engine).ns, harness->now.ns + 600 * NS_PER_MS);
+    /* One nanosecond counts. */
+    uint64_t other = harness_hold(harness, ASK(.name = "b", .owner = "B", .ttl_ms = 100));
+    harness->now.ns++;
+    (void)harness_renew(harness, "b", "B", other, ENGINE_TTL_KEEP);
+    harness->now.ns += 100 * NS_PER_MS - 1;
+    harness_timer(harness);
+    CHECK_EQ_UINT(harness_holder(harness, "b"), other);
+    harness->now.ns++;
+    harness_timer(harness);
+    CHECK_EQ_UINT(harness_holder(harness, "b"), 0);
     /* And a shorter ttl fires in time. */
     (void)harness_renew(harness, "a", "A", token, 200);
     CHECK_EQ_INT(engine_deadline(harness->engine).ns, harness->now.ns + 200 * NS_PER_MS);

@@ -424,6 +424,27 @@ TEST(queue_of_many_names_holds_nothing_in_part)
     harness_close(&harness);
 }
 
+/* Nor is a request for several names passed by another one at the name that they share, though that
+ * name is free. */
+TEST(queue_of_many_names_is_passed_by_nobody)
+{
+    struct harness *harness = harness_open();
+    static const char *const bc[] = { "b", "c", NULL };
+    static const char *const ab[] = { "a", "b", NULL };
+    uint64_t a = harness_hold(harness, ASK(.name = "a", .owner = "A"));
+    uint64_t c = harness_hold(harness, ASK(.name = "c", .owner = "C"));
+    uint64_t first = harness_wait(harness, ASK(.names = bc, .owner = "X", .wait_ms = 9000));
+    uint64_t second = harness_wait(harness, ASK(.names = ab, .owner = "W", .wait_ms = 9000));
+    (void)harness_release(harness, "a", "A", a);
+    CHECK(harness_answer(harness, second) == NULL);
+    (void)harness_release(harness, "c", "C", c);
+    CHECK(is_granted(harness, first));
+    CHECK(harness_answer(harness, second) == NULL);
+    (void)harness_release(harness, "b", "X", token_of(harness, first));
+    CHECK(is_granted(harness, second));
+    harness_close(&harness);
+}
+
 /* Where a wait for many names hangs is told by the name that is in the way. */
 TEST(queue_timeout_for_many_names_tells_the_obstacle)
 {

@@ -295,24 +295,19 @@ TEST(release_a_reader_beside_is_no_successor)
 TEST(release_another_slot_is_no_successor)
 {
     struct harness *harness = harness_open();
-    uint64_t one = harness_hold(harness, ASK(.name = "s", .owner = "A", .slots = 3));
-    uint64_t two =
-        harness_hold(harness, ASK(.name = "s", .owner = "B", .slots = 3, .ttl_ms = 50000));
+    uint64_t zero =
+        harness_hold(harness, ASK(.name = "s", .owner = "A", .slots = 2, .ttl_ms = 50000));
+    uint64_t one = harness_hold(harness, ASK(.name = "s", .owner = "B", .slots = 2));
     harness_advance(harness, HARNESS_TTL_MS);
-    (void)harness_release(harness, "s", "B", two);
-    uint64_t zero = harness_hold(harness, ASK(.name = "s", .owner = "C", .slots = 3));
-    uint64_t first = harness_hold(harness, ASK(.name = "s", .owner = "D", .slots = 3));
-    (void)first;
-    /* C has slot 0, which was A's. */
-    check_end(harness_release(harness, "s", "A", one), TENURE_OK, ENGINE_END_EXPIRED_TAKEN, zero);
-    harness_advance(harness, HARNESS_TTL_MS / 2);
-    (void)harness_renew(harness, "s", "C", zero, ENGINE_TTL_KEEP);
-    harness_advance(harness, HARNESS_TTL_MS / 2);
-    /* D in slot 1 has expired; E takes it, F the next. */
-    uint64_t fifth = harness_hold(harness, ASK(.name = "s", .owner = "E", .slots = 3));
-    (void)harness_hold(harness, ASK(.name = "s", .owner = "F", .slots = 3));
+    (void)harness_release(harness, "s", "A", zero);
+    uint64_t third = harness_hold(harness, ASK(.name = "s", .owner = "C", .slots = 2));
+    /* C has slot 0, which was A's; B's is free. */
+    check_end(harness_release(harness, "s", "B", one), TENURE_OK, ENGINE_END_EXPIRED_UNCLAIMED, 0);
+    uint64_t fourth = harness_hold(harness, ASK(.name = "s", .owner = "D", .slots = 2));
+    check_end(harness_release(harness, "s", "B", one), TENURE_OK, ENGINE_END_EXPIRED_TAKEN, fourth);
+    harness_advance(harness, HARNESS_TTL_MS);
     check_end(
-        harness_release(harness, "s", "D", first), TENURE_OK, ENGINE_END_EXPIRED_TAKEN, fifth);
+        harness_release(harness, "s", "C", third), TENURE_OK, ENGINE_END_EXPIRED_UNCLAIMED, 0);
     harness_close(&harness);
 }
 
