@@ -43,6 +43,7 @@ struct host {
     int64_t restart_ns;
     uint32_t start_attempts;
     uint32_t nested_crashes;
+    uint32_t damage_count; /* since the last good start */
     bool is_draining;
     bool is_full;          /* the last commit found no space */
     bool is_snapshot_seen; /* in recovery: its end has not been told to the engine

@@ -41,6 +41,7 @@ static void damage(struct world *world)
     const char *prefix = prefixes[rng_below(&world->rng, 3)];
     if (!disk_flip(&world->disk, prefix, name, &offset)) return;
     world->media_faults++;
+    world->host.damage_count++;
     world_say(world, "a bit flips in %s at byte %" PRIu64, name, offset);
 }
 
@@ -241,11 +242,12 @@ void host_start(struct world *world)
         return;
     }
     host->is_up = true;
-    host->start_attempts = 0;
     host->durable = host->report.seq;
     world_say(world, "started at %" PRIu64 " %s", host->report.seq.value, host->report.text);
     oracle_recovered(world);
+    host->start_attempts = 0;
     host->nested_crashes = 0;
+    host->damage_count = 0;
     struct engine_event event = host_event(world, ENGINE_READY);
     host_step(world, &event, NULL);
 }
