@@ -8,8 +8,8 @@
  *             recent events remembers something about it
  *   holds     waiting -> pending -> live -> (breaking) -> ended, see hold.h
  *   time      the engine's own time is `now` minus all stalls reported by ENGINE_STALLED; deadlines
- *             are in engine time.  A hold is given its full ttl from the moment its grant is durable
- *             (ENGINE_DURABLE): before that no answer can have left.
+ *             are in engine time.  A hold is given its full ttl from the moment its grant is
+ *             durable (ENGINE_DURABLE): before that no answer can have left.
  *   tokens    max(highest known + 1, wall clock in microseconds); the highest known is durable.
  *   queue     first come, first served inside one priority; each level of priority is worth
  *             `ageing_ms` of waiting, so that the order is one fixed total order over all locks:
