@@ -273,8 +273,8 @@ static bool is_loss_excused(const struct world *world, uint64_t seq)
     /* When the start that dropped it did not come to its end, the next one has nothing to tell. */
     bool is_told = world->host.report.torn_bytes > 0 || world->host.start_attempts > 1;
     if (world->media_faults == 0 || !is_told) return false;
+    if (world->host.damage_count > 1) return true; /* the batch, and the mark behind it */
     if (oracle->is_marked) return false;
-    if (world->host.damage_count > 1) return true;
     uint64_t last_but_one = 0;
     for (uint32_t index = 0; index < oracle->cut_count; index++) {
         uint64_t last = oracle->cuts[index].last.value;
