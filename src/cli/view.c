@@ -1,0 +1,63 @@
+#include "cli/view.h"
+
+#include "cli/out.h"
+
+static const char *mode_word(enum tenure_mode mode)
+{
+    return mode == TENURE_SHARED ? "shared" : "exclusive";
+}
+
+static void print_holder(struct json *json, const struct tenure_holder *holder)
+{
+    json_key(json, NULL);
+    json_open(json, '{');
+    json_string(json, "owner", holder->owner);
+    json_number(json, "token", holder->token);
+    json_string(json, "mode", mode_word(holder->mode));
+    json_number(json, "slot", holder->slot);
+    json_number(json, "ttl_ms", holder->ttl_ms);
+    json_span(json, "remaining_ms", holder->remaining_ms);
+    json_string(json, "meta", holder->meta);
+    json_time(json, "acquired_at", holder->acquired_at_us);
+    json_bool(json, "breaking", holder->is_breaking);
+    json_close(json, '}');
+}
+
+static void print_waiter(struct json *json, const struct tenure_waiter *waiter)
+{
+    json_key(json, NULL);
+    json_open(json, '{');
+    json_string(json, "owner", waiter->owner);
+    json_string(json, "mode", mode_word(waiter->mode));
+    json_number(json, "priority", waiter->priority);
+    json_number(json, "position", waiter->position);
+    json_span(json, "waited_ms", waiter->waited_ms);
+    json_span(json, "remaining_ms", waiter->remaining_ms);
+    json_string(json, "meta", waiter->meta);
+    json_close(json, '}');
+}
+
+void view_print_json(const struct tenure_lock_view *view)
+{
+    struct json json = { .is_inside = false };
+    json_open(&json, '{');
+    json_string(&json, "name", view->name);
+    json_string(&json, "mode", mode_word(view->mode));
+    json_number(&json, "slots", view->slots);
+    json_number(&json, "seq", view->seq);
+    json_span(&json, "lock_delay_ms", view->lock_delay_ms);
+    json_number(&json, "hold_count", view->hold_count);
+    json_number(&json, "waiter_count", view->waiter_count);
+    json_key(&json, "holders");
+    json_open(&json, '[');
+    for (uint32_t i = 0; i < view->holder_count; i++)
+        print_holder(&json, &view->holders[i]);
+    json_close(&json, ']');
+    json_key(&json, "waiters");
+    json_open(&json, '[');
+    for (uint32_t i = 0; i < view->waiters_here; i++)
+        print_waiter(&json, &view->waiters[i]);
+    json_close(&json, ']');
+    json_close(&json, '}');
+    json_end();
+}
