@@ -61,25 +61,29 @@ static const char *nearest_option(const struct command *command, const char *wor
     return best;
 }
 
+/* getopt leaves in `optopt` the letter that it does not know, or the id of a long option that was
+ * given a value it does not take, or 0 for a long option that it does not know. */
 static void complain_unknown(const struct options *options)
 {
-    const char *name = options->command->name;
-    if (optopt > 0 && optopt < 256) {
-        complain(options->command, "unknown option -%c; `tenure help %s` lists them", optopt, name);
+    const struct command *command = options->command;
+    const struct option_spec *spec = optopt == 0 ? NULL : find_spec(command, optopt);
+    if (spec != NULL) {
+        complain(command, "--%s takes no value: %s", spec->name, options->argv[optind - 1]);
+        return;
+    }
+    if (optopt != 0) {
+        complain(command, "unknown option -%c; `tenure help %s` lists them", optopt, command->name);
         return;
     }
     const char *word = options->argv[optind - 1];
     char cut[40];
     (void)snprintf(cut, sizeof(cut), "%s", word + strspn(word, "-"));
     cut[strcspn(cut, "=")] = '\0';
-    const struct option_spec *spec = optopt == 0 ? NULL : find_spec(options->command, optopt);
-    const char *nearest = nearest_option(options->command, cut);
-    if (spec != NULL) {
-        complain(options->command, "--%s takes no value: %s", spec->name, word);
-    } else if (nearest != NULL) {
-        complain(options->command, "unknown option --%s; did you mean --%s?", cut, nearest);
+    const char *nearest = nearest_option(command, cut);
+    if (nearest != NULL) {
+        complain(command, "unknown option --%s; did you mean --%s?", cut, nearest);
     } else {
-        complain(options->command, "unknown option --%s; `tenure help %s` lists them", cut, name);
+        complain(command, "unknown option --%s; `tenure help %s` lists them", cut, command->name);
     }
 }
 
