@@ -183,7 +183,7 @@ static void other(struct run *run)
         break;
     case 1:
         event.kind = ENGINE_GATE;
-        event.gate = (enum engine_gate)rng_below(&run->rng, 3);
+        event.gate = rng_percent(&run->rng, 50) ? ENGINE_GATE_NO_SPACE : ENGINE_GATE_DRAINING;
         step(run, &event);
         event.gate = ENGINE_GATE_OPEN;
         break;

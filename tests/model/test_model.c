@@ -393,7 +393,12 @@ static void act_stall(struct pair *pair)
 
 static void act_gate(struct pair *pair)
 {
-    enum engine_gate gate = (enum engine_gate)rng_below(&pair->rng, 3);
+    static const enum engine_gate gates[] = {
+        ENGINE_GATE_OPEN,
+        ENGINE_GATE_NO_SPACE,
+        ENGINE_GATE_DRAINING,
+    };
+    enum engine_gate gate = gates[rng_below(&pair->rng, 3)];
     if (rng_percent(&pair->rng, 60)) gate = ENGINE_GATE_OPEN;
     struct engine_event event = begin(pair, ENGINE_GATE);
     event.gate = gate;

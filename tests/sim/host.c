@@ -354,8 +354,9 @@ static void land(struct world *world)
 static void set_gate(struct world *world, enum engine_gate gate)
 {
     if (world->host.gate == gate) return;
-    static const char *const words[] = { "open", "no space", "draining" };
-    world_say(world, "gate: %s", words[gate]);
+    const char *word = gate == ENGINE_GATE_OPEN ? "open" : "draining";
+    if (gate == ENGINE_GATE_NO_SPACE) word = "no space";
+    world_say(world, "gate: %s", word);
     world->host.gate = gate;
     struct engine_event event = host_event(world, ENGINE_GATE);
     event.gate = gate;
