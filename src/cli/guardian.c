@@ -85,7 +85,8 @@ static unsigned signal_strays(const struct watch *watch, int number)
             bool is_digit = text[i] >= '0' && text[i] <= '9';
             if (is_digit) pid = pid * 10 + (text[i] - '0');
             if (is_digit) continue;
-            bool is_stray = pid > 0 && pid != watch->hook;
+            /* The group has had its signal; a second one would run handlers twice. */
+            bool is_stray = pid > 0 && pid != watch->hook && getpgid(pid) != watch->command;
             if (is_stray && number != 0) (void)kill(pid, number);
             count += is_stray;
             pid = 0;
