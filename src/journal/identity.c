@@ -73,7 +73,7 @@ open_existing(struct journal *journal, int file, struct tenure_error *out_error)
     return TENURE_OK;
 }
 
-/* A first start that was cut short leaves one segment with nothing behind its header. */
+/* A first start that was cut short leaves segment 1 with nothing behind its header. */
 static enum tenure_err check_unused(
     struct journal *journal,
     const struct journal_name *name,
@@ -122,7 +122,8 @@ static enum tenure_err check_virgin(struct journal *journal, struct tenure_error
     const struct journal_name *segment =
         journal_listing_find(&listing, JOURNAL_FILE_SEGMENT, &segment_count);
     (void)journal_listing_find(&listing, JOURNAL_FILE_SNAPSHOT, &snapshot_count);
-    bool is_unused = snapshot_count == 0 && segment_count <= 1;
+    bool is_unused = snapshot_count == 0 &&
+                     (segment_count == 0 || (segment_count == 1 && segment->number == 1));
     if (is_unused && segment_count == 1) {
         err = check_unused(journal, segment, &is_unused, out_error);
     }

@@ -309,6 +309,18 @@ TEST(recovery_begins_again_what_was_never_begun)
     env_memory_destroy(&memory);
 }
 
+/* A later segment is none of a first start, however empty: beside it a new journal would be begun
+ * that the next start refuses. */
+TEST(recovery_begins_no_journal_beside_another_one)
+{
+    memory = env_memory_create();
+    env_memory_put(memory, second_name, BYTES_LITERAL("short"));
+    CHECK_EQ_INT(try_open(), TENURE_CORRUPT);
+    CHECK(strstr(error.text, "identity: missing") != NULL);
+    CHECK(env_memory_file(memory, "identity").data == NULL);
+    env_memory_destroy(&memory);
+}
+
 TEST(recovery_removes_what_is_left_over)
 {
     make_ten(false);
