@@ -282,6 +282,7 @@ static enum tenure_err gate_refusal(const struct engine *engine, uint32_t name_c
     switch (engine->gate) {
     case ENGINE_GATE_OPEN: break;
     case ENGINE_GATE_NO_SPACE: return TENURE_NO_SPACE;
+    case ENGINE_GATE_SLOW: return TENURE_UNAVAILABLE;
     case ENGINE_GATE_DRAINING: return TENURE_DRAINING;
     }
     if (!grant_has_tokens(engine, name_count)) return TENURE_UNAVAILABLE;
@@ -375,7 +376,10 @@ static void decide(struct engine *engine, struct request *request)
     const struct engine_acquire *acquire = request->acquire;
     enum tenure_err err = gate_refusal(engine, acquire->name_count);
     if (err != TENURE_OK) {
-        output_refuse(engine, command, err, acquire->names[0], NULL);
+        bool is_slow = engine->gate == ENGINE_GATE_SLOW;
+        const char *detail =
+            is_slow ? "the disk is not answering: no new grants until it does" : NULL;
+        output_refuse(engine, command, err, acquire->names[0], detail);
         return;
     }
     const struct lock *mismatch = find_slots_mismatch(request);

@@ -69,6 +69,7 @@ enum engine_event_kind {
 enum engine_gate {
     ENGINE_GATE_OPEN,
     ENGINE_GATE_NO_SPACE, /* the disk is full: no grants; waiters stay; releases go on */
+    ENGINE_GATE_SLOW, /* the disk does not answer: likewise, so that nobody piles up behind it */
     ENGINE_GATE_DRAINING, /* shutting down: no grants, and every waiter is answered now */
 };
 

@@ -83,6 +83,7 @@ void api_readyz(struct http *http, struct http_call *call)
     const struct server *server = http_server(http);
     const char *status = "ok";
     if (server->is_full) status = "no_space";
+    if (server->is_disk_slow) status = "slow_disk";
     if (server->is_draining) status = "draining";
     if (!server->is_ready) status = "starting";
     bool is_ok = strcmp(status, "ok") == 0;

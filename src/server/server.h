@@ -30,10 +30,11 @@ struct server {
     struct wall wall;
     struct seq durable; /* the journal is on the disk up to here */
     struct mono started_at;
-    bool is_ready;    /* /readyz */
-    bool is_draining; /* shutting down */
-    bool is_full;     /* the disk has no room: no new grants */
-    char node_id[33]; /* of the journal's identity */
+    bool is_ready;     /* /readyz */
+    bool is_draining;  /* shutting down */
+    bool is_full;      /* the disk has no room: no new grants */
+    bool is_disk_slow; /* no grants for want of answers of the disk */
+    char node_id[33];  /* of the journal's identity */
     struct net net;
     struct listener listeners[SERVER_LISTENER_COUNT_MAX]; /* `address` says where */
     uint32_t listener_count;

@@ -23,6 +23,10 @@
 #define RESUME_ROUND_COUNT 64 /* looks at input that answers have made possible, in one turn */
 #define STOP_NS            (5 * NS_PER_S)
 
+/* A disk that has not finished a commit for so long gets no new grants: their requests would pile
+ * up behind it, and who waits for an answer is better told. */
+#define SLOW_NS (2 * NS_PER_S)
+
 void turn_die(int exit_code, const char *text)
 {
     log_write(LOG_ERROR, "%s", text);
@@ -167,10 +171,14 @@ static void set_gate(struct server *server, enum engine_gate gate)
     if (turn->gate == gate || turn->gate == ENGINE_GATE_DRAINING) return;
     turn->gate = gate;
     server->is_full = gate == ENGINE_GATE_NO_SPACE;
+    server->is_disk_slow = gate == ENGINE_GATE_SLOW;
     if (gate == ENGINE_GATE_NO_SPACE) {
         log_write(LOG_WARNING, "the disk is full: no new grants until there is room");
+    } else if (gate == ENGINE_GATE_SLOW) {
+        log_write(
+            LOG_WARNING, "the disk has not finished a write for 2 s: no new grants until it does");
     } else if (gate == ENGINE_GATE_OPEN) {
-        log_write(LOG_INFO, "there is room on the disk again");
+        log_write(LOG_INFO, "the disk takes writes again");
     }
     struct engine_event event = { .kind = ENGINE_GATE, .gate = gate };
     (void)turn_step(server, &event, NULL);
@@ -215,15 +223,35 @@ static bool resume_sessions(struct server *server)
     return session_has_resumable(server);
 }
 
+/* Has something been on its way to the disk for too long, with no commit finished meanwhile? */
+static bool is_disk_slow(struct server *server)
+{
+    struct turn *turn = server->turn;
+    bool is_idle = server->durable.value == engine_seq(server->engine).value;
+    if (is_idle || turn->progress_seq.value != server->durable.value) {
+        turn->progress_seq = server->durable;
+        turn->progress_at = server->now;
+        turn->is_outstanding = !is_idle;
+        return false;
+    }
+    if (!turn->is_outstanding) {
+        turn->is_outstanding = true;
+        turn->progress_at = server->now;
+    }
+    return server->now.ns - turn->progress_at.ns > SLOW_NS;
+}
+
 static void check_committer(struct server *server)
 {
     struct turn *turn = server->turn;
     turn->committer_state = committer_state(turn->committer);
     switch (turn->committer_state) {
     case COMMITTER_RUNNING:
-        set_gate(
-            server,
-            journal_status(turn->journal).is_space_low ? ENGINE_GATE_NO_SPACE : ENGINE_GATE_OPEN);
+        if (journal_status(turn->journal).is_space_low) {
+            set_gate(server, ENGINE_GATE_NO_SPACE);
+        } else {
+            set_gate(server, is_disk_slow(server) ? ENGINE_GATE_SLOW : ENGINE_GATE_OPEN);
+        }
         break;
     case COMMITTER_NO_SPACE: set_gate(server, ENGINE_GATE_NO_SPACE); break;
     case COMMITTER_FAILED: {

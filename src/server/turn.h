@@ -45,6 +45,9 @@ struct turn {
     uint64_t input_count;   /* of net->read_count at the end of the last turn */
 
     enum committer_state committer_state; /* as last seen */
+    struct seq progress_seq;              /* how far the disk was when it last moved */
+    struct mono progress_at;              /* when that was, or when there was something to do */
+    bool is_outstanding;                  /* something was on its way then */
     enum engine_gate gate;
     uint32_t signal_count;
     bool is_stopping; /* drained, waiting for clients to take their answers */

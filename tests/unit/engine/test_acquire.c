@@ -396,6 +396,22 @@ TEST(acquire_past_the_limit_of_holds_is_refused)
     harness_close(&harness);
 }
 
+/* A disk that does not answer: nobody piles up behind it, and who waits already keeps its place. */
+TEST(a_slow_disk_gets_no_grants_and_keeps_its_waiters)
+{
+    struct harness *harness = harness_open();
+    uint64_t token = harness_hold(harness, ASK(.name = "a", .owner = "A"));
+    uint64_t waiting = harness_wait(harness, ASK(.name = "a", .owner = "B", .wait_ms = 60000));
+    harness_gate(harness, ENGINE_GATE_SLOW);
+    (void)refused(harness, ASK(.name = "free", .owner = "C"), TENURE_UNAVAILABLE);
+    CHECK_EQ_INT(harness_renew(harness, "a", "A", token, ENGINE_TTL_KEEP)->err, TENURE_OK);
+    CHECK_EQ_INT(harness_release(harness, "a", "A", token)->results[0].end, ENGINE_END_RELEASED);
+    CHECK(harness_answer(harness, waiting) == NULL);
+    harness_gate(harness, ENGINE_GATE_OPEN);
+    CHECK_EQ_INT(harness_answer(harness, waiting)->err, TENURE_OK);
+    harness_close(&harness);
+}
+
 TEST(acquire_behind_a_closed_gate_is_refused)
 {
     struct harness *harness = harness_open();
