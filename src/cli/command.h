@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 /* In the order in which `tenure help` lists them. */
-#define COMMAND_MAP(X) X(run) X(ls) X(show)
+#define COMMAND_MAP(X) X(run) X(acquire) X(renew) X(release) X(hold) X(ls) X(show) X(resign)
 
 /* One option.  `id` is what options_next() answers: its letter, or a number from 256 on for one
  * that has no letter.  A list of them ends with id 0. */
