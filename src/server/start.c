@@ -157,11 +157,12 @@ open_journal(struct server *server, struct journal **out_journal, struct journal
     };
     struct tenure_error error = { .text = "" };
     enum tenure_err err = restore_open(&restore, &options, out_journal, out_report, &error);
+    /* What was dropped is told even if the start goes on to fail: the next one sees it no more. */
+    if (out_report->text[0] != '\0') log_write(LOG_WARNING, "%s", out_report->text);
     if (err != TENURE_OK) {
         log_write(LOG_ERROR, "%s", error.text);
         return restore_exit_code(err);
     }
-    if (out_report->text[0] != '\0') log_write(LOG_WARNING, "%s", out_report->text);
     read_node_id(server);
     return EX_OK;
 }

@@ -6,7 +6,7 @@
  * A line that begins with a name is somebody asking: `alice acquire job ttl 10s wait 5s`.  The
  * others: at 3s         time passes until then; what is due happens on the way disk stops nothing
  * becomes durable until `disk goes on` stall 20s     the server could receive nothing for so long
- *     gate no-space | draining | open
+ *     gate no-space | slow | draining | open
  *     restart       a new engine from a snapshot of the old one
  *     show job      holders and waiters
  * Answers that wait for the disk show the record they wait for: [after 3]. */
@@ -406,6 +406,7 @@ static void set_gate(struct story *story)
     const char *word = story->words[1];
     event.gate = ENGINE_GATE_OPEN;
     if (strcmp(word, "no-space") == 0) event.gate = ENGINE_GATE_NO_SPACE;
+    if (strcmp(word, "slow") == 0) event.gate = ENGINE_GATE_SLOW;
     if (strcmp(word, "draining") == 0) event.gate = ENGINE_GATE_DRAINING;
     step(story, &event);
 }

@@ -395,8 +395,12 @@ void model_acquire(struct model *model, const struct model_acquire *acquire)
     }
     if (answer_known(model, acquire)) return;
     if (model->gate != ENGINE_GATE_OPEN) {
-        bool is_full = model->gate == ENGINE_GATE_NO_SPACE;
-        reply(model, acquire->client, acquire->tag, is_full ? TENURE_NO_SPACE : TENURE_DRAINING);
+        static const enum tenure_err refusals[] = {
+            [ENGINE_GATE_NO_SPACE] = TENURE_NO_SPACE,
+            [ENGINE_GATE_SLOW] = TENURE_UNAVAILABLE,
+            [ENGINE_GATE_DRAINING] = TENURE_DRAINING,
+        };
+        reply(model, acquire->client, acquire->tag, refusals[model->gate]);
         return;
     }
     if (model->hold_count + acquire->name_count > model->hold_count_max) {

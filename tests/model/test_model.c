@@ -396,9 +396,10 @@ static void act_gate(struct pair *pair)
     static const enum engine_gate gates[] = {
         ENGINE_GATE_OPEN,
         ENGINE_GATE_NO_SPACE,
+        ENGINE_GATE_SLOW,
         ENGINE_GATE_DRAINING,
     };
-    enum engine_gate gate = gates[rng_below(&pair->rng, 3)];
+    enum engine_gate gate = gates[rng_below(&pair->rng, 4)];
     if (rng_percent(&pair->rng, 60)) gate = ENGINE_GATE_OPEN;
     struct engine_event event = begin(pair, ENGINE_GATE);
     event.gate = gate;
