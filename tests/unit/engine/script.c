@@ -53,22 +53,21 @@ static void acquire(struct harness *harness, struct test_random *random)
     }
     uint32_t slots = names[0].data[0] == 's' ? 3 : 1;
     bool is_shared = slots == 1 && is_one_in(random, 3);
-    struct engine_command command = {
-        .kind = ENGINE_ACQUIRE,
-        .client = 1 + test_random_below(random, CLIENT_COUNT),
-        .as.acquire = {
-            .names = names,
-            .name_count = count,
-            .owner = bytes_from_text(pick_owner(random, owner)),
-            .meta = { meta, test_random_below(random, is_one_in(random, 30) ? 4097 : 40) },
-            .ttl_ms = is_one_in(random, 12) ? 0 : 100 + (uint32_t)test_random_below(random, 3000),
-            .wait_ms = is_one_in(random, 2) ? 0 : (uint32_t)test_random_below(random, 4000),
-            .mode = is_shared ? ENGINE_SHARED : ENGINE_EXCLUSIVE,
-            .slots = is_one_in(random, 40) ? 2 : slots,
-            .priority = (uint32_t)test_random_below(random, LIMIT_PRIORITY_MAX + 1),
-            .lock_delay_ms = is_one_in(random, 4) ? (uint32_t)test_random_below(random, 900) : 0,
-        },
-    };
+    /* One after the other: in an initializer each compiler would draw in an order of its own. */
+    struct engine_command command = { .kind = ENGINE_ACQUIRE };
+    command.client = 1 + test_random_below(random, CLIENT_COUNT);
+    struct engine_acquire *wish = &command.as.acquire;
+    wish->names = names;
+    wish->name_count = count;
+    wish->owner = bytes_from_text(pick_owner(random, owner));
+    uint64_t meta_limit = is_one_in(random, 30) ? LIMIT_META_SIZE_MAX + 1 : 40;
+    wish->meta = (struct bytes){ meta, test_random_below(random, meta_limit) };
+    if (!is_one_in(random, 12)) wish->ttl_ms = 100 + (uint32_t)test_random_below(random, 3000);
+    if (is_one_in(random, 2)) wish->wait_ms = (uint32_t)test_random_below(random, 4000);
+    wish->mode = is_shared ? ENGINE_SHARED : ENGINE_EXCLUSIVE;
+    wish->slots = is_one_in(random, 40) ? 2 : slots;
+    wish->priority = (uint32_t)test_random_below(random, LIMIT_PRIORITY_MAX + 1);
+    if (is_one_in(random, 4)) wish->lock_delay_ms = (uint32_t)test_random_below(random, 900);
     (void)harness_command(harness, &command);
 }
 
@@ -140,7 +139,8 @@ void script_step(struct harness *harness, struct test_random *random)
         return;
     case 5:
         if (is_one_in(random, 10)) {
-            harness_gate(harness, (enum engine_gate)test_random_below(random, 3));
+            harness_gate(
+                harness, (enum engine_gate)test_random_below(random, ENGINE_GATE_DRAINING + 1));
         } else {
             harness_gate(harness, ENGINE_GATE_OPEN);
         }

@@ -425,6 +425,9 @@ TEST(acquire_behind_a_closed_gate_is_refused)
     /* Releases go on; the waiter stays, and is served when there is room on the disk. */
     CHECK_EQ_INT(harness_release(harness, "a", "A", token)->err, TENURE_OK);
     CHECK(harness_answer(harness, tag) == NULL);
+    harness_gate(harness, ENGINE_GATE_SLOW);
+    (void)refused(harness, ASK(.name = "free", .owner = "C", .wait_ms = 10), TENURE_UNAVAILABLE);
+    CHECK(harness_answer(harness, tag) == NULL);
     harness_gate(harness, ENGINE_GATE_OPEN);
     CHECK_EQ_INT(harness_answer(harness, tag)->err, TENURE_OK);
 

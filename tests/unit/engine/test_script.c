@@ -40,7 +40,7 @@ TEST(script_reaches_every_kind_of_record_and_most_answers)
     bool is_seen[TENURE_ERR_COUNT] = { false };
     struct test_random random = { 77 };
     struct harness *harness = harness_open();
-    script_run(harness, &random, 3000);
+    script_run(harness, &random, 10000);
     for (unsigned kind = RECORD_GRANTED; kind < RECORD_KIND_COUNT; kind++) {
         test_note("%s", record_kind_word(kind));
         CHECK_LT_UINT(5, harness_count(harness, (enum record_kind)kind, NULL));
@@ -51,7 +51,7 @@ TEST(script_reaches_every_kind_of_record_and_most_answers)
     static const enum tenure_err wanted[] = {
         TENURE_OK,       TENURE_HELD,     TENURE_TIMEOUT,        TENURE_STALE_TOKEN,
         TENURE_INVALID,  TENURE_DEADLOCK, TENURE_LIMIT_MISMATCH, TENURE_NOT_FOUND,
-        TENURE_NO_SPACE, TENURE_DRAINING, TENURE_CANCELED,
+        TENURE_NO_SPACE, TENURE_DRAINING, TENURE_CANCELED,       TENURE_UNAVAILABLE,
     };
     for (size_t index = 0; index < sizeof wanted / sizeof *wanted; index++) {
         test_note("%s", tenure_err_name(wanted[index]));
