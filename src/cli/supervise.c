@@ -12,7 +12,7 @@
 
 #define NS_PER_MS   INT64_C(1000000)
 #define TICK_MS_MIN 5u
-#define TICK_MS_MAX 1000u
+#define TICK_MS_MAX 250u
 
 /* ------------------------------------------------------------------ the lease */
 
