@@ -3,30 +3,34 @@
 who renews in time keeps his lock.
 
     TENURE_TEST_CRASHES   how often (25)
+
+A thousand take about five minutes:
+
+    TENURE_TEST_CRASHES=1000 python3 tests/integration/test_crash.py
 """
 
 import os
 import random
+import subprocess
 import threading
 import time
 
-from lib import RespError, Server, equal, pairs, run
+from lib import TENURED, RespError, Server, equal, pairs, run
 
 CRASHES = int(os.environ.get("TENURE_TEST_CRASHES", "25"))
 WORKERS = 8
 NAMES = 12
+KEEPERS = 10
 
 
-class Worker(threading.Thread):
+class Worker:
     """Takes and gives locks, and writes down what was acknowledged."""
 
     def __init__(self, number, world):
-        super().__init__(daemon=True)
         self.number = number
         self.world = world
         self.random = random.Random(number)
         self.held = {}  # name -> token, acknowledged and not asked to be released
-        self.count = 0
         self.client = None
 
     def run(self):
@@ -37,6 +41,8 @@ class Worker(threading.Thread):
                 self.work()
             except (EOFError, OSError):
                 self.hang_up()
+        self.client = self.world.server_client()
+        self.verify()
 
     def hang_up(self):
         if self.client is not None:
@@ -61,6 +67,7 @@ class Worker(threading.Thread):
                 self.client = self.world.server_client()
                 outcome = self.client("LOCK.RELEASE", name, owner, token)
             equal(outcome, ["released"])
+            self.world.note_released(name, token)
         else:
             try:
                 grant = self.client("LOCK.ACQUIRE", name, owner, 0)
@@ -70,7 +77,6 @@ class Worker(threading.Thread):
             token = pairs(grant)["token"]
             self.world.note_grant(name, owner, token)
             self.held[name] = token
-        self.count += 1
 
     def verify(self):
         """After a restart: what was acknowledged is still so."""
@@ -90,7 +96,9 @@ class World:
         self.lock = threading.Lock()
         self.highest = {}
         self.holder = {}
+        self.ended = {}  # name -> the highest token whose release was acknowledged
         self.faults = []
+        self.counts = {"grants": 0, "releases": 0, "renewals": 0}
 
     def server_client(self):
         end = time.monotonic() + 30
@@ -108,69 +116,97 @@ class World:
                 self.faults.append("%s: token %d after %d" % (name, token, self.highest[name]))
             if self.holder.get(name, owner) != owner:
                 self.faults.append("%s: granted to %s and %s" % (name, self.holder[name], owner))
+            if token <= self.ended.get(name, 0):
+                self.faults.append("%s: the release of %d was lost" % (name, token))
             self.highest[name] = max(token, self.highest.get(name, 0))
             self.holder[name] = owner
+            self.counts["grants"] += 1
 
     def note_end(self, name, owner, token):
         with self.lock:
             if self.holder.get(name) == owner and self.highest[name] == token:
                 del self.holder[name]
 
+    def note_released(self, name, token):
+        with self.lock:
+            self.ended[name] = max(token, self.ended.get(name, 0))
+            self.counts["releases"] += 1
 
-def renew_for_ever(world, faults):
+    def note_renewal(self):
+        with self.lock:
+            self.counts["renewals"] += 1
+
+    def kill(self, chance):
+        """kill -9, and a new start; sometimes one that is killed on its way."""
+        self.is_up.clear()
+        self.server.process.kill()
+        self.server.process.wait()
+        if chance.random() < 0.2:
+            self.kill_a_start(chance.uniform(0, 0.05))
+        self.server.start()
+        self.is_up.set()
+
+    def kill_a_start(self, after_s):
+        command = [TENURED, "--data", self.server.data, "--listen", "127.0.0.1:0"]
+        with subprocess.Popen(
+            command + list(self.server.options),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as process:
+            time.sleep(after_s)
+            process.kill()
+
+
+def renew_for_ever(world, number):
     """One client that renews in time, whatever happens."""
     client = world.server_client()
-    token = pairs(client("LOCK.ACQUIRE", "mine", "keeper", 5000))["token"]
+    name, owner, ttl_ms = "mine%d" % number, "keeper%d" % number, 1000 + 400 * number
+    token = pairs(client("LOCK.ACQUIRE", name, owner, ttl_ms))["token"]
     while not world.is_over:
         try:
-            equal(pairs(client("LOCK.RENEW", "mine", "keeper", token, 5000))["outcome"], "ok")
-            time.sleep(0.02)
+            equal(pairs(client("LOCK.RENEW", name, owner, token, ttl_ms))["outcome"], "ok")
+            world.note_renewal()
+            time.sleep(ttl_ms / 3000)
         except RespError as error:
-            faults.append("the renewed lock was lost: %s" % error)
+            world.faults.append("%s was lost in spite of its renewals: %s" % (name, error))
             return
         except (EOFError, OSError):
             client.close()
             client = world.server_client()
 
 
-def guarded(worker, faults):
-    """A thread that fails must fail the test."""
-    inner = worker.run
-
+def guarded(function, faults, *arguments):
+    """A thread; when it fails, the test does."""
     def outer():
         try:
-            inner()
+            function(*arguments)
         except Exception as error:  # pylint: disable=broad-except
-            faults.append("%s: %r" % (worker.name, error))
+            faults.append("%s: %r" % (function.__qualname__, error))
 
-    worker.run = outer
-    return worker
+    return threading.Thread(target=outer, daemon=True)
 
 
 def test_nothing_acknowledged_is_lost():
     world = World()
     chance = random.Random(7)
-    workers = [guarded(Worker(number, world), world.faults) for number in range(WORKERS)]
-    keeper = threading.Thread(target=renew_for_ever, args=(world, world.faults), daemon=True)
-    for thread in workers + [keeper]:
+    threads = [guarded(Worker(n, world).run, world.faults) for n in range(WORKERS)]
+    threads += [guarded(renew_for_ever, world.faults, world, n) for n in range(KEEPERS)]
+    for thread in threads:
         thread.start()
     for _ in range(CRASHES):
         time.sleep(chance.uniform(0.02, 0.25))
-        world.is_up.clear()
-        world.server.process.kill()
-        world.server.process.wait()
-        world.server.start()
-        world.is_up.set()
+        world.kill(chance)
         if world.faults:
             break
     time.sleep(0.2)
     world.is_over = True
-    for thread in workers + [keeper]:
+    for thread in threads:
         thread.join(20)
     equal(world.faults, [])
-    total = sum(worker.count for worker in workers)
-    print("     %d crashes, %d acknowledged changes" % (CRASHES, total))
-    assert total > CRASHES * 10
+    assert not any(thread.is_alive() for thread in threads)
+    counts = world.counts
+    print("     %d crashes; %d grants, %d releases, %d renewals were acknowledged" % (
+        CRASHES, counts["grants"], counts["releases"], counts["renewals"]))
+    assert min(counts["grants"], counts["releases"]) > CRASHES * 5
 
 
 run()
