@@ -8,8 +8,7 @@ static const struct option_spec specs[] = {
 };
 
 static const char *const usages[] = {
-    "[-ns] [--limit N] [-w TIME] [--priority N] [--ttl TIME] [--owner OWNER] [--label KEY=VALUE] "
-    "[--json] NAME[,NAME …]",
+    "[OPTION …] NAME[,NAME …]",
     NULL,
 };
 

@@ -61,6 +61,9 @@ static int renew(const struct arguments *arguments, const struct claims *claims,
             tenure_claim_renew(client, &claims->list[i], ttl_ms, &remaining_ms, &error);
         if (err == TENURE_OK) {
             tell(&claims->list[i], remaining_ms, arguments->is_json);
+        } else if (err == TENURE_LOST || err == TENURE_STALE_TOKEN || err == TENURE_NOT_OWNER) {
+            complain(arguments->command, "%s is not held: %s", claims->list[i].name, error.text);
+            code = tenure_err_exit_code(err);
         } else {
             code = connect_complain(arguments->command, err, &error);
         }

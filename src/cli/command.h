@@ -14,7 +14,20 @@
 #include <stdio.h>
 
 /* In the order in which `tenure help` lists them. */
-#define COMMAND_MAP(X) X(run) X(acquire) X(renew) X(release) X(hold) X(ls) X(show) X(resign)
+#define COMMAND_MAP(X)                                                                             \
+    X(run)                                                                                         \
+    X(acquire)                                                                                     \
+    X(renew)                                                                                       \
+    X(release)                                                                                     \
+    X(hold)                                                                                        \
+    X(ls)                                                                                          \
+    X(show)                                                                                        \
+    X(history)                                                                                     \
+    X(watch)                                                                                       \
+    X(break)                                                                                       \
+    X(elect)                                                                                       \
+    X(resign)                                                                                      \
+    X(transfer)
 
 /* One option.  `id` is what options_next() answers: its letter, or a number from 256 on for one
  * that has no letter.  A list of them ends with id 0. */
