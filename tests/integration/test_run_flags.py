@@ -1,12 +1,14 @@
 """tenure run: every flag and exit code, beside flock(1) where letters are shared."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
 
 from cli import TENURE, environment, read_file, report, start, tenure, url
-from lib import Server, contains, equal, pairs, run, scratch, wait_for
+from lib import ROOT, Server, contains, equal, pairs, run, scratch, wait_for
 
 FLOCK = "/usr/bin/flock"
 
@@ -417,6 +419,36 @@ def test_verbose():
     _, _, err = tenure(server, "run", "-v", "-w", "1", "x", "--", "true")
     contains(err, "waiting for x: held by")
     contains(err, "position 1")
+
+
+# ---------------------------------------------------------------------- the manual page
+
+
+def manual(page):
+    """A manual page as plain text, its lines joined."""
+    path = os.path.join(ROOT, "docs", "man", page)
+    done = subprocess.run(
+        ["mandoc", "-T", "utf8", "-O", "width=1000", path], capture_output=True, check=True
+    )
+    text = re.sub("(?s).\x08", "", done.stdout.decode())
+    return re.sub(r"[ \n]+", " ", text).replace("...", "…")
+
+
+def test_the_manual_page_says_what_the_help_says():
+    if not shutil.which("mandoc"):
+        return
+    usage, _, rest = tenure(None, "help", "run")[1].split("usage:\n")[1].partition("\n\n")
+    synopsis = manual("tenure-run.1").split(" SYNOPSIS ")[1].split(" DESCRIPTION ")[0]
+    equal(synopsis.strip(), re.sub(r"[ \n]+", " ", usage).strip())
+    options = re.findall(r"(?m)^ .*?--([a-z-]+)", rest.partition("\n\n")[0])
+    assert len(options) > 20, options
+    page = manual("tenure-run.1")
+    for option in options:
+        assert re.search(r"-%s\b" % option, page), option
+    listed = re.findall(r"(?m)^  ([a-z]+) {2,}\S", tenure(None, "help")[1].split("commands:")[1])
+    assert "run" in listed
+    for name in listed:
+        contains(manual("tenure.1"), " %s " % name)
 
 
 # ---------------------------------------------------------------------- beside flock(1)
