@@ -166,21 +166,20 @@ static void acquire(struct life *life)
         names[index] = take_name(life);
     }
     bool is_slotted = names[0].size > 0 && names[0].data[0] == 's';
-    struct engine_command command = {
-        .kind = ENGINE_ACQUIRE,
-        .as.acquire = {
-            .names = names,
-            .name_count = count,
-            .owner = take_owner(life),
-            .meta = { meta, flags & 2 ? take(life, sizeof meta + 1) : 0 },
-            .ttl_ms = take_ms(life, LIMIT_TTL_MS_MAX),
-            .wait_ms = flags & 4 ? take_ms(life, LIMIT_WAIT_MS_MAX) : 0,
-            .mode = flags & 8 ? ENGINE_SHARED : ENGINE_EXCLUSIVE,
-            .slots = flags & 16 ? take(life, 5) : is_slotted ? 2 : 1,
-            .priority = flags & 32 ? take(life, LIMIT_PRIORITY_MAX + 2) : 0,
-            .lock_delay_ms = flags & 64 ? take_ms(life, LIMIT_LOCK_DELAY_MS_MAX) : 0,
-        },
-    };
+    /* One after the other: in an initializer each compiler would take in an order of its own. */
+    struct engine_command command = { .kind = ENGINE_ACQUIRE };
+    struct engine_acquire *wish = &command.as.acquire;
+    wish->names = names;
+    wish->name_count = count;
+    wish->owner = take_owner(life);
+    if (flags & 2) wish->meta = (struct bytes){ meta, take(life, sizeof meta + 1) };
+    wish->ttl_ms = take_ms(life, LIMIT_TTL_MS_MAX);
+    if (flags & 4) wish->wait_ms = take_ms(life, LIMIT_WAIT_MS_MAX);
+    wish->mode = flags & 8 ? ENGINE_SHARED : ENGINE_EXCLUSIVE;
+    wish->slots = is_slotted ? 2 : 1;
+    if (flags & 16) wish->slots = take(life, 5);
+    if (flags & 32) wish->priority = take(life, LIMIT_PRIORITY_MAX + 2);
+    if (flags & 64) wish->lock_delay_ms = take_ms(life, LIMIT_LOCK_DELAY_MS_MAX);
     give(life, &command);
 }
 
@@ -229,13 +228,11 @@ static void break_hold(struct life *life)
     static char reason[LIMIT_REASON_SIZE_MAX + 1];
     memset(reason, 'r', sizeof reason);
     struct engine_claim claim = take_claim(life);
-    struct engine_command command = {
-        .kind = ENGINE_BREAK,
-        .as.break_hold = { .name = claim.name,
-                           .token = claim.token,
-                           .reason = { reason, take(life, sizeof reason + 1) },
-                           .grace_ms = take_ms(life, LIMIT_GRACE_MS_MAX) },
-    };
+    struct engine_command command = { .kind = ENGINE_BREAK };
+    command.as.break_hold.name = claim.name;
+    command.as.break_hold.token = claim.token;
+    command.as.break_hold.reason = (struct bytes){ reason, take(life, sizeof reason + 1) };
+    command.as.break_hold.grace_ms = take_ms(life, LIMIT_GRACE_MS_MAX);
     give(life, &command);
 }
 
@@ -355,7 +352,7 @@ static void restart(struct life *life)
 
 static void change_gate(struct life *life)
 {
-    enum engine_gate gate = (enum engine_gate)take(life, 3);
+    enum engine_gate gate = (enum engine_gate)take(life, ENGINE_GATE_DRAINING + 1);
     step(life, &(struct engine_event){ .kind = ENGINE_GATE, .gate = gate });
 }
 
@@ -365,11 +362,11 @@ static void look(struct life *life)
     struct engine_lock_view locks[8];
     struct record records[8];
     struct bytes next;
-    struct engine_list_query query = { .prefix = take_name(life),
-                                       .owner = take_owner(life),
-                                       .state = (enum engine_state_filter)take(life, 3),
-                                       .after = take_name(life),
-                                       .count_max = 1 + take(life, 8) };
+    struct engine_list_query query = { .prefix = take_name(life) };
+    query.owner = take_owner(life);
+    query.state = (enum engine_state_filter)take(life, 3);
+    query.after = take_name(life);
+    query.count_max = 1 + take(life, 8);
     (void)engine_list(life->engine, &query, life->now, locks, &next);
     (void)engine_history(life->engine, query.after, records, 8);
     (void)engine_inspect(life->engine, query.prefix, life->now, locks);
@@ -402,10 +399,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct life life = { .data = data, .size = size };
     life.options = (struct engine_options){ .memory = &memory_heap,
-                                            .hold_count_max = 1 + take(&life, 40),
                                             .waiter_count_max = WAIT_COUNT_MAX,
-                                            .window_size = WINDOW_SIZE,
-                                            .ageing_ms = 1 + take(&life, 300) };
+                                            .window_size = WINDOW_SIZE };
+    life.options.hold_count_max = 1 + take(&life, 40);
+    life.options.ageing_ms = 1 + take(&life, 300);
     life.now.ns = NS_PER_S;
     life.wall.us = WALL_START_US;
     buffer_init(&life.journal, &memory_heap);
