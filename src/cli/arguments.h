@@ -7,8 +7,7 @@
  *     int code;
  *     if (!arguments_end(&arguments, id, 1, 1, "which lock?", &code)) return code;
  *
- * What OPTIONS_STORE and OPTION_JSON mean is done here.  Behind "--" all is words; `tenure elect`
- * finds its command there. */
+ * What OPTIONS_STORE and OPTIONS_JSON mean is done here. */
 #ifndef TENURE_CLI_ARGUMENTS_H
 #define TENURE_CLI_ARGUMENTS_H
 
@@ -28,6 +27,7 @@ struct arguments {
     struct options options;
     struct store_options store;
     bool is_json;
+    bool has_command; /* set it: what stands behind "--" is a command, no words */
     const char *words[ARGUMENT_WORDS_MAX]; /* NULL behind the last one */
     unsigned word_count;                   /* more than ARGUMENT_WORDS_MAX: so many were given */
     char **rest;                           /* behind "--", ends with NULL; NULL: there is no "--" */

@@ -148,6 +148,7 @@ static int run(const struct command *command, int argc, char **argv)
     struct holding holding;
     bool is_observing = false;
     arguments_init(&arguments, command, argc, argv);
+    arguments.has_command = true;
     holding_init(&holding, command);
     int id;
     while ((id = arguments_next(&arguments)) > 0) {

@@ -27,7 +27,11 @@
     X(break)                                                                                       \
     X(elect)                                                                                       \
     X(resign)                                                                                      \
-    X(transfer)
+    X(transfer)                                                                                    \
+    X(server)                                                                                      \
+    X(doctor)                                                                                      \
+    X(bench)                                                                                       \
+    X(completion)
 
 /* One option.  `id` is what options_next() answers: its letter, or a number from 256 on for one
  * that has no letter.  A list of them ends with id 0. */

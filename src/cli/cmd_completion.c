@@ -1,0 +1,93 @@
+#include <string.h>
+#include <sysexits.h>
+
+#include "cli/arguments.h"
+
+static const struct option_spec specs[] = {
+    { 'h', "help", NULL, "this text" },
+    { .id = 0 },
+};
+
+static const char *const usages[] = {
+    "bash",
+    NULL,
+};
+
+static const char *const examples[] = {
+    "eval \"$(tenure completion bash)\"",
+    "commands, options and the names of locks, in this shell",
+    "tenure completion bash > /etc/bash_completion.d/tenure",
+    "in all shells to come",
+    NULL,
+};
+
+/* Behind the options come names of locks, which the store is asked for; it has a second. */
+static const char head[] = "_tenure()\n"
+                           "{\n"
+                           "    local word=${COMP_WORDS[COMP_CWORD]} commands options=\n"
+                           "    COMPREPLY=()\n";
+
+static const char middle[] =
+    "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+    "        mapfile -t COMPREPLY < <(compgen -W \"$commands help\" -- \"$word\")\n"
+    "        return\n"
+    "    fi\n"
+    "    case ${COMP_WORDS[1]} in\n"
+    "        help) mapfile -t COMPREPLY < <(compgen -W \"$commands\" -- \"$word\"); return ;;\n";
+
+static const char tail[] =
+    "    esac\n"
+    "    if [ \"${word#-}\" != \"$word\" ]; then\n"
+    "        mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n"
+    "    elif [ \"${COMP_WORDS[1]}\" = completion ]; then\n"
+    "        COMPREPLY=(bash)\n"
+    "    else\n"
+    "        # Names are a stranger's words: quoted, they are no shell's business.\n"
+    "        while IFS= read -r word; do\n"
+    "            COMPREPLY+=(\"$(printf %q \"$word\")\")\n"
+    "        done < <(tenure ls --timeout 1 -- \"$word\" 2>/dev/null | sed -e 1d -e 's/  .*//')\n"
+    "    fi\n"
+    "}\n"
+    "complete -o default -F _tenure tenure\n";
+
+static void print_bash(void)
+{
+    (void)fputs(head, stdout);
+    (void)fputs("    commands='", stdout);
+    const struct command *command;
+    for (size_t i = 0; (command = command_at(i)) != NULL; i++)
+        (void)printf("%s%s", i > 0 ? " " : "", command->name);
+    (void)fputs("'\n", stdout);
+    (void)fputs(middle, stdout);
+    for (size_t i = 0; (command = command_at(i)) != NULL; i++) {
+        (void)printf("        %s) options='", command->name);
+        for (const struct option_spec *option = command->options; option->id != 0; option++)
+            (void)printf("%s--%s", option == command->options ? "" : " ", option->name);
+        (void)fputs("' ;;\n", stdout);
+    }
+    (void)fputs(tail, stdout);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct arguments arguments;
+    arguments_init(&arguments, command, argc, argv);
+    int id = arguments_next(&arguments);
+    int code;
+    if (!arguments_end(&arguments, id, 1, 1, "for which shell?", &code)) return code;
+    if (strcmp(arguments.words[0], "bash") != 0) {
+        complain(command, "'%.40s' is not supported: bash is", arguments.words[0]);
+        return EX_USAGE;
+    }
+    print_bash();
+    return EX_OK;
+}
+
+const struct command command_completion = {
+    .name = "completion",
+    .summary = "print what makes a shell complete words",
+    .usages = usages,
+    .examples = examples,
+    .options = specs,
+    .run = run,
+};
