@@ -69,12 +69,13 @@ static const char *find_fault(const struct engine_acquire *acquire)
 
 /* --------------------------------------------------------------- refusals */
 
-/* When the lock can be free at the earliest; -1 when nobody knows.  Of slots the first to end is
- * enough, else all holders must go. */
+/* When the lock can be free at the earliest; -1 when nobody knows: a holder without a ttl, or
+ * nobody holds it and others wait.  Of slots the first to end is enough, else all holders must go.
+ */
 static int64_t retry_after_ms(const struct engine *engine, const struct lock *lock)
 {
     bool is_any_enough = lock->slots > 1;
-    int64_t after_ms = lock->hold_count == 0 ? 0 : -1;
+    int64_t after_ms = -1;
     uint32_t count = 0;
 
     if (lock->queue != NULL && lock->queue->delay_ms > 0) {

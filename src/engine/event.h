@@ -1,0 +1,103 @@
+/* event - what can happen to an engine: commands of clients, time, the disk, the end of
+ * connections.
+ *
+ * The caller owns everything that an event points at; it is borrowed during the step. */
+#ifndef TENURE_ENGINE_EVENT_H
+#define TENURE_ENGINE_EVENT_H
+
+#include "base/limits.h"
+#include "base/types.h"
+#include "engine/record.h"
+
+enum engine_event_kind {
+    ENGINE_COMMAND,     /* a client asks */
+    ENGINE_TIMER,       /* time has passed: end what is due, at most ENGINE_TIMER_BATCH of it */
+    ENGINE_CLIENT_GONE, /* a connection ended: its waiters vanish at once; holds stay */
+    ENGINE_DURABLE,     /* everything up to `durable` is on the disk */
+    ENGINE_STALLED,     /* for `stall_ns` nothing could be received: all deadlines move by it; it
+                           must be the first event of its turn, before time advances */
+    ENGINE_GATE,        /* may grants be made? see enum engine_gate */
+    ENGINE_READY,       /* the start is over: every restored hold gets its full ttl from now */
+};
+
+#define ENGINE_TIMER_BATCH 256u
+
+enum engine_gate {
+    ENGINE_GATE_OPEN,
+    ENGINE_GATE_NO_SPACE, /* the disk is full: no grants; waiters stay; releases go on */
+    ENGINE_GATE_SLOW, /* the disk does not answer: likewise, so that nobody piles up behind it */
+    ENGINE_GATE_DRAINING, /* shutting down: no grants, and every waiter is answered now */
+};
+
+enum engine_command_kind {
+    ENGINE_ACQUIRE,
+    ENGINE_CANCEL, /* give up a wait: by client and tag of the acquire */
+    ENGINE_RENEW,  /* many holds in one command */
+    ENGINE_RELEASE,
+    ENGINE_BREAK,
+    ENGINE_PROCLAIM, /* the holder gives its hold a new value */
+    ENGINE_TRANSFER, /* the holder hands over to a named waiting owner */
+};
+
+struct engine_acquire {
+    const struct bytes *names; /* 1 … LIMIT_NAME_COUNT_MAX, all different */
+    uint32_t name_count;
+    struct bytes owner;
+    struct bytes meta;
+    uint32_t ttl_ms;  /* 0 = until released; the default is the edge's business */
+    uint32_t wait_ms; /* 0 = answer at once */
+    enum engine_mode mode;
+    uint32_t slots;    /* 1 = a plain lock; more than 1 only with ENGINE_EXCLUSIVE */
+    uint32_t priority; /* 0 … 9, 9 first */
+    uint32_t lock_delay_ms;
+};
+
+/* One hold, named by its holder. */
+struct engine_claim {
+    struct bytes name;
+    struct bytes owner;
+    struct token token;
+    uint32_t ttl_ms; /* ENGINE_RENEW: the new ttl; ENGINE_TTL_KEEP: as it was */
+};
+#define ENGINE_TTL_KEEP UINT32_MAX
+
+struct engine_command {
+    enum engine_command_kind kind;
+    uint64_t client; /* the connection: waiters die with it; 0 is not used */
+    uint64_t tag;    /* comes back with the reply; unique per client among waits */
+    union {
+        struct engine_acquire acquire;
+        struct {
+            const struct engine_claim *claims; /* 1 … LIMIT_ITEM_COUNT_MAX */
+            uint32_t count;
+        } renew;
+        struct engine_claim release;
+        struct {
+            struct bytes name;
+            struct token token;
+            struct bytes reason;
+            uint32_t grace_ms;
+        } break_hold;
+        struct {
+            struct engine_claim claim;
+            struct bytes value;
+        } proclaim;
+        struct {
+            struct engine_claim claim;
+            struct bytes to; /* the owner that must be waiting */
+        } transfer;
+    } as;
+};
+
+struct engine_event {
+    enum engine_event_kind kind;
+    struct mono now;
+    struct wall wall;
+    const struct engine_command *command; /* ENGINE_COMMAND; borrowed during the call */
+    uint64_t client;                      /* ENGINE_CLIENT_GONE */
+    struct seq durable;                   /* ENGINE_DURABLE */
+    int64_t stall_ns;                     /* ENGINE_STALLED */
+    enum engine_gate gate;                /* ENGINE_GATE */
+};
+
+#endif

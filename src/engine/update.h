@@ -1,0 +1,79 @@
+/* update - what must be done about an event: records to make durable, and answers that may leave
+ * when they are.
+ *
+ * Storage is the engine's; everything is valid until the next step, but for names in refusals,
+ * which may be those of the command itself. */
+#ifndef TENURE_ENGINE_UPDATE_H
+#define TENURE_ENGINE_UPDATE_H
+
+#include <tenure/error.h>
+
+#include "engine/event.h"
+
+/* How a hold ended. */
+enum engine_end {
+    ENGINE_END_NONE, /* it did not, or nothing is remembered of it */
+    ENGINE_END_RELEASED,
+    ENGINE_END_EXPIRED_UNCLAIMED,
+    ENGINE_END_EXPIRED_TAKEN, /* and somebody else got in: `successor` */
+    ENGINE_END_BROKEN,
+};
+
+/* "released", "expired_unclaimed", …; "not_owner" for ENGINE_END_NONE. */
+const char *engine_end_word(enum engine_end end);
+
+struct engine_hold_view {
+    struct bytes name;
+    struct bytes owner;
+    struct bytes meta;
+    struct token token;
+    enum engine_mode mode;
+    uint32_t slot;
+    uint32_t slots;
+    uint32_t ttl_ms;
+    uint32_t lock_delay_ms;
+    int64_t remaining_ms; /* -1 = until released */
+    struct wall acquired_at;
+    bool is_breaking; /* an administrator ends it when remaining_ms is over */
+};
+
+/* The answer about one name. */
+struct engine_result {
+    enum tenure_err err;
+    struct bytes name;
+    struct engine_hold_view hold; /* with TENURE_OK of acquire, renew, break, proclaim, transfer */
+    bool is_repeat;               /* acquire: the owner had it already */
+    enum engine_end end;          /* release: how it ended; LOST: what became of it */
+    struct token successor;       /* with ENGINE_END_EXPIRED_TAKEN; transfer: the new token */
+    /* refusals */
+    struct engine_hold_view holder; /* HELD, TIMEOUT: one of those in the way; name.size 0 = nobody
+                                       (others wait before, or a lock-delay runs) */
+    uint32_t position;              /* HELD, TIMEOUT: place in the queue, 1 = next; 0 = very far */
+    int64_t retry_after_ms; /* HELD, TIMEOUT: when it can be free at the earliest; -1 unknown */
+    int64_t waited_ms;      /* TIMEOUT, and grants after a wait */
+};
+
+/* The answer to one command.  It may leave only when `seq` is durable. */
+struct engine_reply {
+    uint64_t client;
+    uint64_t tag;
+    enum engine_command_kind kind; /* of the command that it answers */
+    enum tenure_err err;           /* of the command as a whole */
+    struct seq seq;
+    const struct engine_result *results; /* acquire: one per name when granted, else one (the name
+                                            that refused); renew: one per claim; else one */
+    uint32_t result_count;
+    const char *detail; /* INVALID and the like: what is wrong; static text or NULL */
+};
+
+/* What must now be done.  Storage is the engine's. */
+struct engine_update {
+    struct bytes records; /* encoded, `record_count` of them: append to the journal as one unit */
+    uint32_t record_count;
+    struct seq first; /* number of the first of them */
+    const struct engine_reply *replies;
+    uint32_t reply_count;
+    bool is_waiting; /* the acquire of this event was queued: its reply comes with a later update */
+};
+
+#endif
