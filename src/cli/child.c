@@ -11,7 +11,7 @@
 static void restore_signals(const struct guardian_plan *plan)
 {
     if (plan->is_chld_ignored) (void)signal(SIGCHLD, SIG_IGN);
-    (void)sigprocmask(SIG_SETMASK, plan->mask, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, plan->mask, NULL);
 }
 
 /* Die with the guardian; see guardian.h. */
@@ -47,8 +47,9 @@ static void format_pid(char *to, pid_t pid)
         digits[count++] = (char)('0' + rest % 10);
         rest /= 10;
     } while (rest > 0);
-    while (count > 0)
+    while (count > 0) {
         *to++ = digits[--count];
+    }
     *to = '\0';
 }
 
@@ -58,7 +59,6 @@ void child_become_hook(const struct guardian_plan *plan, pid_t command)
     (void)dup2(STDERR_FILENO, STDOUT_FILENO);
     restore_signals(plan);
     format_pid(plan->hook_pid, command);
-    char *argv[] = { (char[]){ "sh" }, (char[]){ "-c" }, (char *)(uintptr_t)plan->lost_hook, NULL };
-    (void)execve("/bin/sh", argv, plan->hook_envp);
+    (void)execle("/bin/sh", "sh", "-c", plan->lost_hook, (char *)NULL, plan->hook_envp);
     _exit(EXIT_NOT_FOUND);
 }

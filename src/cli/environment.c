@@ -39,8 +39,9 @@ bool environment_create(const struct environment_facts *facts, struct environmen
     size_t value_count = facts->loss_fd < 0 ? OUR_COUNT - 1 : OUR_COUNT;
     size_t count = 0;
     size_t inherited = 0;
-    while (environ[inherited] != NULL)
+    while (environ[inherited] != NULL) {
         inherited++;
+    }
     struct environment made = {
         .entries = calloc(inherited + OUR_COUNT + 1, sizeof(char *)),
         .hook_entries = calloc(inherited + OUR_COUNT + 2, sizeof(char *)),

@@ -306,7 +306,7 @@ __attribute__((noreturn)) static void guard(const struct guardian_plan *plan, in
     };
     sigset_t all;
     (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_NAME, "tenure-guard");
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);

@@ -18,8 +18,9 @@ unsigned word_distance(const char *left, const char *right)
     size_t right_size = strlen(right);
     if (left_size > WORD_SIZE_MAX || right_size > WORD_SIZE_MAX) return WORD_SIZE_MAX + 1;
     unsigned rows[3][WORD_SIZE_MAX + 1];
-    for (unsigned j = 0; j <= right_size; j++)
+    for (unsigned j = 0; j <= right_size; j++) {
         rows[0][j] = j;
+    }
     for (unsigned i = 1; i <= left_size; i++) {
         unsigned *row = rows[i % 3];
         const unsigned *above = rows[(i + 2) % 3];

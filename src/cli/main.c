@@ -88,7 +88,7 @@ int main(int argc, char **argv)
     int code = dispatch(argc, argv);
     /* Output that did not arrive is no success. */
     if (fflush(stdout) != 0 || ferror(stdout) != 0) {
-        complain(NULL, "cannot write to standard output: %s", strerror(errno));
+        complain(NULL, "cannot write to standard output: %s", strerrordesc_np(errno));
         if (code == EX_OK) code = EX_IOERR;
     }
     return code;

@@ -16,8 +16,8 @@
 
 static void find_host(char host[HOST_SIZE])
 {
-    if (gethostname(host, HOST_SIZE - 1) != 0) (void)strcpy(host, "?");
     host[HOST_SIZE - 1] = '\0';
+    if (gethostname(host, HOST_SIZE - 1) != 0) (void)snprintf(host, HOST_SIZE, "?");
 }
 
 /* Of the environment: a name service may take seconds to answer, and this is for people. */
@@ -127,8 +127,9 @@ static bool take_string(const char **at, struct text *out_words)
         if (*c == '\0') break;
         if (*c == 'u') {
             text_add(out_words, "?");
-            for (int i = 0; i < 4 && c[1] != '\0'; i++)
+            for (int i = 0; i < 4 && c[1] != '\0'; i++) {
                 c++;
+            }
         } else {
             text_add_bytes(out_words, *c == 'n' || *c == 't' ? " " : c, 1);
         }

@@ -125,8 +125,9 @@ static void cancel(struct run *run, struct tenure_op op)
     tenure_op_cancel(run->client, op);
     int64_t until_ns = boottime_ns() + CANCEL_MS * NS_PER_MS;
     int64_t left_ns;
-    while (!is_done(run) && (left_ns = until_ns - boottime_ns()) > 0)
+    while (!is_done(run) && (left_ns = until_ns - boottime_ns()) > 0) {
         (void)await(run, (int)(left_ns / NS_PER_MS) + 1);
+    }
     if (is_done(run) && run->acquisition.err == TENURE_OK) give_back(run);
 }
 

@@ -42,8 +42,9 @@ void options_init(struct options *options, const struct command *command, int ar
 static const struct option_spec *find_spec(const struct command *command, int id)
 {
     const struct option_spec *spec = command->options;
-    while (spec->id != 0 && spec->id != id)
+    while (spec->id != 0 && spec->id != id) {
         spec++;
+    }
     return spec->id == 0 ? NULL : spec;
 }
 
@@ -89,6 +90,7 @@ static void complain_unknown(const struct options *options)
 
 int options_next(struct options *options)
 {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): words are read before there is a second thread
     int id = getopt_long(options->argc, options->argv, options->letters, options->longs, NULL);
     options->value = optarg;
     options->index = optind;
@@ -245,8 +247,9 @@ bool options_store(struct options *options, int id, struct store_options *store,
         return true;
     }
     if (id == OPTION_TIMEOUT) {
-        if (!options_duration(options, 1, DURATION_MS_MAX, &store->timeout_ms))
+        if (!options_duration(options, 1, DURATION_MS_MAX, &store->timeout_ms)) {
             *out_is_good = false;
+        }
         return true;
     }
     return false;

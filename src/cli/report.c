@@ -35,7 +35,7 @@ bool report_open(const struct run_options *options, int *out_fd)
     /* Appended, so that many runs can share a file. */
     fd = open(options->report_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0) {
-        complain(options->command, "--json: %s: %s", options->report_path, strerror(errno));
+        complain(options->command, "--json: %s: %s", options->report_path, strerrordesc_np(errno));
         return false;
     }
     *out_fd = fd;
@@ -112,6 +112,6 @@ bool report_write(const struct run_options *options, const struct report *report
     complain(
         options->command,
         "--json: cannot write the report: %s",
-        written < 0 ? strerror(errno) : "only a part of it was written");
+        written < 0 ? strerrordesc_np(errno) : "only a part of it was written");
     return false;
 }

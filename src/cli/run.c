@@ -29,7 +29,7 @@ static bool open_descriptors(struct run *run)
     run->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     is_open = is_open && run->wake_fd >= 0 && signals_open(&run->signals);
     if (is_open) return true;
-    complain(run->options->command, "cannot open a descriptor: %s", strerror(errno));
+    complain(run->options->command, "cannot open a descriptor: %s", strerrordesc_np(errno));
     return false;
 }
 
@@ -51,7 +51,7 @@ static bool introduce(struct run *run)
     run->report.owner = run->owner;
     struct meta meta = {
         .argv = options->argv,
-        .is_shell = options->argv == (char *const *)(uintptr_t)options->shell_argv,
+        .is_shell = options->argv == options->shell_argv,
         .is_showing_arguments = options->is_showing_arguments,
         .labels = options->labels,
         .label_count = options->label_count,

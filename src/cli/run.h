@@ -61,11 +61,11 @@ struct run_options {
     bool is_showing_arguments;
     const char *labels[RUN_LABEL_COUNT_MAX]; /* "key=value" */
     uint32_t label_count;
-    bool is_reporting;         /* --json */
-    const char *report_path;   /* NULL: standard error; a number: that descriptor */
-    const char *value;         /* of an election: the meta as it is; NULL: a run describes itself */
-    char *const *argv;         /* of the command, ends with NULL */
-    const char *shell_argv[4]; /* what argv points to with -c */
+    bool is_reporting;       /* --json */
+    const char *report_path; /* NULL: standard error; a number: that descriptor */
+    const char *value;       /* of an election: the meta as it is; NULL: a run describes itself */
+    char *const *argv;       /* of the command, ends with NULL */
+    char *shell_argv[4];     /* what argv points to with -c */
 };
 
 /* Read the words of a command line.  False: `*out_exit_code` says how to end. */

@@ -272,11 +272,13 @@ static bool read_command(struct run_options *options, char **argv)
                 argv[1] == NULL ? "-c needs a STRING" : "-c takes one STRING: quote it");
             return false;
         }
-        const char *shell = getenv("SHELL");
-        options->shell_argv[0] = shell == NULL || shell[0] == '\0' ? "/bin/sh" : shell;
-        options->shell_argv[1] = "-c";
+        static char sh[] = "/bin/sh";
+        static char dash_c[] = "-c";
+        char *shell = getenv("SHELL");
+        options->shell_argv[0] = shell == NULL || shell[0] == '\0' ? sh : shell;
+        options->shell_argv[1] = dash_c;
         options->shell_argv[2] = argv[1];
-        options->argv = (char *const *)(uintptr_t)options->shell_argv;
+        options->argv = options->shell_argv;
         return true;
     }
     bool is_marked = word != NULL && strcmp(word, "--") == 0;

@@ -24,14 +24,15 @@ bool signals_open(struct signals *signals)
         if (!is_ignored(taken[i])) (void)sigaddset(&read_set, taken[i]);
     }
     sigset_t block_set = read_set;
-    for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++)
+    for (size_t i = 0; i < sizeof(held) / sizeof(held[0]); i++) {
         (void)sigaddset(&block_set, held[i]);
+    }
     /* An ignored SIGCHLD makes children vanish before anybody can ask how they ended. */
     signals->is_chld_ignored = is_ignored(SIGCHLD);
     (void)signal(SIGCHLD, SIG_DFL);
     signals->fd = signalfd(-1, &read_set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals->fd < 0) return false;
-    return sigprocmask(SIG_BLOCK, &block_set, &signals->original) == 0;
+    return pthread_sigmask(SIG_BLOCK, &block_set, &signals->original) == 0;
 }
 
 void signals_close(struct signals *signals)

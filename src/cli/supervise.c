@@ -110,8 +110,9 @@ static void forward(struct run *run, const struct signal_news *news)
 static void mind_signals(struct run *run)
 {
     struct signal_news news;
-    while (signals_next(&run->signals, &news))
+    while (signals_next(&run->signals, &news)) {
         forward(run, &news);
+    }
 }
 
 /* ------------------------------------------------------------------ the command */
@@ -184,7 +185,7 @@ static void note_not_started(struct run *run, int error)
     bool is_ours = atomic_load(&run->leash->pid) == 0;
     int code = is_found ? EXIT_NOT_EXECUTABLE : EXIT_NOT_FOUND;
     note_failure(run, RUN_NOT_STARTED, is_ours ? 70 : code);
-    complain(run->options->command, "%s: %s", run->options->argv[0], strerror(error));
+    complain(run->options->command, "%s: %s", run->options->argv[0], strerrordesc_np(error));
     run->report.error = strerrorname_np(error);
 }
 
@@ -318,7 +319,7 @@ void supervise(struct run *run)
         (void)close(run->guardian.socket);
         note_end(run, was_lent);
     } else {
-        complain(options->command, "cannot start a process: %s", strerror(error));
+        complain(options->command, "cannot start a process: %s", strerrordesc_np(error));
         note_failure(run, RUN_FAILED, 70);
     }
     tty_close(&run->tty);

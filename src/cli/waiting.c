@@ -72,8 +72,9 @@ static bool pause_until_next(struct waiting *waiting)
     until.tv_sec += REFRESH_S;
     (void)pthread_mutex_lock(&waiting->mutex);
     int result = 0;
-    while (!waiting->is_stopped && result == 0)
+    while (!waiting->is_stopped && result == 0) {
         result = pthread_cond_timedwait(&waiting->changed, &waiting->mutex, &until);
+    }
     bool is_going_on = !waiting->is_stopped;
     (void)pthread_mutex_unlock(&waiting->mutex);
     return is_going_on;

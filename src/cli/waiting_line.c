@@ -15,8 +15,9 @@ static void add_holder(struct text *line, const struct waiting_facts *facts)
     text_init(&owner, buffer, sizeof(buffer));
     text_add_visible(&owner, facts->owner);
     char *mark = owner.data;
-    while (*mark != '\0' && *mark != '#')
+    while (*mark != '\0' && *mark != '#') {
         mark++;
+    }
     *mark = '\0';
     text_add(line, buffer);
     if (facts->hold_count > 1) text_addf(line, " and %u more", facts->hold_count - 1);

@@ -66,7 +66,8 @@ def test_many_in_a_row():
     before = descriptors()
     last = 0
     for i in range(ROW_COUNT):
-        code, out, err = tenure(server, "run", "x", "--", "sh", "-c", "echo $TENURE_TOKEN; exit %d" % (i % 3))
+        body = "echo $TENURE_TOKEN; exit %d" % (i % 3)
+        code, out, err = tenure(server, "run", "x", "--", "sh", "-c", body)
         equal((code, err), (i % 3, ""))
         assert int(out) > last
         last = int(out)
@@ -88,7 +89,8 @@ def test_valgrind_finds_nothing():
     if not shutil.which("valgrind"):
         return
     server = Server()
-    wrapper = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--child-silent-after-fork=yes"]
+    wrapper = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full"]
+    wrapper += ["--child-silent-after-fork=yes"]
     wrapper += ["--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect"]
     for words, code in (
         (["run", "--json", "--label", "a=b", "x,y", "--", "sh", "-c", "exit 3"], 3),

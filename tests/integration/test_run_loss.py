@@ -49,9 +49,8 @@ class Trial:
         self.server = server
         old = OLD % dict(self.paths, trap=trap, more=more % self.paths)
         env = {"TENURE_URL": "tenure://127.0.0.1:%d" % via.port} if via else None
-        self.runner = start(
-            server, "run", "--json", "--ttl", TTL_S, *options, self.name, "--", "sh", "-c", old, env=env
-        )
+        words = ["--json", "--ttl", TTL_S, *options, self.name, "--", "sh", "-c", old]
+        self.runner = start(server, "run", *words, env=env)
         wait_for(lambda: read_file(self.paths["ready"]), "the old command")
         wait_for(lambda: len(self.pids()) >= 3, "its processes")
         self.guardian = guardian_of(self.runner.pid)
@@ -111,7 +110,10 @@ def test_the_network_is_cut():
 
 def test_the_network_is_cut_and_the_command_ignores_term():
     trials(
-        lambda server, proxy, played: proxy.stall(), is_proxied=True, after=lost, trap="trap '' TERM HUP INT"
+        lambda server, proxy, played: proxy.stall(),
+        is_proxied=True,
+        after=lost,
+        trap="trap '' TERM HUP INT",
     )
 
 
@@ -264,9 +266,8 @@ def lose(server, *options, command):
 
 
 def test_on_lost_term_leaves_the_rest_to_the_command():
-    code, out, line = lose(
-        Server(), "--on-lost=term", command="trap 'echo told' TERM; sleep 2 & wait; sleep 1; echo end"
-    )
+    command = "trap 'echo told' TERM; sleep 2 & wait; sleep 1; echo end"
+    code, out, line = lose(Server(), "--on-lost=term", command=command)
     equal((code, out, line["exit"]), (79, "told\nend\n", 0))
 
 
@@ -293,10 +294,8 @@ def test_on_lost_exec_calls_the_hook():
 
 def test_the_descriptor_closes_before_the_term():
     path = os.path.join(scratch(), "seen")
-    code, _, _ = lose(
-        Server(),
-        command="trap '' TERM; sh -c 'trap \"\" TERM; read -r l <&$TENURE_FD; echo closed >%s' & sleep 30" % path,
-    )
+    reader = "sh -c 'trap \"\" TERM; read -r l <&$TENURE_FD; echo closed >%s'" % path
+    code, _, _ = lose(Server(), command="trap '' TERM; %s & sleep 30" % reader)
     equal(code, 79)
     equal(read_file(path), "closed\n")
 

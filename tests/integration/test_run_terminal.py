@@ -103,7 +103,8 @@ def test_the_command_has_the_terminal():
 def test_interrupt_ends_the_command_and_the_loop_around_it():
     server = Server()
     terminal = shell(server)
-    terminal.type("for i in 1 2 3; do echo round-$((i+6)); $TENURE run x -- sleep 30; done; echo s$?\n")
+    body = "echo round-$((i+6)); $TENURE run x -- sleep 30"
+    terminal.type("for i in 1 2 3; do %s; done; echo s$?\n" % body)
     terminal.expect("round-7")
     wait_for(lambda: server.resp()("LOCK.GET", "x"), "the lock to be held")
     time.sleep(0.2)
@@ -135,7 +136,8 @@ def test_interrupt_ends_a_script_around_it():
 def test_a_command_that_handles_interrupts_goes_on():
     server = Server()
     terminal = shell(server)
-    terminal.type("$TENURE run x -c 'trap \"echo caught-it\" INT; echo rea''dy; sleep 1; sleep 1; exit 9'\n")
+    body = 'trap "echo caught-it" INT; echo rea\'\'dy; sleep 1; sleep 1; exit 9'
+    terminal.type("$TENURE run x -c '%s'\n" % body)
     terminal.expect("ready")
     time.sleep(0.2)
     terminal.type("\x03")
@@ -149,7 +151,8 @@ def test_stop_and_continue():
     server = Server()
     path = os.path.join(scratch(), "pids")
     terminal = shell(server)
-    terminal.type("$TENURE run --ttl 60 x -c 'echo $$ >%s; echo go''ing; sleep 2; read a; echo got-$a'\n" % path)
+    body = "echo $$ >%s; echo go''ing; sleep 2; read a; echo got-$a" % path
+    terminal.type("$TENURE run --ttl 60 x -c '%s'\n" % body)
     terminal.expect("going")
     command = int(wait_for(lambda: read_file(path), "the command's number"))
     terminal.type("\x1a")
@@ -224,7 +227,8 @@ def test_a_pipeline_keeps_the_terminal():
 
 def test_as_the_session_leader():
     """As under script(1), ssh -t, tmux new COMMAND: nobody could continue a stopped job."""
-    terminal = Terminal(Server(), [TENURE, "run", "x", "--", "sh", "-c", "echo begun; read a; echo got-$a"])
+    body = "echo begun; read a; echo got-$a"
+    terminal = Terminal(Server(), [TENURE, "run", "x", "--", "sh", "-c", body])
     terminal.expect("begun")
     time.sleep(0.2)
     terminal.type("\x1a")
@@ -237,7 +241,8 @@ def test_as_the_session_leader():
 def test_closing_the_terminal_ends_the_command():
     server = Server()
     path = os.path.join(scratch(), "pid")
-    terminal = Terminal(server, [TENURE, "run", "x", "--", "sh", "-c", "echo $$ >%s; sleep 60" % path])
+    body = "echo $$ >%s; sleep 60" % path
+    terminal = Terminal(server, [TENURE, "run", "x", "--", "sh", "-c", body])
     pid = int(wait_for(lambda: read_file(path), "the command"))
     os.close(terminal.fd)
     terminal.fd = os.open("/dev/null", os.O_RDONLY)
@@ -247,7 +252,8 @@ def test_closing_the_terminal_ends_the_command():
 
 def test_the_line_of_a_wait():
     server = Server()
-    holder = start(server, "run", "--label", "team=web", "--label", "long=" + "y" * 200, "x", "--", "sleep", "30")
+    labels = ["--label", "team=web", "--label", "long=" + "y" * 200]
+    holder = start(server, "run", *labels, "x", "--", "sleep", "30")
     wait_for(lambda: server.resp()("LOCK.GET", "x"), "the lock to be held")
     terminal = shell(server)
     terminal.type("$TENURE run x -- echo in''side\n")

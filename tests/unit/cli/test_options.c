@@ -62,8 +62,9 @@ TEST(number_is_decimal_and_nothing_else)
     CHECK_EQ_UINT(number, 4096);
     static const char *const texts[] = { "",   "-1",  "+1",  " 1",
                                          "1 ", "0x1", "1.0", "99999999999999999999" };
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         CHECK(!number_parse(texts[i], &number));
+    }
 }
 
 TEST(word_distance_counts_slips_of_the_fingers)
@@ -92,8 +93,9 @@ static const struct command command = { .name = "test", .usages = usages, .optio
 static void begin(struct options *options, char **argv)
 {
     int argc = 0;
-    while (argv[argc] != NULL)
+    while (argv[argc] != NULL) {
         argc++;
+    }
     options_init(options, &command, argc, argv);
 }
 

@@ -52,8 +52,9 @@ TEST(timeline_waits_for_as_long_as_the_lease_is_renewed)
 {
     struct timeline timeline;
     timeline_init(&timeline, &kill_policy);
-    for (int64_t now = 0; now < 10000; now += 500)
+    for (int64_t now = 0; now < 10000; now += 500) {
         check(step(&timeline, now, now + 1000, TIME_NEVER), "---", now + 890);
+    }
     check(step(&timeline, 10000, TIME_NEVER, TIME_NEVER), "---", TIME_NEVER);
 }
 
