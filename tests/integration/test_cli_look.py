@@ -1,0 +1,342 @@
+"""The commands that look, and those about the store: their words for people and for programs.
+
+The lines of JSON are held to tests/golden/cli-*.json; TENURE_GOLDEN_WRITE=1 writes these anew.
+"""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import shutil
+import struct
+import subprocess
+import termios
+
+from cli import TENURE, environment, start, tenure
+from lib import ROOT, Server, contains, equal, is_readable, run, scratch, wait_for
+
+GOLDEN = os.path.join(ROOT, "tests", "golden")
+CHANGING = re.compile(r"^(seq|token|tokens|at|acquired_at|url|node_id|version|text|.*_(ms|us))$")
+
+
+def normal(value, key=""):
+    """Without what differs from run to run: the kind of value stands in its place."""
+    if isinstance(value, dict):
+        return {k: normal(v, k) for k, v in value.items()}
+    if isinstance(value, list) and not CHANGING.match(key):
+        return [normal(v, key) for v in value]
+    if value is not None and CHANGING.match(key):
+        return "a %s" % type(value).__name__
+    return value
+
+
+def golden(name, out):
+    """Lines of JSON are what they were."""
+    lines = [json.dumps(normal(json.loads(line))) for line in out.splitlines()]
+    path = os.path.join(GOLDEN, "cli-%s.json" % name)
+    if os.environ.get("TENURE_GOLDEN_WRITE"):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    with open(path, encoding="utf-8") as file:
+        equal(lines, file.read().splitlines())
+
+
+def lease(server, *arguments):
+    code, out, err = tenure(server, "acquire", "--print", "json", *arguments)
+    equal((code, err), (0, ""))
+    return json.loads(out)["tokens"][0]
+
+
+def on_terminal(server, *arguments, answers=(), env=None, columns=80):
+    """Run it on a terminal; exit code and what stands there.  Each answer is given when the words
+    before it have come."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(TENURE, [TENURE] + [str(a) for a in arguments], environment(server, env))
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    text = b""
+    answers = list(answers)
+    while is_readable(fd, 20):
+        try:
+            data = os.read(fd, 65536)
+        except OSError:
+            break
+        text += data
+        while answers and answers[0][0].encode() in text:
+            os.write(fd, answers.pop(0)[1].encode() + b"\n")
+    _, status = os.waitpid(pid, 0)
+    os.close(fd)
+    return os.waitstatus_to_exitcode(status), text.decode().replace("\r\n", "\n")
+
+
+def crowd(server):
+    """Somebody holds deploy/prod, one waits for it, and two of three hold builds."""
+    token = lease(server, "--owner", "ann", "--label", "team=web", "--ttl", "1h", "deploy/prod")
+    start(server, "hold", "--owner", "bob", "deploy/prod")
+    lease(server, "--owner", "ci-1", "--limit", "3", "--ttl", "1h", "builds")
+    lease(server, "--owner", "ci-2", "--limit", "3", "--ttl", "1h", "builds")
+    wait_for(lambda: "bob" in tenure(server, "show", "--json", "deploy/prod")[1], "the waiter")
+    return token
+
+
+def without_host(out):
+    """Our own labels name the host, which differs."""
+    return re.sub(r'"meta":"(\\.|[^"\\])*"', '"meta":"…"', out)
+
+
+# ---------------------------------------------------------------------- ls, show
+
+
+def test_ls():
+    server = Server()
+    equal(tenure(server, "ls"), (0, "", ""))
+    crowd(server)
+    code, out, err = tenure(server, "ls")
+    equal((code, err), (0, ""))
+    lines = out.splitlines()
+    equal(lines[0].split(), ["NAME", "HOLDER", "HELD", "LEFT", "WAITING", "LABEL"])
+    assert re.match(r"builds +ci-1 \+1 +\S+ +\S+ +0 +-$", lines[1]), lines[1]
+    assert re.match(r"deploy/prod +ann +\S+ +\S+ +1 +team=web$", lines[2]), lines[2]
+    golden("ls", without_host(tenure(server, "ls", "--json")[1]))
+
+
+def test_ls_selects():
+    server = Server()
+    crowd(server)
+
+    def names(*words):
+        return [json.loads(x)["name"] for x in tenure(server, "ls", "--json", *words)[1].split("\n")
+                if x]
+
+    equal(names("deploy/"), ["deploy/prod"])
+    equal(names("--waiters"), ["deploy/prod"])
+    equal(names("--owner", "ann"), ["deploy/prod"])
+    equal(names("none"), [])
+
+
+def test_ls_fits_the_terminal():
+    server = Server()
+    name = "a/" + "long/" * 30 + "ü"
+    lease(server, "--owner", "o" * 90, "--label", "x=" + "y" * 90, name)
+    code, text = on_terminal(server, "ls", env={"NO_COLOR": "1", "TERM": "xterm"})
+    equal(code, 0)
+    equal([len(line) for line in text.splitlines() if len(line) > 80], [])
+    contains(text, "…")
+    assert "\033" not in text
+    contains(tenure(server, "ls")[1], name)
+    code, text = on_terminal(server, "ls", env={"TERM": "xterm", "NO_COLOR": ""})
+    contains(text, "\033[1m")
+    assert "\033" not in on_terminal(server, "ls", env={"TERM": "dumb"})[1]
+
+
+def test_strangers_words_do_no_harm_on_a_terminal():
+    server = Server()
+    server.resp()("LOCK.ACQUIRE", "a", "o", "60000", "META", "\033]0;x\007\033[2J")
+    for words in (["ls"], ["show", "a"], ["history", "a"]):
+        code, text = on_terminal(server, *words, env={"NO_COLOR": "1"})
+        equal(code, 0)
+        assert "\033" not in text and "\007" not in text, text
+
+
+def test_show():
+    server = Server()
+    token = crowd(server)
+    code, out, _ = tenure(server, "show", "deploy/prod")
+    equal(code, 0)
+    equal(out.splitlines()[0], "deploy/prod  exclusive, 1 waiting")
+    contains(out, str(token))
+    assert re.search(r"(?m)^1 +bob +exclusive +0 ", out), out
+    equal(tenure(server, "show", "builds")[1].splitlines()[0],
+          "builds  2 of 3 slots held, 0 waiting")
+    golden("show", without_host(tenure(server, "show", "--json", "deploy/prod")[1]))
+    code, out, err = tenure(server, "show", "nothing")
+    equal((code, out), (66, ""))
+    contains(err, "nobody holds nothing")
+
+
+# ---------------------------------------------------------------------- history, watch, break
+
+
+def test_history_and_break():
+    server = Server()
+    token = lease(server, "--owner", "ann", "a")
+    equal(tenure(server, "break", "a", "--token", token, "--reason", "x")[0], 64)
+    code, out, err = tenure(server, "break", "a", "--token", 5, "--reason", "x", "-y")
+    equal((code, out), (79, ""))
+    words = ["break", "--json", "--token", token, "--reason", "host is gone", "--yes", "a"]
+    code, out, err = tenure(server, *words)
+    equal((code, err), (0, ""))
+    golden("break", out)
+    lines = tenure(server, "history", "a")[1].splitlines()
+    assert re.match(r"\S+ +broken +ann +%d +host is gone$" % token, lines[1]), lines
+    assert re.match(r"\S+ +granted +ann +%d " % token, lines[2]), lines
+    golden("history", without_host(tenure(server, "history", "--json", "a")[1]))
+    equal(len(tenure(server, "history", "-n", "1", "--json", "a")[1].splitlines()), 1)
+    equal(tenure(server, "history", "b")[0], 66)
+
+
+def test_break_asks_on_a_terminal():
+    server = Server()
+    token = lease(server, "--owner", "ann", "a")
+    dialogue = [("to end: ", str(token)), ("reason: ", "stuck"), ("[y/N] ", "n")]
+    code, text = on_terminal(server, "break", "a", answers=dialogue)
+    equal(code, 1)
+    contains(text, "token %d: ann, held for" % token)
+    contains(tenure(server, "ls")[1], "ann")
+    dialogue[2] = ("[y/N] ", "y")
+    code, text = on_terminal(server, "break", "a", answers=dialogue)
+    equal(code, 0)
+    contains(text, "broken a")
+    contains(tenure(server, "history", "a")[1], "stuck")
+    equal(on_terminal(server, "break", "a")[0], 66)
+
+
+def test_break_with_grace():
+    server = Server()
+    token = lease(server, "--owner", "ann", "--ttl", "1h", "a")
+    words = ["--token", token, "--reason", "x", "--yes", "--grace", "30s"]
+    equal(tenure(server, "break", *words, "a"), (0, "breaking a\n", ""))
+    contains(tenure(server, "show", "a")[1], "(breaking)")
+
+
+def test_watch():
+    server = Server()
+    token = lease(server, "--owner", "ann", "x/a")
+    watch = start(server, "watch", "--json", "--since", "1", "x/")
+    words = start(server, "watch", "--since", "1")
+    tenure(server, "release", "--owner", "ann", "--token", token, "x/a")
+    lease(server, "--owner", "bob", "y")
+    released = watch.stdout.readline().decode()
+    equal(json.loads(released)["kind"], "released")
+    golden("watch", released)
+    contains(words.stdout.readline().decode(), "  released   x/a  ann  %d" % token)
+    contains(words.stdout.readline().decode(), "  granted    y  bob  ")
+    # Over a restart, without a gap.
+    server.stop()
+    port = server.port
+    server.options = ("--listen", "127.0.0.1:%d" % port)
+    server.start()
+    client = server.resp()
+    client("LOCK.ACQUIRE", "x/b", "me", "60000")
+    assert is_readable(watch.stdout, 20)
+    equal(json.loads(watch.stdout.readline())["name"], "x/b")
+
+
+# ---------------------------------------------------------------------- the store
+
+
+def test_server():
+    server = Server()
+    lease(server, "a")
+    out = tenure(server, "server", "--json")[1]
+    golden("server", out)
+    contains(tenure(server, "server")[1], "durable-single")
+
+
+def test_doctor():
+    server = Server()
+    code, out, err = tenure(server, "doctor")
+    equal((code, err), (0, ""))
+    checks = [line[5:17].strip() for line in out.splitlines()]
+    equal(checks, ["url", "connection", "round trip", "version", "safety", "clock rate",
+                   "clock step", "permission", "disk", "wall clocks"])
+    equal(tenure(server, "ls"), (0, "", ""))
+    code, out, _ = tenure(server, "doctor", "--timeout", "0.3", "--url", "tenure://127.0.0.1:1")
+    equal(code, 1)
+    assert re.search("(?m)^fail connection ", out), out
+    code, out, _ = tenure(server, "doctor", "--url", "gopher://x")
+    equal(code, 1)
+    assert re.search("(?m)^fail url ", out), out
+    code, out, _ = tenure(server, "doctor", "--json")
+    equal(json.loads(out.splitlines()[0])["check"], "url")
+
+
+def test_bench():
+    server = Server()
+    code, out, err = tenure(server, "bench", "-n", "2", "-t", "0.2", "--json")
+    equal((code, err), (0, ""))
+    result = json.loads(out)
+    assert result["cycles"] > 0 and result["acquire_us"]["p50"] > 0, result
+    assert result["acquire_us"]["p50"] <= result["acquire_us"]["p99"], result
+    words = tenure(server, "bench", "-n", "1", "-t", "0.1")[1].splitlines()
+    equal(words[2].split(), ["microseconds", "p50", "p90", "p99", "p999", "max"])
+    equal(tenure(server, "ls"), (0, "", ""))
+    equal(tenure(server, "bench", "-n", "0")[0], 64)
+
+
+def test_completion():
+    server = Server()
+    lease(server, "--", "deploy/$(x)")
+    script = tenure(None, "completion", "bash")[1]
+    path = os.path.join(scratch(), "tenure")
+    os.symlink(TENURE, path)
+
+    def complete(*words):
+        ask = 'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _tenure; printf "%s\\n" "${COMPREPLY[@]}"'
+        done = subprocess.run(
+            ["bash", "-c", script + ask, "bash", "tenure", *words],
+            capture_output=True,
+            check=True,
+            env=environment(server, {"PATH": os.path.dirname(path) + ":" + os.environ["PATH"]}),
+        )
+        equal(done.stderr, b"")
+        return done.stdout.decode().split("\n")[:-1]
+
+    equal(complete("re"), ["renew", "release", "resign"])
+    equal(complete("show", "--js"), ["--json"])
+    equal(complete("show", "de"), ["deploy/\\$\\(x\\)"])
+    equal(complete("completion", ""), ["bash"])
+    contains(complete("help", ""), "doctor")
+    if shutil.which("shellcheck"):
+        equal(subprocess.run(["shellcheck", "-s", "bash", "-"], input=script.encode(),
+                             check=False).returncode, 0)
+    equal(tenure(None, "completion", "fish")[0], 64)
+
+
+def test_output_that_does_not_arrive():
+    server = Server()
+    lease(server, "a")
+    with open("/dev/full", "w", encoding="ascii") as full:
+        for words in (["ls"], ["ls", "--json"], ["show", "a"], ["server"], ["help"]):
+            done = subprocess.run([TENURE, *words], stdout=full, stderr=subprocess.PIPE,
+                                  env=environment(server), check=False)
+            equal((words, done.returncode), (words, 74))
+        done = subprocess.run([TENURE, "acquire", "b"], stdout=full, stderr=subprocess.PIPE,
+                              env=environment(server), check=False)
+    equal(done.returncode, 74)
+    # A lease that nobody has been told of does not stay.
+    equal(tenure(server, "show", "b")[0], 66)
+
+
+# ---------------------------------------------------------------------- manual pages
+
+
+def manual(page):
+    """The manual page as plain text, its lines joined."""
+    path = os.path.join(ROOT, "docs", "man", page)
+    done = subprocess.run(
+        ["mandoc", "-T", "utf8", "-O", "width=1000", path], capture_output=True, check=True
+    )
+    text = re.sub("(?s).\x08", "", done.stdout.decode())
+    return re.sub(r"[ \n]+", " ", text).replace("...", "…")
+
+
+def test_manual_pages_say_what_the_help_says():
+    if not shutil.which("mandoc"):
+        return
+    listed = re.findall(r"(?m)^  ([a-z]+) {2,}(\S.*)$",
+                        tenure(None, "help")[1].split("commands:")[1])
+    assert len(listed) > 10, listed
+    for name, summary in listed:
+        usage, _, rest = tenure(None, "help", name)[1].split("usage:\n")[1].partition("\n\n")
+        page = manual("tenure-%s.1" % name)
+        synopsis = page.split(" SYNOPSIS ")[1].split(" DESCRIPTION ")[0]
+        equal(synopsis.strip(), re.sub(r"[ \n]+", " ", usage).strip())
+        contains(page, summary.replace("`", ""))
+        for option in re.findall(r"(?m)^ .*?--([a-z-]+)", rest.partition("\n\n")[0]):
+            assert re.search(r"--%s\b" % option, page), (name, option)
+
+
+if __name__ == "__main__":
+    run()
