@@ -19,8 +19,8 @@ static bool obey_direction(struct fault_proxy *proxy, char *words)
     static const char *const modes[] = { "pass", "stall", "drop", "dribble" };
     enum fault_proxy_direction direction =
         strcmp(words, "up") == 0 ? FAULT_PROXY_UP : FAULT_PROXY_DOWN;
-    const char *order = strtok(NULL, " ");
-    const char *number = strtok(NULL, " ");
+    const char *order = strtok(NULL, " \n");
+    const char *number = strtok(NULL, " \n");
     if (order == NULL) return false;
     for (unsigned mode = 0; mode < sizeof(modes) / sizeof(modes[0]); mode++) {
         if (strcmp(order, modes[mode]) != 0) continue;
@@ -44,8 +44,6 @@ static bool obey(struct fault_proxy *proxy, char *line)
     char *words = strtok(line, " \n");
     if (words == NULL) return false;
     if (strcmp(words, "up") == 0 || strcmp(words, "down") == 0) {
-        char *rest = strchr(words + strlen(words) + 1, '\n');
-        if (rest != NULL) *rest = '\0';
         return obey_direction(proxy, words);
     }
     if (strcmp(words, "cut") == 0) {

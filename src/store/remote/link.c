@@ -354,7 +354,8 @@ struct link *tni_link_create(const struct link_options *options)
                            .loop = options->loop,
                            .memory = options->memory,
                            .address = options->address,
-                           .address_index = options->address_index };
+                           .address_index = options->address_index,
+                           .created_at = tni_store_now() };
     buffer_init(&link->input, options->memory);
     buffer_init(&link->output, options->memory);
     buffer_init(&link->sending, options->memory);

@@ -68,6 +68,7 @@ struct link {
     struct buffer output;
     struct buffer sending;
     struct resp_skip skip;
+    struct mono created_at;
     struct mono received_at; /* when the server last said something */
     char text[160];
 };

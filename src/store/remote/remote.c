@@ -167,7 +167,13 @@ static void suspect(struct remote *remote, struct store_op *op, struct mono now)
     struct lane *lane = op->where;
     op->suspect_at = add(now, op->request.patience_ns);
     heap_move(&remote->op_timers, &op->timer, wake_at(op).ns);
-    if (!tni_link_is_up(lane->link) || !list_is_empty(&op->link)) return; /* not sent yet */
+    if (!tni_link_is_up(lane->link)) {
+        bool is_stuck =
+            lane->link != NULL && now.ns - lane->link->created_at.ns >= op->request.patience_ns;
+        if (is_stuck) tni_lane_break(lane, "no connection for a while");
+        return;
+    }
+    if (!list_is_empty(&op->link)) return; /* not sent yet */
     if (op->request.verb == STORE_RENEW && lane->kind == LANE_MAIN) {
         remote->is_keeping = true;
         tni_lane_forget(lane, op);
@@ -263,6 +269,9 @@ static void remote_start(struct store *store, struct store_op *op)
     op->started_at = tni_store_now();
     op->sent_at = op->started_at; /* of a renewal this is what counts, however late it is sent */
     op->suspect_at = (struct mono){ INT64_MAX };
+    if (op->request.patience_ns > 0) {
+        op->suspect_at = add(op->started_at, op->request.patience_ns);
+    }
     op->deadline = op->request.deadline;
     op->phase = PHASE_FIRST;
     op->is_started = true;
