@@ -236,6 +236,52 @@ def test_an_administrator_breaks_the_lock():
     trials(fault, after=lost)
 
 
+def test_an_administrator_breaks_a_long_lease():
+    """The notice shortens a lease that was to last for long."""
+    def fault(server, _, played):
+        for trial in played:
+            token = server.resp(3)("LOCK.GET", trial.name)["holders"][0]["token"]
+            server.resp()("LOCK.BREAK", trial.name, token, "test", "GRACE", "1000")
+
+    def told(trial):
+        trial.judge_runner()
+        equal(read_file(trial.paths["ready"]), "tidy\n")
+
+    trap = "trap 'echo tidy >\"$READY\"; exit 0' TERM"
+    words = ("--ttl", "30", "--kill-grace", "0.5")
+    trials(fault, *words, after=told, trap=trap, more="READY=%(ready)s")
+
+
+def test_a_killed_runner_stops_the_command_at_once():
+    """Long before the lease is over, and after a TERM."""
+    server = Server()
+    trap = "trap 'echo tidy >\"$READY\"; exit 0' TERM"
+    trial = Trial(server, 0, "--ttl", "30", trap=trap, more="READY=%(ready)s")
+    os.kill(trial.runner.pid, signal.SIGKILL)
+    wait_for(lambda: not trial.living(), "all to end", 4)
+    equal(read_file(trial.paths["ready"]), "tidy\n")
+    wait_for(lambda: not is_alive(trial.guardian), "the guardian to end")
+
+
+def test_a_stopped_command_hears_the_term():
+    server = Server()
+    trap = "trap 'echo tidy >\"$READY\"; exit 0' TERM"
+    trial = Trial(server, 0, "--kill-grace", "0.5", trap=trap, more="READY=%(ready)s")
+    for pid in trial.pids():
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(trial.runner.pid, signal.SIGKILL)
+    trial.judge()
+    equal(read_file(trial.paths["ready"]), "tidy\n")
+
+
+def test_a_lease_is_renewed_for_as_long_as_it_takes():
+    server = Server()
+    process = start(server, "run", "--json", "--ttl", "0.5", "x", "-c", "sleep 2.5; exit 3")
+    err = process.communicate(timeout=20)[1].decode()
+    equal(process.returncode, 3)
+    equal(report(err)["cause"], None)
+
+
 def test_a_command_that_ends_in_the_grace():
     """TERM comes in time for it to tidy up."""
     def ended(trial):
