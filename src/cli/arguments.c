@@ -27,8 +27,9 @@ static bool pass_word(struct arguments *arguments, int looked_at)
                       strcmp(options->argv[looked_at], "--") == 0;
     if (was_marked) {
         arguments->rest = options->argv + options->index;
-        for (char **word = arguments->rest; !arguments->has_command && *word != NULL; word++)
+        for (char **word = arguments->rest; !arguments->has_command && *word != NULL; word++) {
             add_word(arguments, *word);
+        }
         return false;
     }
     if (options->index >= options->argc) return false;

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/text.h"
+
 bool claims_option(struct claims *claims, const struct options *options, int id)
 {
     if (id == OPTION_CLAIM_OWNER) {
@@ -34,13 +36,16 @@ bool claims_settle(struct claims *claims, const struct arguments *arguments)
             "TENURE_TOKEN in the environment, as `tenure acquire` leaves them");
         return false;
     }
-    if (strlen(names) >= sizeof(claims->name_text) || strlen(tokens) >= sizeof(claims->token_text))
-    {
+    struct text name_text;
+    struct text token_text;
+    text_init(&name_text, claims->name_text, sizeof(claims->name_text));
+    text_init(&token_text, claims->token_text, sizeof(claims->token_text));
+    text_add(&name_text, names);
+    text_add(&token_text, tokens);
+    if (name_text.is_cut || token_text.is_cut) {
         complain(command, "the list of names or tokens is too long");
         return false;
     }
-    (void)strcpy(claims->name_text, names);
-    (void)strcpy(claims->token_text, tokens);
     char *name_rest = claims->name_text;
     char *token_rest = claims->token_text;
     while (name_rest != NULL && token_rest != NULL && claims->count < RUN_NAME_COUNT_MAX) {

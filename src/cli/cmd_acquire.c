@@ -83,7 +83,8 @@ static int hand_out(struct holding *holding, bool is_json)
         tenure_hold_forget(holding->run->acquisition.hold);
         return EX_OK;
     }
-    complain(holding->options.command, "cannot write, so it is given back: %s", strerror(errno));
+    complain(
+        holding->options.command, "cannot write, so it is given back: %s", strerrordesc_np(errno));
     give_back(holding->run);
     return EX_IOERR;
 }

@@ -100,8 +100,9 @@ static void histogram_add(struct histogram *histogram, uint64_t ns)
 
 static void histogram_merge(struct histogram *histogram, const struct histogram *other)
 {
-    for (unsigned i = 0; i < BUCKET_COUNT; i++)
+    for (unsigned i = 0; i < BUCKET_COUNT; i++) {
         histogram->buckets[i] += other->buckets[i];
+    }
     histogram->count += other->count;
     if (other->most_ns > histogram->most_ns) histogram->most_ns = other->most_ns;
 }
@@ -170,8 +171,9 @@ print_json_histogram(struct json *json, const char *name, const struct histogram
     static const char *const names[] = { "p50", "p90", "p99", "p999" };
     json_key(json, name);
     json_open(json, '{');
-    for (size_t i = 0; i < PERCENTILE_COUNT; i++)
+    for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
         json_number(json, names[i], histogram_percentile(histogram, per_milles[i]));
+    }
     json_number(json, "max", histogram->most_ns / 1000);
     json_close(json, '}');
 }
@@ -193,8 +195,9 @@ static void print_json(const struct result *result)
 static void add_row(struct table *table, const char *what, const struct histogram *histogram)
 {
     table_add(table, what);
-    for (size_t i = 0; i < PERCENTILE_COUNT; i++)
+    for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
         table_addf(table, "%" PRIu64, histogram_percentile(histogram, per_milles[i]));
+    }
     table_addf(table, "%" PRIu64, histogram->most_ns / 1000);
 }
 
@@ -252,8 +255,9 @@ static int load(
         }
     }
     result->took_ns = now_ns() - begun_ns;
-    for (unsigned i = 0; i < result->client_count; i++)
+    for (unsigned i = 0; i < result->client_count; i++) {
         tenure_client_close(runners[i].client);
+    }
     return code;
 }
 

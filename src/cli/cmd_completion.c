@@ -55,14 +55,16 @@ static void print_bash(void)
     (void)fputs(head, stdout);
     (void)fputs("    commands='", stdout);
     const struct command *command;
-    for (size_t i = 0; (command = command_at(i)) != NULL; i++)
+    for (size_t i = 0; (command = command_at(i)) != NULL; i++) {
         (void)printf("%s%s", i > 0 ? " " : "", command->name);
+    }
     (void)fputs("'\n", stdout);
     (void)fputs(middle, stdout);
     for (size_t i = 0; (command = command_at(i)) != NULL; i++) {
         (void)printf("        %s) options='", command->name);
-        for (const struct option_spec *option = command->options; option->id != 0; option++)
+        for (const struct option_spec *option = command->options; option->id != 0; option++) {
             (void)printf("%s--%s", option == command->options ? "" : " ", option->name);
+        }
         (void)fputs("' ;;\n", stdout);
     }
     (void)fputs(tail, stdout);

@@ -147,16 +147,18 @@ static void check_round_trip(struct doctor *doctor)
 
 static void check_version(struct doctor *doctor, const struct tenure_server_info *info)
 {
-    size_t size = strcspn(TENURE_VERSION, ".") + 1;
-    size += strcspn(TENURE_VERSION + size, ".");
-    bool is_same = strncmp(info->version, TENURE_VERSION, size) == 0;
+    /* Before 1.0, the minor version tells what goes together. */
+    const char *ours = TENURE_VERSION;
+    size_t size = strcspn(ours, ".") + 1;
+    size += strcspn(ours + size, ".");
+    bool is_same = strncmp(info->version, ours, size) == 0;
     const char *advice = is_same ? "" : "; use the same minor version on both sides";
     say(doctor,
         is_same ? VERDICT_OK : VERDICT_WARN,
         "version",
         "server %s, tenure %s%s",
         info->version,
-        TENURE_VERSION,
+        ours,
         advice);
 }
 

@@ -92,8 +92,9 @@ static int run(const struct command *command, int argc, char **argv)
     struct claims claims = { .owner = NULL };
     arguments_init(&arguments, command, argc, argv);
     int id;
-    while ((id = arguments_next(&arguments)) > 0)
+    while ((id = arguments_next(&arguments)) > 0) {
         (void)claims_option(&claims, &arguments.options, id);
+    }
     int code;
     if (!arguments_end(&arguments, id, 0, 1, "", &code)) return code;
     if (!claims_settle(&claims, &arguments)) return EX_USAGE;

@@ -94,8 +94,9 @@ static int watch(const struct arguments *arguments, uint64_t since)
     enum tenure_err err = tenure_watch_open(
         client, arguments->words[0], since, on_event, on_end, &watching, &handle, &error);
     if (err == TENURE_OK) {
-        while (sem_wait(&watching.ended) != 0)
-            ;
+        while (sem_wait(&watching.ended) != 0) {
+            /* again */
+        }
         err = watching.err;
     }
     tenure_client_close(client);

@@ -137,7 +137,7 @@ bool holding_open(struct holding *holding, const struct arguments *arguments, in
     struct run *run = create_run(options);
     holding->run = run;
     if (run == NULL || run->wake_fd < 0 || !signals_open(&run->signals)) {
-        complain(command, "cannot start: %s", strerror(errno));
+        complain(command, "cannot start: %s", strerrordesc_np(errno));
         *out_exit_code = EX_SOFTWARE;
         return false;
     }
@@ -220,8 +220,9 @@ void holding_print_members(const struct holding *holding, struct json *json)
     const struct run *run = holding->run;
     json_key(json, "names");
     json_open(json, '[');
-    for (uint32_t i = 0; i < holding->options.name_count; i++)
+    for (uint32_t i = 0; i < holding->options.name_count; i++) {
         json_string(json, NULL, holding->options.names[i]);
+    }
     json_close(json, ']');
     json_string(json, "owner", run->owner);
     json_key(json, "tokens");

@@ -160,21 +160,24 @@ void table_print(const struct table *table)
     size_t widths[TABLE_COLUMNS_MAX];
     find_widths(table, widths);
     const char *titles[TABLE_COLUMNS_MAX];
-    for (size_t i = 0; i < table->column_count; i++)
+    for (size_t i = 0; i < table->column_count; i++) {
         titles[i] = table->columns[i].title;
+    }
     print_row(table, titles, widths, true);
     for (size_t row = 0; row < row_count; row++) {
         const char *cells[TABLE_COLUMNS_MAX];
-        for (size_t i = 0; i < table->column_count; i++)
+        for (size_t i = 0; i < table->column_count; i++) {
             cells[i] = table->cells[row * table->column_count + i];
+        }
         print_row(table, cells, widths, false);
     }
 }
 
 void table_deinit(struct table *table)
 {
-    for (size_t i = 0; i < table->cell_count; i++)
+    for (size_t i = 0; i < table->cell_count; i++) {
         free(table->cells[i]);
+    }
     free(table->cells);
     *table = (struct table){ .columns = NULL };
 }

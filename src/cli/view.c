@@ -50,13 +50,15 @@ void view_print_json(const struct tenure_lock_view *view)
     json_number(&json, "waiter_count", view->waiter_count);
     json_key(&json, "holders");
     json_open(&json, '[');
-    for (uint32_t i = 0; i < view->holder_count; i++)
+    for (uint32_t i = 0; i < view->holder_count; i++) {
         print_holder(&json, &view->holders[i]);
+    }
     json_close(&json, ']');
     json_key(&json, "waiters");
     json_open(&json, '[');
-    for (uint32_t i = 0; i < view->waiters_here; i++)
+    for (uint32_t i = 0; i < view->waiters_here; i++) {
         print_waiter(&json, &view->waiters[i]);
+    }
     json_close(&json, ']');
     json_close(&json, '}');
     json_end();
