@@ -84,11 +84,11 @@ static void destroy_lock(struct engine *engine, struct lock *lock)
     lock_settle(engine, lock);
 }
 
-void engine_destroy(struct engine **pointer)
+void engine_destroy(struct engine **engine_pointer)
 {
-    struct engine *engine = *pointer;
+    struct engine *engine = *engine_pointer;
     if (engine == NULL) return;
-    *pointer = NULL;
+    *engine_pointer = NULL;
 
     destroy_waiters(engine);
     for (struct lock *lock = name_index_first(engine); lock != NULL;) {

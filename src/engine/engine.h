@@ -51,7 +51,7 @@ struct engine_options {
 /* NULL when there is no memory. */
 MUST_USE struct engine *engine_create(const struct engine_options *options);
 /* Accepts NULL inside; nulls the caller's pointer. */
-void engine_destroy(struct engine **engine);
+void engine_destroy(struct engine **engine_pointer);
 
 /* Let something happen.  The only failure is TENURE_NO_MEMORY for events other than commands (a
  * command that finds no memory is answered so); the state is unchanged then and the call may be

@@ -231,7 +231,7 @@ static void write_lower(struct resp *resp, const char *name)
 {
     char lower[32];
     size_t size = 0;
-    for (; name[size] != '\0' && size < sizeof(lower); size++) {
+    for (; size < sizeof(lower) && name[size] != '\0'; size++) {
         lower[size] =
             name[size] >= 'A' && name[size] <= 'Z' ? (char)(name[size] - 'A' + 'a') : name[size];
     }

@@ -43,16 +43,19 @@ void snapshot_consider(struct server *server)
     log_write(LOG_DEBUG, "snapshot at %" PRIu64 " begun", seq.value);
 }
 
-static void finish(struct server *server, bool is_done, const struct tenure_error *error)
+static void finish(struct server *server)
 {
     struct snapshot *snapshot = &server->turn->snapshot;
     snapshot->phase = SNAPSHOT_IDLE;
     snapshot->retry_bytes = 0;
-    if (is_done) {
-        server->metrics.snapshot_count++;
-        log_write(LOG_DEBUG, "snapshot written");
-        return;
-    }
+    server->metrics.snapshot_count++;
+    log_write(LOG_DEBUG, "snapshot written");
+}
+
+static void give_up(struct server *server, const struct tenure_error *error)
+{
+    struct snapshot *snapshot = &server->turn->snapshot;
+    snapshot->phase = SNAPSHOT_IDLE;
     snapshot->retry_bytes = journal_status(server->turn->journal).bytes_since_snapshot +
                             server->config->snapshot_bytes / 2;
     log_write(LOG_WARNING, "no snapshot could be written: %s", error->text);
@@ -63,9 +66,9 @@ static void look_at_end(struct server *server)
     struct tenure_error error = { .text = "" };
     switch (housekeeper_snapshot_state(server->turn->housekeeper, &error)) {
     case HOUSEKEEPER_SNAPSHOT_RUNNING: break;
-    case HOUSEKEEPER_SNAPSHOT_DONE: finish(server, true, NULL); break;
+    case HOUSEKEEPER_SNAPSHOT_DONE: finish(server); break;
     case HOUSEKEEPER_SNAPSHOT_NONE:
-    case HOUSEKEEPER_SNAPSHOT_FAILED: finish(server, false, &error); break;
+    case HOUSEKEEPER_SNAPSHOT_FAILED: give_up(server, &error); break;
     }
 }
 

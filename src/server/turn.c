@@ -569,9 +569,21 @@ enum tenure_err turn_create(
     return start_threads(server, journal, out_error);
 }
 
+/* Closing a signal handle gives the signal its default action back, which is to kill: a second
+ * SIGTERM must not turn an orderly end into a violent one at the last moment. */
+static void ignore_signals(void)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 static void close_handles(struct server *server)
 {
     struct turn *turn = server->turn;
+    ignore_signals();
     for (size_t index = 0; index < 2; index++) {
         uv_close((uv_handle_t *)&turn->signals[index], NULL);
     }

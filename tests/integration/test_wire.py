@@ -135,7 +135,7 @@ def test_the_hang_up_of_a_waiter_with_commands_behind_is_seen():
     reset = struct.pack("ii", 1, 0)
     for is_unix, size, linger in [(False, 1000000, None), (True, None, None), (False, None, reset)]:
         dead = wait_with_much_behind(server, is_unix, size)
-        equal(pairs(holder("LOCK.GET", "a"))["waiter_count"], 1)
+        wait_for(lambda: pairs(holder("LOCK.GET", "a"))["waiter_count"] == 1, "the waiter")
         if linger is not None:
             dead.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         dead.close()
