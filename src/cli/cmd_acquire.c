@@ -34,8 +34,9 @@ static const char *const examples[] = {
 };
 
 static const char notes[] =
-    "Nothing renews the lease: it ends after its ttl, or by `tenure renew` and `tenure release`,\n"
-    "which find what they need in the environment.  `tenure run` is safer wherever it fits.\n"
+    "Nothing renews the lease: it ends after its ttl.  `tenure renew` and `tenure\n"
+    "release` find what they need in the environment.  `tenure run` is safer\n"
+    "wherever it fits.\n"
     "\n"
     "Exit code 75: not obtained.\n";
 

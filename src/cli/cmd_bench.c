@@ -46,8 +46,8 @@ static const char *const examples[] = {
 };
 
 static const char notes[] =
-    "It loads the store as much as it can: for one's own, at a quiet hour.  The locks are below\n"
-    "tenure-bench/.\n";
+    "It loads the store as much as it can: for one's own, at a quiet hour.  The\n"
+    "locks are below tenure-bench/.\n";
 
 struct histogram {
     uint64_t buckets[BUCKET_COUNT];

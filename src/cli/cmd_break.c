@@ -17,7 +17,7 @@ enum { OPTION_TOKEN = OPTION_OWN, OPTION_REASON, OPTION_GRACE };
 static const struct option_spec specs[] = {
     { OPTION_TOKEN, "token", "TOKEN", "of the hold to end: nobody else is hit by mistake" },
     { OPTION_REASON, "reason", "TEXT", "why; it is kept in the history" },
-    { OPTION_GRACE, "grace", "TIME", "let the holder finish: it is told, and cannot renew" },
+    { OPTION_GRACE, "grace", "TIME", "let the holder finish; it cannot renew" },
     { 'y', "yes", NULL, "do not ask" },
     OPTIONS_JSON,
     OPTIONS_STORE,
@@ -32,14 +32,14 @@ static const char *const usages[] = {
 static const char *const examples[] = {
     "tenure break deploy/prod",
     "shows who holds it, asks for the token and the reason, then does it",
-    "tenure break --token 1795249870895992 --reason 'host is gone' --yes deploy/prod",
+    "tenure break --token 1795249870895992 --reason 'host is gone' -y deploy/prod",
     "for scripts",
     NULL,
 };
 
 static const char notes[] =
-    "Exit codes: 1 not confirmed, 66 nobody holds it, 77 not allowed, 79 the token is not the\n"
-    "current one.\n";
+    "Exit codes: 1 not confirmed, 66 nobody holds it, 77 not allowed, 79 the token\n"
+    "is not the current one.\n";
 
 struct breaking {
     const struct arguments *arguments;

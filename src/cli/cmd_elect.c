@@ -32,8 +32,8 @@ static const char *const examples[] = {
 };
 
 static const char notes[] =
-    "With a COMMAND, all is as in `tenure run`, exit codes too.  Without one, INT and TERM resign\n"
-    "with exit code 0.\n"
+    "With a COMMAND, all is as in `tenure run`, exit codes too.  Without one, INT\n"
+    "and TERM resign with exit code 0.\n"
     "Exit codes: 75 not elected (-n, -w), 79 the leadership was lost.\n";
 
 /* ------------------------------------------------------------------ observing */

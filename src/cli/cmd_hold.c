@@ -19,7 +19,8 @@ static const char *const examples[] = {
 };
 
 static const char notes[] =
-    "A line on standard output tells the grant.  INT and TERM end the hold with exit code 0.\n"
+    "A line on standard output tells the grant.  INT and TERM end the hold with\n"
+    "exit code 0.\n"
     "Exit codes: 75 not obtained, 79 lost.\n";
 
 static void tell_grant(const struct holding *holding, bool is_json)

@@ -32,7 +32,8 @@ static const char *const resign_examples[] = {
 };
 
 static const char notes[] =
-    "The outcome is printed: released, expired_unclaimed, expired_taken, broken, not_owner.\n"
+    "The outcome is printed: released, expired_unclaimed, expired_taken, broken,\n"
+    "not_owner.\n"
     "Exit codes: 0 released, 77 another owner's, 79 it had ended before.\n";
 
 static int exit_code_of(enum tenure_end end)

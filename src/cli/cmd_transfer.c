@@ -11,7 +11,7 @@
 enum { OPTION_TO = OPTION_OWN, OPTION_OWNER, OPTION_TOKEN };
 
 static const struct option_spec specs[] = {
-    { OPTION_TO, "to", "OWNER", "the candidate that leads next; `tenure show` lists them" },
+    { OPTION_TO, "to", "OWNER", "who leads next; `tenure show` lists who waits" },
     { OPTION_OWNER, "owner", "OWNER", "who leads now (default: whoever does)" },
     { OPTION_TOKEN, "token", "TOKEN", "the present leader's (default: the current one)" },
     OPTIONS_JSON,
@@ -31,7 +31,8 @@ static const char *const examples[] = {
 };
 
 static const char notes[] =
-    "Exit codes: 66 nobody leads, or the candidate does not wait; 79 the leader has changed.\n";
+    "Exit codes: 66 nobody leads, or the candidate does not wait; 79 the leader has\n"
+    "changed.\n";
 
 struct transfer {
     const char *to;

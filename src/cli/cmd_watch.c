@@ -14,7 +14,7 @@
 enum { OPTION_SINCE = OPTION_OWN };
 
 static const struct option_spec specs[] = {
-    { OPTION_SINCE, "since", "SEQ", "begin behind this event (default: with what comes now)" },
+    { OPTION_SINCE, "since", "SEQ", "begin behind this event (default: from now)" },
     OPTIONS_JSON,
     OPTIONS_STORE,
     { .id = 0 },

@@ -69,7 +69,7 @@ enum { OPTION_URL = 256, OPTION_TIMEOUT, OPTION_OWN = 300 };
 
 /* What every command that speaks with a store takes. */
 #define OPTIONS_STORE                                                                              \
-    { OPTION_URL, "url", "URL", "the store; else $TENURE_URL, else tenure://127.0.0.1:7420" },     \
+    { OPTION_URL, "url", "URL", "the store; else $TENURE_URL, else port 7420 here" },              \
         { OPTION_TIMEOUT, "timeout", "TIME", "how long the store may take to answer (5 s)" },      \
     {                                                                                              \
         'h', "help", NULL, "this text"                                                             \

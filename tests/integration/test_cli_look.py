@@ -309,7 +309,22 @@ def test_output_that_does_not_arrive():
     equal(tenure(server, "show", "b")[0], 66)
 
 
-# ---------------------------------------------------------------------- manual pages
+# ---------------------------------------------------------------------- help, manual pages
+
+
+def test_help_fits_a_terminal():
+    for name, _ in commands():
+        if name != "run":
+            lines = tenure(None, "help", name)[1].splitlines()
+            equal((name, [line for line in lines if len(line) > 80]), (name, []))
+
+
+def commands():
+    """Names and summaries."""
+    listed = re.findall(r"(?m)^  ([a-z]+) {2,}(\S.*)$",
+                        tenure(None, "help")[1].split("commands:")[1])
+    assert len(listed) > 10, listed
+    return listed
 
 
 def manual(page):
@@ -325,10 +340,7 @@ def manual(page):
 def test_manual_pages_say_what_the_help_says():
     if not shutil.which("mandoc"):
         return
-    listed = re.findall(r"(?m)^  ([a-z]+) {2,}(\S.*)$",
-                        tenure(None, "help")[1].split("commands:")[1])
-    assert len(listed) > 10, listed
-    for name, summary in listed:
+    for name, summary in commands():
         usage, _, rest = tenure(None, "help", name)[1].split("usage:\n")[1].partition("\n\n")
         page = manual("tenure-%s.1" % name)
         synopsis = page.split(" SYNOPSIS ")[1].split(" DESCRIPTION ")[0]
