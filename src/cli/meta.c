@@ -139,8 +139,9 @@ static bool take_string(const char **at, struct text *out_words)
     return true;
 }
 
-/* "key":"value",… up to the end of the labels, as ", key=value". */
-static void describe_labels(const char **at, struct text *text)
+/* "key":"value",… up to the end of the labels, as ", key=value"; the description begins at `start`.
+ */
+static void describe_labels(const char **at, size_t start, struct text *text)
 {
     char buffer[META_SIZE];
     while (**at == '"') {
@@ -149,19 +150,19 @@ static void describe_labels(const char **at, struct text *text)
         if (!take_string(at, &word)) return;
         text_add(&word, "=");
         if (!take(at, ':') || !take_string(at, &word)) return;
-        if (text->size > 0) text_add(text, ", ");
+        if (text->size > start) text_add(text, ", ");
         text_add_visible(text, buffer);
         if (!take(at, ',')) return;
     }
 }
 
-static void describe_member(const char **at, const char *key, struct text *text)
+static void describe_member(const char **at, const char *key, size_t start, struct text *text)
 {
     char buffer[META_SIZE];
     struct text value;
     text_init(&value, buffer, sizeof(buffer));
     if (strcmp(key, "labels") == 0 && take(at, '{')) {
-        describe_labels(at, text);
+        describe_labels(at, start, text);
         (void)take(at, '}');
     } else if (**at == '"') {
         (void)take_string(at, &value);
@@ -182,7 +183,7 @@ void meta_describe(const char *meta, struct text *out_text)
             text_init(&key, buffer, sizeof(buffer));
             (void)take_string(&at, &key);
             if (!take(&at, ':')) break;
-            describe_member(&at, buffer, out_text);
+            describe_member(&at, buffer, size, out_text);
             if (!take(&at, ',')) break;
         }
         bool is_ours = strncmp(meta, "{\"cmd\":", 7) == 0 || strncmp(meta, "{\"host\":", 8) == 0;

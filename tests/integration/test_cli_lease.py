@@ -86,6 +86,7 @@ def test_try_and_wait():
         code, out, err = tenure(server, "acquire", *flags, "a")
         equal((code, out), (75, ""))
         contains(err, "held by me")
+        contains(err, "(team=web)")
     # The same owner is answered the same.
     again = lease(server, "--owner", "me", "--try", "a")
     equal(again["tokens"][0], holder(server, "a")["token"])
