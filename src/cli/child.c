@@ -26,8 +26,10 @@ void child_become(const struct guardian_plan *plan, pid_t guardian_pid, int erro
 {
     arm_death_signal(plan, guardian_pid);
     (void)setpgid(0, 0);
-    /* SIGTTOU is still blocked, so that a process in the background may do this. */
-    if (plan->tty_fd >= 0) (void)tcsetpgrp(plan->tty_fd, getpid());
+    /* SIGTTOU is still blocked, so that a process in the background may do this; but not when the
+     * shell has taken the terminal back in between. */
+    bool is_lent = plan->tty_fd >= 0 && tcgetpgrp(plan->tty_fd) == plan->tty_group;
+    if (is_lent) (void)tcsetpgrp(plan->tty_fd, getpid());
     if (plan->loss_fds[0] >= 0) (void)fcntl(plan->loss_fds[0], F_SETFD, 0);
     restore_signals(plan);
     (void)execvpe(plan->argv[0], plan->argv, plan->envp);

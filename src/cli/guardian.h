@@ -69,6 +69,7 @@ struct guardian_plan {
     const sigset_t *mask; /* the command's */
     bool is_chld_ignored; /* SIGCHLD was when we were started, and is for the command */
     int tty_fd;           /* the terminal to hand over to the command; -1: none */
+    pid_t tty_group;      /* from whom */
     int loss_fds[2];      /* the pipe that closes on loss; the command gets its end as the number
                            * that it has here; -1: none */
     struct leash *leash;

@@ -267,6 +267,7 @@ static bool start(struct run *run, const struct environment *environment, bool i
         .mask = &run->signals.original,
         .is_chld_ignored = run->signals.is_chld_ignored,
         .tty_fd = is_lending ? run->tty.fd : -1,
+        .tty_group = run->tty.self,
         .loss_fds = { run->loss_fds[0], run->loss_fds[1] },
         .leash = run->leash,
     };

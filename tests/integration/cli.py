@@ -106,14 +106,17 @@ def children(pid):
     return found
 
 
+def name_of(pid):
+    return read_file("/proc/%d/comm" % pid).strip()
+
+
 def guardian_of(runner_pid):
     """The process id of a run's guardian, once it is there."""
 
     def look():
         for pid in children(runner_pid):
-            with open("/proc/%d/comm" % pid, encoding="utf-8") as file:
-                if file.read().strip() == "tenure-guard":
-                    return pid
+            if name_of(pid) == "tenure-guard":
+                return pid
         return None
 
     return wait_for(look, "the guardian")
@@ -123,7 +126,7 @@ def read_file(path):
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return ""
 
 

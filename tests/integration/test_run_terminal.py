@@ -14,7 +14,7 @@ import subprocess
 import termios
 import time
 
-from cli import TENURE, environment, is_alive, read_file, start, state
+from cli import TENURE, children, environment, is_alive, name_of, read_file, start, state
 from lib import Server, cleanup, contains, equal, run, scratch, wait_for
 
 
@@ -155,6 +155,9 @@ def test_stop_and_continue():
     terminal.type("$TENURE run --ttl 60 x -c '%s'\n" % body)
     terminal.expect("going")
     command = int(wait_for(lambda: read_file(path), "the command's number"))
+    # A ^Z between the vfork and the exec of a shell stops the child and leaves the shell waiting for
+    # it in the kernel, where nothing can stop it.
+    wait_for(lambda: "sleep" in [name_of(pid) for pid in children(command)], "the sleep")
     terminal.type("\x1a")
     terminal.expect("Stopped")
     wait_for(lambda: state(command) == "T", "the command to be stopped")
