@@ -101,16 +101,23 @@ struct tenure_watch {
 /* How a watch ended: TENURE_CANCELED (closed), TENURE_COMPACTED (it asked for events that are no
  * longer remembered, or fell behind: some are missing). */
 typedef void (*tenure_watch_end_fn)(enum tenure_err err, void *user);
-/* Follow events, gap-free, from behind `since` (0: from now), over lost connections too. */
+struct tenure_watch_options {
+    size_t size;
+    const char *prefix; /* NULL: of all locks */
+    uint64_t since;     /* from behind this event on; 0: from now */
+    tenure_event_fn on_event;
+    tenure_watch_end_fn on_end; /* NULL: nobody wants to know */
+    void *user;
+};
+/* Follow events, gap-free, over lost connections too, until on_event returns false or the watch is
+ * closed. */
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_watch_open(
     struct tenure_client client,
-    const char *prefix,
-    uint64_t since,
-    tenure_event_fn fn,
-    tenure_watch_end_fn end_fn,
-    void *user,
+    const struct tenure_watch_options *options,
     struct tenure_watch *out_watch,
     struct tenure_error *out_error);
+/* on_end is called with TENURE_CANCELED; when this is called by another thread, an on_event that is
+ * under way may still be running. */
 TENURE_API void tenure_watch_close(struct tenure_client client, struct tenure_watch watch);
 
 /* End somebody's hold.  `token` must be the current one: nobody is hit by mistake.  With a grace

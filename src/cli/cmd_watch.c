@@ -91,8 +91,15 @@ static int watch(const struct arguments *arguments, uint64_t since)
     struct tenure_error error = { .code = TENURE_OK };
     struct tenure_watch handle;
     (void)sem_init(&watching.ended, 0, 0);
-    enum tenure_err err = tenure_watch_open(
-        client, arguments->words[0], since, on_event, on_end, &watching, &handle, &error);
+    struct tenure_watch_options options = {
+        .size = sizeof(options),
+        .prefix = arguments->words[0],
+        .since = since,
+        .on_event = on_event,
+        .on_end = on_end,
+        .user = &watching,
+    };
+    enum tenure_err err = tenure_watch_open(client, &options, &handle, &error);
     if (err == TENURE_OK) {
         while (sem_wait(&watching.ended) != 0) {
             /* again */

@@ -39,8 +39,9 @@ enum tenure_err tni_call_wait(struct call *call, bool is_begun, struct tenure_er
 {
     if (is_begun) {
         (void)pthread_mutex_lock(&call->mutex);
-        while (!call->is_done)
+        while (!call->is_done) {
             (void)pthread_cond_wait(&call->ended, &call->mutex);
+        }
         (void)pthread_mutex_unlock(&call->mutex);
     } else {
         call->err = TENURE_CANCELED;

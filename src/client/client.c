@@ -118,8 +118,9 @@ static struct task *next_task(struct client *client)
 static void run_tasks(struct client *client)
 {
     struct task *task;
-    while ((task = next_task(client)) != NULL)
+    while ((task = next_task(client)) != NULL) {
         task->run(client, task);
+    }
 }
 
 /* ------------------------------------------------------------------ the thread */

@@ -69,39 +69,53 @@ static void run(struct client *client, struct task *task)
     if (err != TENURE_OK) end(watch, err);
 }
 
+static const char *find_fault(const struct tenure_watch_options *options)
+{
+    if (options == NULL || options->size < sizeof(*options)) {
+        return "size: it must be sizeof(*options)";
+    }
+    if (options->on_event == NULL) return "on_event: it is missing";
+    if (options->prefix != NULL && !tni_is_text(options->prefix, LIMIT_NAME_SIZE_MAX)) {
+        return "prefix: up to 255 bytes of UTF-8";
+    }
+    return NULL;
+}
+
+static struct watch *create(struct client *client, const struct tenure_watch_options *options)
+{
+    static _Atomic uint64_t id_last;
+    struct watch *watch = memory_take(client->memory, sizeof(*watch));
+    if (watch == NULL) return NULL;
+    *watch = (struct watch){ .task = { .run = run },
+                             .client = client,
+                             .id = atomic_fetch_add(&id_last, 1) + 1,
+                             .fn = options->on_event,
+                             .end_fn = options->on_end,
+                             .user = options->user };
+    const char *prefix = options->prefix == NULL ? "" : options->prefix;
+    (void)snprintf(watch->prefix, sizeof(watch->prefix), "%s", prefix);
+    watch->store_watch = (struct store_watch){
+        .prefix = watch->prefix, .since = options->since, .event = on_event, .end = on_end
+    };
+    list_init(&watch->link);
+    return watch;
+}
+
 enum tenure_err tenure_watch_open(
     struct tenure_client handle,
-    const char *prefix,
-    uint64_t since,
-    tenure_event_fn fn,
-    tenure_watch_end_fn end_fn,
-    void *user,
+    const struct tenure_watch_options *options,
     struct tenure_watch *out_watch,
     struct tenure_error *out_error)
 {
-    static _Atomic uint64_t id_last;
-    if (fn == NULL) return tni_fail(out_error, TENURE_INVALID, "fn: it is missing");
-    if (prefix != NULL && !tni_is_text(prefix, LIMIT_NAME_SIZE_MAX)) {
-        return tni_fail(out_error, TENURE_INVALID, "prefix: up to 255 bytes of UTF-8");
-    }
+    const char *fault = find_fault(options);
+    if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
     struct client *client = tni_client_take(handle);
     if (client == NULL) return tni_fail(out_error, TENURE_INVALID, "the client is closed");
-    struct watch *watch = memory_take(client->memory, sizeof(*watch));
+    struct watch *watch = create(client, options);
     if (watch == NULL) {
         tni_client_give(client);
         return tni_fail(out_error, TENURE_NO_MEMORY, NULL);
     }
-    *watch = (struct watch){ .task = { .run = run },
-                             .client = client,
-                             .id = atomic_fetch_add(&id_last, 1) + 1,
-                             .fn = fn,
-                             .end_fn = end_fn,
-                             .user = user };
-    (void)snprintf(watch->prefix, sizeof(watch->prefix), "%s", prefix == NULL ? "" : prefix);
-    watch->store_watch = (struct store_watch){
-        .prefix = watch->prefix, .since = since, .event = on_event, .end = on_end
-    };
-    list_init(&watch->link);
     out_watch->id = watch->id;
     (void)pthread_mutex_lock(&client->mutex);
     list_append(&client->watches, &watch->link);

@@ -290,14 +290,16 @@ TEST(client_that_gives_up_a_wait_leaves_the_queue_at_once)
     struct tenure_lock_options options = plain(60000, TENURE_WAIT_FOREVER, NULL);
     struct tenure_op op;
     CHECK_EQ_INT(tenure_lock_start(client, &options, on_acquired, &seen, &op, NULL), TENURE_OK);
-    while (count_waiters(client) == 0)
+    while (count_waiters(client) == 0) {
         sleep_ms(1);
+    }
     int64_t before_ms = now_ms();
     tenure_op_cancel(client, op);
     await(&seen, &seen.done_count, 1);
     CHECK_EQ_INT(seen.err, TENURE_CANCELED);
-    while (count_waiters(client) != 0)
+    while (count_waiters(client) != 0) {
         sleep_ms(1);
+    }
     CHECK(now_ms() - before_ms < 1000);
     tenure_op_cancel(client, op);
     CHECK(tenure_hold_valid(hold));
@@ -389,8 +391,9 @@ TEST(client_whose_thread_is_busy_still_knows_that_time_is_over)
     struct tenure_hold hold = lock(client, 300, NULL);
     tenured_signal(&server, SIGSTOP);
     int64_t until_ms = now_ms() + 320;
-    while (now_ms() < until_ms)
+    while (now_ms() < until_ms) {
         sleep_ms(1);
+    }
     CHECK(!tenure_hold_valid(hold));
     CHECK_EQ_INT(tenure_hold_remaining_ms(hold), 0);
     tenured_signal(&server, SIGCONT);
@@ -457,15 +460,17 @@ TEST(client_keeps_waiting_over_a_restart_of_the_server)
     struct tenure_hold hold = lock(client, 4000, NULL);
     struct tenure_lock_options options = plain(4000, 20000, NULL);
     CHECK_EQ_INT(tenure_lock_start(client, &options, on_acquired, &seen, NULL, NULL), TENURE_OK);
-    while (count_waiters(client) == 0)
+    while (count_waiters(client) == 0) {
         sleep_ms(1);
+    }
     tenured_signal(&server, SIGTERM);
     (void)waitpid(server.pid, NULL, 0);
     sleep_ms(300);
     CHECK_EQ_UINT(seen.done_count, 0);
     tenured_restart(&server);
-    while (count_waiters(client) == 0)
+    while (count_waiters(client) == 0) {
         sleep_ms(1);
+    }
     CHECK_EQ_INT(tenure_hold_release(hold, NULL, NULL), TENURE_OK);
     await(&seen, &seen.done_count, 1);
     CHECK_EQ_INT(seen.err, TENURE_OK);
@@ -491,7 +496,9 @@ TEST(client_keeps_its_hold_over_connections_that_break)
     /* A connection that takes bytes and gives none is noticed, and left. */
     uint64_t connection_count = fault_proxy_connection_count(proxy);
     fault_proxy_set(proxy, FAULT_PROXY_DOWN, FAULT_PROXY_STALL);
-    while (fault_proxy_connection_count(proxy) == connection_count) sleep_ms(1);
+    while (fault_proxy_connection_count(proxy) == connection_count) {
+        sleep_ms(1);
+    }
     fault_proxy_set(proxy, FAULT_PROXY_DOWN, FAULT_PROXY_PASS);
     sleep_ms(1500);
     CHECK(tenure_hold_valid(hold));
@@ -703,8 +710,9 @@ TEST(closing_ends_every_operation_once)
         CHECK_EQ_UINT(seen.done_count, 10);
         CHECK_EQ_INT(seen.err, TENURE_CANCELED);
     }
-    while (count_waiters(other) != 0)
+    while (count_waiters(other) != 0) {
         sleep_ms(1);
+    }
     CHECK(tenure_hold_valid(hold));
     tenure_client_close(other);
     tenured_remove(&server);
@@ -814,8 +822,9 @@ TEST(client_refuses_what_is_wrong_at_once)
     struct tenure_lock_options good = plain(1000, 0, NULL);
     struct tenure_lock_options bad[8];
     static const char *const nameless[] = { "" };
-    for (size_t index = 0; index < 8; index++)
+    for (size_t index = 0; index < 8; index++) {
         bad[index] = good;
+    }
     bad[0].size = 0;
     bad[1].name_count = 0;
     bad[2].name_count = 33;
@@ -876,9 +885,13 @@ TEST(watch_has_no_gaps_over_broken_connections)
     struct fault_proxy *proxy = fault_proxy_start(0, server.port);
     struct tenure_client far = open_client(proxy_url(proxy));
     struct tenure_watch watch;
-    CHECK_EQ_INT(
-        tenure_watch_open(far, "deploy", 1, on_event, on_watch_end, &events, &watch, NULL),
-        TENURE_OK);
+    struct tenure_watch_options options = { .size = sizeof(options),
+                                            .prefix = "deploy",
+                                            .since = 1,
+                                            .on_event = on_event,
+                                            .on_end = on_watch_end,
+                                            .user = &events };
+    CHECK_EQ_INT(tenure_watch_open(far, &options, &watch, NULL), TENURE_OK);
     for (unsigned round = 0; round < 20; round++) {
         struct tenure_hold hold = lock(near, 60000, NULL);
         if (round % 4 == 0) fault_proxy_cut(proxy);
@@ -887,8 +900,9 @@ TEST(watch_has_no_gaps_over_broken_connections)
     }
     await(&events.seen, &events.count, 41);
     CHECK_EQ_UINT(events.count, 41);
-    for (unsigned index = 0; index < 41; index++)
+    for (unsigned index = 0; index < 41; index++) {
         CHECK_EQ_UINT(events.seqs[index], index + 2);
+    }
     tenure_watch_close(far, watch);
     await(&events.seen, &events.ended, 1);
     CHECK_EQ_INT(events.err, TENURE_CANCELED);
@@ -936,8 +950,9 @@ static void *lead(void *user)
     options.meta = "three";
     options.wait_ms = 5000;
     CHECK_EQ_INT(tenure_lock_start(client, &options, on_acquired, &seen, NULL, NULL), TENURE_OK);
-    while (count_waiters(client) == 0)
+    while (count_waiters(client) == 0) {
         sleep_ms(1);
+    }
     uint64_t token;
     CHECK_EQ_INT(tenure_election_transfer(hold, "b", &token, NULL), TENURE_OK);
     CHECK(!tenure_hold_valid(hold));

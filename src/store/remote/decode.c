@@ -238,8 +238,9 @@ static uint32_t position_in(const char *text)
 {
     static const char words[] = ", position ";
     const char *found = NULL;
-    for (const char *at = text; (at = strstr(at, words)) != NULL; at++)
+    for (const char *at = text; (at = strstr(at, words)) != NULL; at++) {
         found = at;
+    }
     if (found == NULL) return 0;
     uint64_t position;
     const char *digits = found + sizeof(words) - 1;
@@ -369,8 +370,9 @@ static void answer_acquire(struct store_op *op, struct reply *reply)
         finish_bad(op);
         return;
     }
-    for (uint32_t index = 0; index < count; index++)
+    for (uint32_t index = 0; index < count; index++) {
         grants[index] = decode_grant(reply);
+    }
     if (reply->is_bad) {
         finish_bad(op);
         return;

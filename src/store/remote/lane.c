@@ -22,8 +22,9 @@ static bool flight_grow(const struct memory *memory, struct flight *flight)
     uint32_t capacity = flight->capacity == 0 ? FLIGHT_CAPACITY_FIRST : flight->capacity * 2;
     struct store_op **ops = memory_take(memory, capacity * sizeof(*ops));
     if (ops == NULL) return false;
-    for (uint32_t index = 0; index < flight->count; index++)
+    for (uint32_t index = 0; index < flight->count; index++) {
         ops[index] = *flight_at(flight, index);
+    }
     memory_give(memory, flight->ops, flight->capacity * sizeof(*ops));
     flight->ops = ops;
     flight->start = 0;

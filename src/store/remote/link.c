@@ -287,12 +287,14 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
         fail(link, "%s: %s", link->address->host, uv_strerror(status));
     } else if (link->state != LINK_CLOSED) {
         uint32_t count = 0;
-        for (const struct addrinfo *each = found; each != NULL; each = each->ai_next)
+        for (const struct addrinfo *each = found; each != NULL; each = each->ai_next) {
             count++;
+        }
         uint32_t skip = link->address_index % count;
         const struct addrinfo *chosen = found;
-        while (skip-- > 0)
+        while (skip-- > 0) {
             chosen = chosen->ai_next;
+        }
         connect_to(link, chosen->ai_addr);
     }
     uv_freeaddrinfo(found);

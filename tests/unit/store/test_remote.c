@@ -127,8 +127,9 @@ static void finish(struct run *run)
 {
     tni_store_start(run->store, &run->op);
     CHECK(!run->is_done);
-    while (!run->is_done)
+    while (!run->is_done) {
         (void)uv_run(&run->loop, UV_RUN_ONCE);
+    }
     close_run(run);
 }
 
@@ -456,8 +457,9 @@ TEST(canceled_before_and_after_sending)
         tni_store_cancel(run.store, &run.op);
         tni_store_cancel(run.store, &run.op);
         CHECK(!run.is_done);
-        while (!run.is_done)
+        while (!run.is_done) {
             (void)uv_run(&run.loop, UV_RUN_ONCE);
+        }
         CHECK_EQ_INT(run.err, TENURE_CANCELED);
         CHECK_EQ_INT(run.is_unsure, is_sent != 0);
         tni_store_cancel(run.store, &run.op);
