@@ -155,8 +155,8 @@ def test_stop_and_continue():
     terminal.type("$TENURE run --ttl 60 x -c '%s'\n" % body)
     terminal.expect("going")
     command = int(wait_for(lambda: read_file(path), "the command's number"))
-    # A ^Z between the vfork and the exec of a shell stops the child and leaves the shell waiting for
-    # it in the kernel, where nothing can stop it.
+    # A ^Z between the vfork and the exec of a shell stops the child, and leaves the shell waiting
+    # for it in the kernel, where nothing can stop it.
     wait_for(lambda: "sleep" in [name_of(pid) for pid in children(command)], "the sleep")
     terminal.type("\x1a")
     terminal.expect("Stopped")
@@ -169,6 +169,8 @@ def test_stop_and_continue():
     wait_for(lambda: state(command) != "T", "the command to go on")
     terminal.type("\n")
     wait_for(lambda: state(command) == "T", "the command to be stopped by its read")
+    runner = children(terminal.pid)[0]
+    wait_for(lambda: state(runner) == "T", "its runner to stop, too")
     terminal.type("jobs\n")
     terminal.expect("Stopped")
     terminal.type("fg\n")
