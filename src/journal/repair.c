@@ -149,8 +149,8 @@ static int make_copy(
     return result;
 }
 
-/* Put a fresh copy in the place of the last segment.  On a full disk a spare is used up for it:
- * its room is there already, and the old file gives back as much. */
+/* Put a fresh copy in the place of the last segment.  On a full disk a spare is used up for it, the
+ * last one too: its room is there already, and the old file gives back as much. */
 static enum tenure_err replace_last(
     struct journal *journal, struct journal_findings *findings, struct tenure_error *out_error)
 {
@@ -160,7 +160,7 @@ static enum tenure_err replace_last(
     struct journal_name source = { JOURNAL_FILE_SEGMENT, true, number };
     int result = make_copy(journal, source, ENV_OPEN_CREATE, &findings->file);
     bool is_full = result < 0 && journal_error_code(result) == TENURE_NO_SPACE;
-    if (is_full && shared->spare_count > 1) {
+    if (is_full && shared->spare_count > 0) {
         source = (struct journal_name){ JOURNAL_FILE_SPARE,
                                         false,
                                         shared->spares[--shared->spare_count] };
