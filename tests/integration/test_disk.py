@@ -1,0 +1,412 @@
+#!/usr/bin/python3
+"""Disks that fail under the real server: killed at the n-th call to the system, calls that fail, a
+disk that is full or read-only, files that are damaged, copied or restored.
+
+    TENURE_TEST_ROUNDS    calls of each kind at which a fault is planted (3); 0: at every one until
+                          the fault is planted behind the last
+"""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+from http_client import Http
+from lib import (
+    TENURED, RespError, Server, contains, equal, pairs, refused, run, scratch, tenured, wait_for,
+)
+
+ROUNDS = int(os.environ.get("TENURE_TEST_ROUNDS", "3"))
+STEPS = 150
+SMALL = ("--segment-bytes", "8K", "--snapshot-bytes", "64K")
+
+
+class Story:
+    """What a client was told in a life of the server."""
+
+    def __init__(self):
+        self.held = {}  # name -> token: granted, and not asked to be released
+        self.released = {}  # name -> token: the release was acknowledged
+        self.highest = 0
+        self.is_cut = False  # the server went away in the middle
+        self.wrong = []
+
+    def live(self, server):
+        """Acquire and release until all is done or the server is gone."""
+        try:
+            client = server.resp()
+            for index in range(STEPS):
+                name = "n%d" % index
+                grant = pairs(client("LOCK.ACQUIRE", name, "o", 0, "META", "m" * 900))
+                if grant["token"] <= self.highest:
+                    self.wrong.append("token %d after %d" % (grant["token"], self.highest))
+                self.highest = grant["token"]
+                self.held[name] = grant["token"]
+                if index % 3 == 2:
+                    name = "n%d" % (index - 2)
+                    token = self.held.pop(name)
+                    equal(client("LOCK.RELEASE", name, "o", token), ["released"])
+                    self.released[name] = token
+        except (EOFError, OSError):
+            self.is_cut = True
+
+    def check(self, server):
+        """After a restart, all of it is still so."""
+        equal(self.wrong, [])
+        client = server.resp()
+        for name, token in self.held.items():
+            lock = client("LOCK.GET", name)
+            assert lock is not None, "the grant of %s was lost" % name
+            equal(pairs(pairs(lock)["holders"][0])["token"], token)
+        for name in self.released:
+            equal(client("LOCK.GET", name), None)
+        assert pairs(client("LOCK.ACQUIRE", "fresh", "o", 0))["token"] > self.highest
+        client("LOCK.RELEASE", "fresh", "o", pairs(client("LOCK.ACQUIRE", "fresh", "o", 0))["token"])
+
+
+def strace(fault):
+    """The wrapper that plants a fault; for one kind of call, `when` counts in each thread."""
+    call = fault.split(":")[0]
+    return ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=" + call, "-e", "inject=" + fault]
+
+
+def live_with(fault):
+    """A life with a fault planted in it, and one after it: the story, the exit code of the first
+    (None: it survived)."""
+    data = os.path.join(scratch(), "data")
+    story = Story()
+    server, code = None, None
+    try:
+        server = Server(*SMALL, data=data, wrapper=strace(fault))
+    except AssertionError as error:
+        code = "no start: %s" % error
+    if server is not None:
+        story.live(server)
+        if story.is_cut:
+            code = server.process.wait(20)
+        server.kill()
+    after = Server(*SMALL, data=data)
+    story.check(after)
+    equal(after.stop(), 0)
+    shutil.rmtree(data)
+    return story, code
+
+
+def points(call, limit):
+    """At which calls to plant a fault: some, or all of them."""
+    chance = random.Random(call)
+    if ROUNDS == 0:
+        return range(1, limit + 1)
+    return sorted(chance.sample(range(1, limit + 1), min(ROUNDS, limit)))
+
+
+# The calls that change a disk, and how many of each a life makes in its busiest thread, at least.
+CALLS = [("pwrite64", 200), ("fdatasync", 200), ("fsync", 22), ("renameat", 22), ("openat", 60)]
+
+
+def test_killed_at_the_nth_call():
+    count, cut = 0, 0
+    for call, limit in CALLS:
+        for number in points(call, limit):
+            _, code = live_with("%s:signal=SIGKILL:when=%d" % (call, number))
+            count += 1
+            cut += code is not None
+    print("     killed at %d of %d calls" % (cut, count))
+    assert cut * 2 > count
+
+
+def test_the_nth_call_fails():
+    """EIO: what is said was done, and a failed sync is the end of the server."""
+    codes = {}
+    count = 0
+    for call, limit in CALLS[:4]:
+        for number in points(call, limit):
+            story, code = live_with("%s:error=EIO:when=%d" % (call, number))
+            count += 1
+            codes.setdefault(call, []).append(code)
+            if code is None:
+                assert not story.is_cut
+            elif not isinstance(code, str):
+                equal((call, number, code), (call, number, 74))
+    failed = [code for code in codes["fdatasync"] if code is not None]
+    assert len(failed) * 2 > len(codes["fdatasync"]), codes
+    print("     %d calls failed; the server ended after %d" % (
+        count, sum(code is not None for each in codes.values() for code in each)))
+
+
+def test_a_failed_sync_is_told_in_one_sentence():
+    server = Server(*SMALL, wrapper=strace("fdatasync:error=EIO:when=8+"))
+    story = Story()
+    story.live(server)
+    assert story.is_cut
+    equal(server.process.wait(10), 74)
+    lines = [line for line in server.errors().strip().split("\n") if "I/O error" in line
+             or "Input/output error" in line]
+    equal(len(lines), 1)
+
+
+def test_writes_without_room():
+    """ENOSPC from write: nothing is told that is not durable, renewals go on, and when there is room
+    all goes on by itself."""
+    server = Server(*SMALL, wrapper=strace("pwrite64:error=ENOSPC:when=12..16"))
+    client, holder = server.resp(), server.resp()
+    token = pairs(holder("LOCK.ACQUIRE", "mine", "me", 1500))["token"]
+    granted, refusals = {}, 0
+    for index in range(2000):
+        name = "n%d" % index
+        client.send("LOCK.ACQUIRE", name, "o", 0)
+        while client.is_silent(0.1):
+            equal(pairs(holder("LOCK.RENEW", "mine", "me", token, 1500))["outcome"], "ok")
+        try:
+            granted[name] = pairs(client.read())["token"]
+        except RespError as error:
+            equal(error.word, "NOSPACE")
+            refusals += 1
+            client.is_silent(0.02)
+            equal(pairs(holder("LOCK.RENEW", "mine", "me", token, 1500))["outcome"], "ok")
+        if refusals and len(granted) > 30:
+            break
+    assert refusals > 0 and len(granted) > 30, (refusals, len(granted))
+    os.killpg(server.pid, signal.SIGKILL)
+    server.process.wait()
+    server.wrapper = []
+    server.start()
+    client = server.resp()
+    for name, token in granted.items():
+        equal(pairs(client("LOCK.ACQUIRE", name, "o", 0))["token"], token)
+
+
+def can_mount():
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0:
+        return True
+    print("skipped: no right to mount")
+    return False
+
+
+class SmallDisk:
+    """A tmpfs in a mount namespace of its own, kept by a process that sleeps."""
+
+    def __init__(self, size):
+        self.path = scratch()
+        script = "mount -t tmpfs -o size=%s none %s && echo ready && exec sleep 1000" % (
+            size, self.path)
+        self.keeper = subprocess.Popen(["unshare", "-m", "sh", "-c", script],
+                                       stdout=subprocess.PIPE)
+        equal(self.keeper.stdout.readline(), b"ready\n")
+        self.wrapper = ["nsenter", "-m", "-t", str(self.keeper.pid)]
+
+    def inside(self, name):
+        return "/proc/%d/root%s/%s" % (self.keeper.pid, self.path, name)
+
+    def fill(self):
+        try:
+            with open(self.inside("filler"), "ab", buffering=0) as file:
+                while True:
+                    file.write(b"x" * 4096)
+        except OSError:
+            pass
+
+    def make_room(self):
+        os.unlink(self.inside("filler"))
+
+    def close(self):
+        self.keeper.kill()
+        self.keeper.wait()
+        self.keeper.stdout.close()
+
+
+def acquire_until_refused(client):
+    tokens = []
+    for index in range(20000):
+        try:
+            grant = pairs(client("LOCK.ACQUIRE", "n%d" % index, "o", 0, "META", "m" * 500))
+        except RespError as error:
+            equal(error.word, "NOSPACE")
+            return tokens
+        tokens.append(grant["token"])
+    raise AssertionError("never full")
+
+
+def test_a_full_disk_on_both_protocols_and_over_a_crash():
+    if not can_mount():
+        return
+    disk = SmallDisk("4m")
+    try:
+        server = Server("--segment-bytes", "256K", "--snapshot-bytes", "1G",
+                        data=disk.path + "/data", wrapper=disk.wrapper)
+        full_disk(disk, server)
+        server.kill()
+    finally:
+        disk.close()
+
+
+def full_disk(disk, server):
+    client, waiter = server.resp(), server.resp()
+    mine = pairs(client("LOCK.ACQUIRE", "mine", "me", 2000))["token"]
+    disk.fill()
+    tokens = acquire_until_refused(client)
+    http = Http(server)
+    answer = http.post("/v1/locks/other", owner="o")
+    equal((answer.status, answer.json["code"]), (503, "no_space"))
+    assert "retry-after" in answer.headers
+    equal(http.get("/readyz").status, 503)
+    equal(http.get("/healthz").status, 200)
+    waiter.send("LOCK.ACQUIRE", "n0", "next", 0, "WAIT", 60000)
+    for _ in range(10):
+        equal(pairs(client("LOCK.RENEW", "mine", "me", mine, 2000))["outcome"], "ok")
+        equal(http.put("/v1/locks/mine", owner="me", token=mine, ttl_ms=2000).status, 200)
+    for index in range(50):
+        equal(client("LOCK.RELEASE", "n%d" % index, "o", tokens[index]), ["released"])
+    http.close()
+
+    # kill -9 and a start on the full disk: it must come up, and still take releases.
+    server.kill()
+    server.start()
+    client = server.resp()
+    equal(pairs(client("LOCK.RENEW", "mine", "me", mine, 2000))["outcome"], "ok")
+    for index in range(50, 60):
+        equal(client("LOCK.RELEASE", "n%d" % index, "o", tokens[index]), ["released"])
+    for index in range(60, len(tokens)):
+        lock = pairs(client("LOCK.GET", "n%d" % index))
+        equal(pairs(lock["holders"][0])["token"], tokens[index])
+
+    disk.make_room()
+
+    def is_granted():
+        equal(pairs(client("LOCK.RENEW", "mine", "me", mine, 2000))["outcome"], "ok")
+        try:
+            return client("LOCK.ACQUIRE", "again", "o", 0)
+        except RespError as error:
+            equal(error.word, "NOSPACE")
+            return None
+
+    begun = time.monotonic()
+    grant = wait_for(is_granted, "grants after there is room again", 10)
+    assert pairs(grant)["token"] > max(tokens)
+    print("     grants again %.1f s after there was room" % (time.monotonic() - begun))
+
+
+def test_a_directory_that_cannot_be_written():
+    if not can_mount():
+        return
+    disk = SmallDisk("4m")
+    try:
+        command = disk.wrapper + [
+            "sh", "-c", "mkdir %s/data && mount -o remount,ro %s" % (disk.path, disk.path)]
+        subprocess.run(command, check=True)
+        done = subprocess.run(
+            disk.wrapper + [TENURED, "--data", disk.path + "/data", "--listen", "127.0.0.1:0"],
+            capture_output=True, timeout=20, check=False)
+        errors = done.stderr.decode()
+        contains(errors, "Read-only file system")
+        equal(len(errors.strip().split("\n")), 1)
+        assert done.returncode in (73, 74, 77), done.returncode
+    finally:
+        disk.close()
+
+
+def granted_and_stopped(count, *options):
+    server = Server(*(options or SMALL))
+    client = server.resp()
+    for index in range(count):
+        client("LOCK.ACQUIRE", "n%d" % index, "o", 0, "META", "m" * 300)
+    equal(server.stop(), 0)
+    return server
+
+
+def looks(path):
+    """Exit codes of --check, --dump and a start, and what the start said."""
+    code_check = tenured("--check", path)[0]
+    code_dump = tenured("--dump", path)[0]
+    code, _, errors = tenured("--data", path, "--listen", "127.0.0.1:0")
+    return (code_check, code_dump, code), errors
+
+
+def flip(path, offset):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte[0] ^ 0x10]))
+
+
+def test_damage_to_each_segment_is_refused_with_file_and_offset():
+    server = granted_and_stopped(60)
+    names = sorted(f for f in os.listdir(server.data) if f.startswith("segment-"))
+    assert len(names) > 2, names
+    for name in names[:-1] + ["identity"]:
+        path = os.path.join(server.data, name)
+        for offset in [3, 20, 31] + ([40, 90, 120, 700, 3000] if name != "identity" else []):
+            flip(path, offset)
+            codes, errors = looks(server.data)
+            equal((name, offset, codes), (name, offset, (65, 65, 65)))
+            contains(errors, name)
+            assert re.search(r"offset \d+|header|no segment", errors), errors
+            contains(errors, "nothing was changed")
+            flip(path, offset)
+    server.start()
+    contains(server.ready_line, "60 holds")
+
+
+def test_a_missing_segment_is_refused():
+    server = granted_and_stopped(60)
+    names = sorted(f for f in os.listdir(server.data) if f.startswith("segment-"))
+    for name in names[:-1]:
+        os.rename(os.path.join(server.data, name), os.path.join(server.data, "away"))
+        codes, errors = looks(server.data)
+        equal((name, codes), (name, (65, 65, 65)))
+        contains(errors, "missing")
+        os.rename(os.path.join(server.data, "away"), os.path.join(server.data, name))
+    server.start()
+    contains(server.ready_line, "60 holds")
+
+
+def test_a_damaged_snapshot_is_said_and_not_needed():
+    server = Server(*SMALL)
+    client = server.resp()
+    index = 0
+
+    def snapshots():
+        return sorted(f for f in os.listdir(server.data)
+                      if f.startswith("snapshot-") and not f.endswith(".tmp"))
+
+    while len(snapshots()) < 2:
+        client("LOCK.ACQUIRE", "n%d" % index, "o", 0, "META", "m" * 300)
+        index += 1
+        assert index < 20000, "no snapshots"
+    equal(server.stop(), 0)
+    flip(os.path.join(server.data, snapshots()[-1]), 200)
+    server.start()
+    contains(server.ready_line, "%d holds" % index)
+    contains(server.errors(), "snapshot")
+
+
+def test_tokens_rise_over_a_restored_backup_and_in_a_clone():
+    server = Server(*SMALL)
+    client = server.resp()
+    first = pairs(client("LOCK.ACQUIRE", "a", "o", 0))["token"]
+    client("LOCK.RELEASE", "a", "o", first)
+    backup = os.path.join(scratch(), "backup")
+    shutil.copytree(server.data, backup)  # of a server that runs, as backups are
+    last = first
+    for _ in range(200):
+        last = pairs(client("LOCK.ACQUIRE", "a", "o", 0))["token"]
+        client("LOCK.RELEASE", "a", "o", last)
+    clone = Server(*SMALL, data=backup)
+    token = pairs(clone.resp()("LOCK.ACQUIRE", "a", "you", 0))["token"]
+    assert token > last, (token, last)
+    clone.kill()
+    server.kill()
+    shutil.rmtree(server.data)
+    shutil.copytree(backup, server.data)
+    server.start()
+    again = server.resp()
+    equal(refused(again, "LOCK.ACQUIRE", "a", "o", 0).word, "HELD")
+    equal(again("LOCK.RELEASE", "a", "you", token), ["released"])
+    assert pairs(again("LOCK.ACQUIRE", "a", "o", 0))["token"] > token
+
+
+run()
