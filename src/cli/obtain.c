@@ -254,11 +254,14 @@ void give_back(struct run *run)
     bool is_lost = run->report.outcome == RUN_LOST;
     if (is_lost && timeout_ms > RELEASE_LOST_MS) timeout_ms = RELEASE_LOST_MS;
     int64_t until_ns = boottime_ns() + timeout_ms * NS_PER_MS;
+    int die_of = run->die_of;
     while (!atomic_load(&run->release.is_done)) {
         int64_t left_ms = (until_ns - boottime_ns()) / NS_PER_MS;
         /* Who wants to go is let go: the lease ends by itself. */
         if (left_ms <= 0 || await(run, left_ms < INT_MAX ? (int)left_ms : INT_MAX) != 0) break;
     }
+    /* A ^C now hurries us; it does not change how the command has ended. */
+    run->die_of = die_of;
     run->report.end = tenure_end_name(TENURE_END_UNKNOWN);
     if (!atomic_load(&run->release.is_done)) return;
     if (run->release.err == TENURE_OK) run->report.end = tenure_end_name(run->release.end);
