@@ -271,7 +271,7 @@ static void apply(struct world *world, unsigned index, const struct keeper_updat
     if (update->is_confirmed) {
         client->is_handed_out = true;
         client->has_lost = false;
-        uint64_t use_ms = below(world, 6000);
+        uint64_t use_ms = below(world, 3000);
         client->release_at =
             (struct mono){ client_now(world, client).ns + (int64_t)use_ms * NS_PER_MS };
     }

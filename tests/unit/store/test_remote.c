@@ -430,6 +430,7 @@ TEST(break_is_not_sent_twice)
     struct run run;
     fake_server_start(&server, script);
     open_run(&run, server.url, &memory_heap);
+    struct mono before = tni_store_now();
     begin(&run, STORE_BREAK, 2000);
     run.op.request.as.break_hold.name = "n";
     run.op.request.as.break_hold.token = 42;
@@ -437,6 +438,7 @@ TEST(break_is_not_sent_twice)
     finish(&run);
     fake_server_finish(&server);
     CHECK_EQ_INT(run.err, TENURE_UNKNOWN);
+    CHECK(tni_store_now().ns - before.ns < NS_PER_S);
 }
 
 TEST(canceled_before_and_after_sending)
