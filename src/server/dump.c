@@ -18,10 +18,10 @@ struct dump {
 
 static void flush(struct dump *dump)
 {
-    if (dump->out.is_failed || fwrite(dump->out.data, 1, dump->out.size, stdout) != dump->out.size)
-    {
-        dump->is_failed = true;
-    }
+    struct bytes out = buffer_bytes(&dump->out);
+    /* No buffer, hence no pointer that fwrite would take, when nothing was printed. */
+    bool is_written = out.size == 0 || fwrite(out.data, 1, out.size, stdout) == out.size;
+    if (dump->out.is_failed || !is_written) dump->is_failed = true;
     buffer_reset(&dump->out);
 }
 
