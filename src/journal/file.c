@@ -1,6 +1,7 @@
 #include "journal/file.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,6 +55,22 @@ enum tenure_err journal_error_system(
     const char *text = strerror_r(os_errno, reason, sizeof(reason));
     return journal_error_set(
         out_error, journal_error_code(result), os_errno, "cannot %s %s: %s", what, name, text);
+}
+
+enum tenure_err journal_error_read(
+    struct tenure_error *out_error, int64_t result, const char *name, uint64_t offset)
+{
+    int os_errno = (int)-result;
+    char reason[96];
+    const char *text = strerror_r(os_errno, reason, sizeof(reason));
+    return journal_error_set(
+        out_error,
+        journal_error_code(result),
+        os_errno,
+        "cannot read %s at offset %" PRIu64 ": %s",
+        name,
+        offset,
+        text);
 }
 
 static bool is_interrupted(int64_t result, int *count)

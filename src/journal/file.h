@@ -23,6 +23,9 @@ enum tenure_err journal_error_code(int64_t result);
 /* "Cannot WHAT NAME: reason". */
 enum tenure_err journal_error_system(
     struct tenure_error *out_error, int64_t result, const char *what, const char *name);
+/* "Cannot read NAME at offset OFFSET: reason". */
+enum tenure_err journal_error_read(
+    struct tenure_error *out_error, int64_t result, const char *name, uint64_t offset);
 
 /* A file handle or -errno. */
 int journal_file_open(

@@ -8,6 +8,11 @@
 #define SPARE_RETRY_MS  1000
 #define FINISH_RETRY_MS 20
 
+/* 10 MiB a second: a disk is not kept busy by it, and a commit waits for one piece at most. */
+#define SCRUB_PIECE_SIZE ((size_t)256 << 10)
+#define SCRUB_PAUSE_MS   25
+#define SCRUB_RETRY_MS   (INT64_C(10) * 60 * 1000) /* when memory or descriptors were short */
+
 struct housekeeper {
     struct journal *journal;
     struct housekeeper_options options;
@@ -25,10 +30,16 @@ struct housekeeper {
     bool is_begin_due;
     bool is_complete;    /* the last chunk is in the queue */
     struct buffer queue; /* chunks, each behind its size */
+    uint64_t scrub_count;
+    bool is_damaged; /* and nobody has asked yet */
+    struct tenure_error damage;
 
     /* The thread's own. */
     struct buffer writing;
-    bool is_open; /* the journal has a snapshot under way */
+    bool is_open;           /* the journal has a snapshot under way */
+    bool is_scrubbing;      /* … and a scrub */
+    int64_t scrub_at_ns;    /* its next piece, or the next scrub; 0: never */
+    int64_t scrub_begin_ns; /* of the last one */
 };
 
 static void lock(struct housekeeper *housekeeper)
@@ -58,11 +69,19 @@ enum chore {
     CHORE_BEGIN,
     CHORE_WRITE,
     CHORE_FINISH,
+    CHORE_SCRUB,
 };
 
 static bool is_past(int64_t time_ns, int64_t now)
 {
     return time_ns != 0 && time_ns <= now;
+}
+
+/* When to read the next piece, if nothing else happens; 0: something must happen before. */
+static int64_t scrub_time_ns(const struct housekeeper *housekeeper)
+{
+    bool is_running = housekeeper->snapshot == HOUSEKEEPER_SNAPSHOT_RUNNING;
+    return is_running || housekeeper->is_damaged ? 0 : housekeeper->scrub_at_ns;
 }
 
 /* Under the lock.  False: nothing to do. */
@@ -87,18 +106,26 @@ static bool choose_chore(struct housekeeper *housekeeper, enum chore *out_chore)
         (housekeeper->finish_retry_ns == 0 || housekeeper->finish_retry_ns <= now))
     {
         *out_chore = CHORE_FINISH;
+    } else if (is_past(scrub_time_ns(housekeeper), now)) {
+        *out_chore = CHORE_SCRUB;
     } else {
         return false;
     }
     return true;
 }
 
+/* 0 is never. */
+static int64_t earlier(int64_t left_ns, int64_t right_ns)
+{
+    if (left_ns == 0 || right_ns == 0) return left_ns + right_ns;
+    return left_ns < right_ns ? left_ns : right_ns;
+}
+
 /* Under the lock. */
 static void sleep_a_while(struct housekeeper *housekeeper)
 {
-    int64_t deadline_ns = housekeeper->spare_retry_ns;
-    int64_t finish_ns = housekeeper->finish_retry_ns;
-    if (finish_ns != 0 && (deadline_ns == 0 || finish_ns < deadline_ns)) deadline_ns = finish_ns;
+    int64_t deadline_ns = earlier(housekeeper->spare_retry_ns, housekeeper->finish_retry_ns);
+    deadline_ns = earlier(deadline_ns, scrub_time_ns(housekeeper));
     if (deadline_ns == 0) {
         (void)pthread_cond_wait(&housekeeper->wake, &housekeeper->lock);
         return;
@@ -190,6 +217,34 @@ static void finish_snapshot(struct housekeeper *housekeeper)
     end_snapshot(housekeeper, err, &error);
 }
 
+/* One piece.  What is new in it is for the loop to tell. */
+static void scrub(struct housekeeper *housekeeper)
+{
+    int64_t now = journal_thread_now_ns();
+    if (!housekeeper->is_scrubbing) housekeeper->scrub_begin_ns = now;
+    struct tenure_error error = { .code = TENURE_OK };
+    bool is_done = false;
+    enum tenure_err err =
+        journal_scrub_step(housekeeper->journal, SCRUB_PIECE_SIZE, &is_done, &error);
+    bool is_damaged = err == TENURE_CORRUPT;
+    housekeeper->is_scrubbing = is_damaged || (err == TENURE_OK && !is_done);
+    if (housekeeper->is_scrubbing) {
+        housekeeper->scrub_at_ns = now + SCRUB_PAUSE_MS * NS_PER_MS;
+    } else if (is_done) {
+        int64_t period_ns = housekeeper->options.scrub_period_ms * NS_PER_MS;
+        housekeeper->scrub_at_ns = housekeeper->scrub_begin_ns + period_ns;
+    } else {
+        housekeeper->scrub_at_ns = now + SCRUB_RETRY_MS * NS_PER_MS;
+    }
+    if (!is_damaged && !is_done) return;
+    lock(housekeeper);
+    housekeeper->is_damaged = is_damaged;
+    if (is_damaged) housekeeper->damage = error;
+    if (is_done) housekeeper->scrub_count++;
+    unlock(housekeeper);
+    tell(housekeeper);
+}
+
 static void *run(void *user)
 {
     struct housekeeper *housekeeper = user;
@@ -197,11 +252,13 @@ static void *run(void *user)
         switch (wait_for_chore(housekeeper)) {
         case CHORE_STOP:
             if (housekeeper->is_open) journal_snapshot_abandon(housekeeper->journal);
+            journal_scrub_abandon(housekeeper->journal);
             return NULL;
         case CHORE_SPARE: make_spare(housekeeper); break;
         case CHORE_BEGIN: begin_snapshot(housekeeper); break;
         case CHORE_WRITE: write_chunks(housekeeper); break;
         case CHORE_FINISH: finish_snapshot(housekeeper); break;
+        case CHORE_SCRUB: scrub(housekeeper); break;
         }
     }
 }
@@ -239,6 +296,9 @@ enum tenure_err housekeeper_start(
         return TENURE_NO_MEMORY;
     }
     *housekeeper = (struct housekeeper){ .journal = journal, .options = *options };
+    if (options->scrub_period_ms > 0) {
+        housekeeper->scrub_at_ns = journal_thread_now_ns() + options->scrub_first_ms * NS_PER_MS;
+    }
     buffer_init(&housekeeper->queue, &memory_heap);
     buffer_init(&housekeeper->writing, &memory_heap);
     int result = pthread_mutex_init(&housekeeper->lock, NULL);
@@ -329,6 +389,25 @@ housekeeper_snapshot_state(struct housekeeper *housekeeper, struct tenure_error 
     }
     unlock(housekeeper);
     return state;
+}
+
+uint64_t housekeeper_scrub_count(struct housekeeper *housekeeper)
+{
+    lock(housekeeper);
+    uint64_t count = housekeeper->scrub_count;
+    unlock(housekeeper);
+    return count;
+}
+
+bool housekeeper_take_damage(struct housekeeper *housekeeper, struct tenure_error *out_damage)
+{
+    lock(housekeeper);
+    bool is_damaged = housekeeper->is_damaged;
+    if (is_damaged) *out_damage = housekeeper->damage;
+    housekeeper->is_damaged = false;
+    if (is_damaged) wake(housekeeper);
+    unlock(housekeeper);
+    return is_damaged;
 }
 
 void housekeeper_stop(struct housekeeper **housekeeper_pointer)

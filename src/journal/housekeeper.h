@@ -1,7 +1,9 @@
-/* housekeeper - the thread for what the journal needs beside commits: spare segments, snapshots.
+/* housekeeper - the thread for what the journal needs beside commits: spare segments, snapshots,
+ * and now and then a scrub.
  *
  * A snapshot comes from the loop in chunks, a few each turn, through a queue of bounded size; the
- * loop never waits for the disk.
+ * loop never waits for the disk.  A scrub reads in small pieces with pauses between them, and waits
+ * while there is anything else to do.
  *
  * Threads: housekeeper_poke may be called by any; everything else belongs to one thread, the
  * loop's. `notify` is called by the housekeeper's thread. */
@@ -15,8 +17,12 @@ struct housekeeper;
 struct housekeeper_options {
     /* Chunks that may wait, in bytes; HOUSEKEEPER_QUEUE_SIZE_DEFAULT. */
     size_t queue_size_max;
-    /* There is room in the queue again, a snapshot has ended, or a spare was made or could not be
-     * (is_space_low of the journal's status may have changed).  May be NULL. */
+    /* Begin a scrub so long after the start, and so long after the last one was begun. */
+    int64_t scrub_first_ms;
+    int64_t scrub_period_ms; /* 0: never scrub */
+    /* There is room in the queue again, a snapshot has ended, a scrub has found damage, or a spare
+     * was made or could not be (is_space_low of the journal's status may have changed).  May be
+     * NULL. */
     void (*notify)(void *user);
     void *user;
 };
@@ -50,6 +56,13 @@ void housekeeper_snapshot_finish(struct housekeeper *housekeeper);
 /* Where the last snapshot stands; `out_error`, which may be NULL, says why it failed. */
 enum housekeeper_snapshot
 housekeeper_snapshot_state(struct housekeeper *housekeeper, struct tenure_error *out_error);
+
+/* How many scrubs have been finished. */
+uint64_t housekeeper_scrub_count(struct housekeeper *housekeeper);
+/* Did the scrub find a damaged file?  `out_damage` names file and offset; the scrub goes on behind
+ * it once this was asked. */
+MUST_USE bool
+housekeeper_take_damage(struct housekeeper *housekeeper, struct tenure_error *out_damage);
 
 /* Abandon a running snapshot, end the thread, free.  Accepts NULL inside; nulls the pointer. */
 void housekeeper_stop(struct housekeeper **housekeeper);

@@ -122,8 +122,8 @@ static enum tenure_err check_virgin(struct journal *journal, struct tenure_error
     const struct journal_name *segment =
         journal_listing_find(&listing, JOURNAL_FILE_SEGMENT, &segment_count);
     (void)journal_listing_find(&listing, JOURNAL_FILE_SNAPSHOT, &snapshot_count);
-    bool is_unused = snapshot_count == 0 &&
-                     (segment_count == 0 || (segment_count == 1 && segment->number == 1));
+    bool is_unused =
+        snapshot_count == 0 && (segment_count == 0 || (segment_count == 1 && segment->number == 1));
     if (is_unused && segment_count == 1) {
         err = check_unused(journal, segment, &is_unused, out_error);
     }

@@ -66,6 +66,7 @@ void journal_destroy(struct journal **journal_pointer)
     if (journal == NULL) return;
     *journal_pointer = NULL;
     journal_snapshot_abandon(journal);
+    journal_scrub_abandon(journal);
     journal_file_close(&journal->dir, journal->tail.file);
     journal_file_close(&journal->dir, journal->identity_file);
     journal_file_close(&journal->dir, journal->dir.handle);
@@ -154,6 +155,7 @@ struct journal_status journal_status(struct journal *journal)
                       shared->snapshots[0].size + shared->snapshots[1].size,
         .commit_count = shared->commit_count,
         .written_bytes = shared->written_bytes,
+        .scrubbed_bytes = shared->scrubbed_bytes,
     };
     journal_unlock(journal);
     return status;

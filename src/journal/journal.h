@@ -13,7 +13,7 @@
  *   *.tmp                    unfinished; removed at the next start
  *
  * Threads: `journal_commit` is called by one thread, the housekeeping functions (`journal_prepare`,
- * `journal_snapshot_*`) by one other; `journal_status` by any. */
+ * `journal_snapshot_*`, `journal_scrub_*`) by one other; `journal_status` by any. */
 #ifndef TENURE_JOURNAL_JOURNAL_H
 #define TENURE_JOURNAL_JOURNAL_H
 
@@ -130,6 +130,19 @@ MUST_USE enum tenure_err
 journal_snapshot_finish(struct journal *journal, struct tenure_error *out_error);
 void journal_snapshot_abandon(struct journal *journal);
 
+/* One piece of a scrub: read again, from the medium where possible, what is not written any more -
+ * both snapshots, then every finished segment - and verify it, about `size` bytes a call (a chunk
+ * of a snapshot is read as a whole).  `*out_is_done`: that was all; the next call begins anew.
+ * Commits go on meanwhile.
+ * TENURE_CORRUPT: a file is damaged, or cannot be read; `out_error` names it and the offset.  The
+ * next call goes on with the next file.  A damaged snapshot counts no longer: the next one that is
+ * finished puts it away.  A damaged segment is put away when two snapshots were begun behind it.
+ * Any other error: the system had no memory or no descriptor; the scrub is given up. */
+MUST_USE enum tenure_err journal_scrub_step(
+    struct journal *journal, size_t size, bool *out_is_done, struct tenure_error *out_error);
+/* Accepts that none is under way. */
+void journal_scrub_abandon(struct journal *journal);
+
 struct journal_status {
     uint32_t spare_count; /* prepared segments */
     bool is_space_low;    /* the disk is full and the reserve of spares is being used:
@@ -140,7 +153,8 @@ struct journal_status {
     uint64_t snapshot_size;        /* of the newest */
     uint64_t disk_bytes;           /* all files */
     uint64_t commit_count;
-    uint64_t written_bytes; /* to segments and spares since the start */
+    uint64_t written_bytes;  /* to segments and spares since the start */
+    uint64_t scrubbed_bytes; /* read again since the start */
 };
 
 /* Any thread; cheap enough for every turn. */

@@ -85,37 +85,24 @@ enum tenure_err journal_segment_read(
 {
     enum tenure_err err = read_file(journal, number, &findings->file, out_error);
     if (err != TENURE_OK) return err;
-    const unsigned char *bytes = (const unsigned char *)findings->file.data;
-    if (findings->file.size < JOURNAL_SEGMENT_HEADER_SIZE) {
-        return damaged(number, findings->file.size, "the file is too short", out_error);
+    struct journal_fault fault;
+    if (journal_scan_header(
+            buffer_bytes(&findings->file),
+            &journal->id,
+            number,
+            &findings->header,
+            &findings->position,
+            &fault))
+    {
+        return TENURE_OK;
     }
-    struct journal_id id;
-    switch (journal_preamble_decode(JOURNAL_FILE_SEGMENT, bytes, &journal->id, &id)) {
-    case JOURNAL_PREAMBLE_OK: break;
-    case JOURNAL_PREAMBLE_DAMAGED: return damaged(number, 0, "no segment begins so", out_error);
-    case JOURNAL_PREAMBLE_FOREIGN:
-        return damaged(number, 0, "it belongs to another journal", out_error);
-    case JOURNAL_PREAMBLE_NEWER:
-        return journal_error_set(
-            out_error,
-            TENURE_UNSUPPORTED,
-            0,
-            "%s was written by a newer version of tenured; start that version",
-            journal_segment_name(number).text);
-    }
-    struct journal_segment_header header;
-    uint32_t chain;
-    if (!journal_segment_header_decode(bytes, &header, &chain) || header.number != number) {
-        return damaged(number, JOURNAL_PREAMBLE_SIZE, "its header is broken", out_error);
-    }
-    findings->header = header;
-    findings->position = (struct journal_position){
-        .offset = JOURNAL_SEGMENT_HEADER_SIZE,
-        .batch_number = header.first_batch_number,
-        .seq = header.first_seq,
-        .chain = chain,
-    };
-    return TENURE_OK;
+    if (!fault.is_newer) return damaged(number, fault.offset, fault.what, out_error);
+    return journal_error_set(
+        out_error,
+        TENURE_UNSUPPORTED,
+        0,
+        "%s was written by a newer version of tenured; start that version",
+        journal_segment_name(number).text);
 }
 
 /* The last segments without a gap.  What is before a gap was on its way out when a crash came: the
@@ -236,13 +223,7 @@ static enum tenure_err check_succession(
     struct tenure_error *out_error)
 {
     const struct journal_segment_header *header = &findings->header;
-    if (header->previous_number == header->number - 1 && header->previous_end == before->offset &&
-        header->previous_chain == before->chain &&
-        header->first_batch_number == before->batch_number &&
-        header->first_seq.value == before->seq.value)
-    {
-        return TENURE_OK;
-    }
+    if (journal_scan_continues(header, before)) return TENURE_OK;
     if (header->previous_end > before->offset) {
         return damaged(header->number - 1, before->offset, "no valid batch is there", out_error);
     }
@@ -266,14 +247,10 @@ static enum tenure_err scan_segment(struct recovery *recovery, struct tenure_err
         findings->is_ended = (batch.flags & JOURNAL_BATCH_END) != 0;
         if (findings->is_ended) break;
     }
-    uint64_t size_expected = findings->is_ended ? position->offset : findings->header.file_size;
-    if (file.size == size_expected) return TENURE_OK;
-    return damaged(
-        findings->header.number,
-        position->offset,
-        file.size < size_expected ? "the file was cut short or its end is damaged"
-                                  : "the file is longer than it was made",
-        out_error);
+    const char *what =
+        journal_scan_size_fault(&findings->header, position, findings->is_ended, file.size);
+    if (what == NULL) return TENURE_OK;
+    return damaged(findings->header.number, position->offset, what, out_error);
 }
 
 static enum tenure_err add_segment(struct recovery *recovery, struct tenure_error *out_error)
@@ -287,6 +264,7 @@ static enum tenure_err add_segment(struct recovery *recovery, struct tenure_erro
         .number = recovery->findings->header.number,
         .first_seq = recovery->findings->header.first_seq,
         .file_size = recovery->findings->file.size,
+        .before = journal_segment_before(&recovery->findings->header),
     };
     journal->shared.segment_bytes += recovery->findings->file.size;
     return TENURE_OK;

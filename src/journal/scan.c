@@ -3,6 +3,70 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 
+static bool fail(struct journal_fault *out_fault, uint64_t offset, const char *what)
+{
+    *out_fault = (struct journal_fault){ .offset = offset, .what = what };
+    return false;
+}
+
+bool journal_scan_header(
+    struct bytes file,
+    const struct journal_id *id,
+    uint64_t number,
+    struct journal_segment_header *out_header,
+    struct journal_position *out_position,
+    struct journal_fault *out_fault)
+{
+    if (file.size < JOURNAL_SEGMENT_HEADER_SIZE) {
+        return fail(out_fault, file.size, "the file is too short");
+    }
+    const unsigned char *bytes = (const unsigned char *)file.data;
+    struct journal_id found;
+    switch (journal_preamble_decode(JOURNAL_FILE_SEGMENT, bytes, id, &found)) {
+    case JOURNAL_PREAMBLE_OK: break;
+    case JOURNAL_PREAMBLE_DAMAGED: return fail(out_fault, 0, "no segment begins so");
+    case JOURNAL_PREAMBLE_FOREIGN: return fail(out_fault, 0, "it belongs to another journal");
+    case JOURNAL_PREAMBLE_NEWER:
+        (void)fail(out_fault, 0, "it was written by a newer version of tenured");
+        out_fault->is_newer = true;
+        return false;
+    }
+    struct journal_segment_header header;
+    uint32_t chain;
+    if (!journal_segment_header_decode(bytes, &header, &chain) || header.number != number) {
+        return fail(out_fault, JOURNAL_PREAMBLE_SIZE, "its header is broken");
+    }
+    *out_header = header;
+    *out_position = (struct journal_position){
+        .offset = JOURNAL_SEGMENT_HEADER_SIZE,
+        .batch_number = header.first_batch_number,
+        .seq = header.first_seq,
+        .chain = chain,
+    };
+    return true;
+}
+
+bool journal_scan_continues(
+    const struct journal_segment_header *header, const struct journal_position *before)
+{
+    return header->previous_number == header->number - 1 &&
+           header->previous_end == before->offset && header->previous_chain == before->chain &&
+           header->first_batch_number == before->batch_number &&
+           header->first_seq.value == before->seq.value;
+}
+
+const char *journal_scan_size_fault(
+    const struct journal_segment_header *header,
+    const struct journal_position *position,
+    bool is_ended,
+    uint64_t file_size)
+{
+    uint64_t size_expected = is_ended ? position->offset : header->file_size;
+    if (file_size == size_expected) return NULL;
+    return file_size < size_expected ? "the file was cut short or its end is damaged"
+                                     : "the file is longer than it was made";
+}
+
 static bool is_consistent(const struct journal_batch_header *batch)
 {
     switch (batch->flags) {

@@ -1,4 +1,5 @@
-/* scan - is there a valid batch here?  Reads bytes in memory, touches no file. */
+/* scan - is there a valid header, or a valid batch, here?  Reads bytes in memory, touches no file.
+ */
 #ifndef TENURE_JOURNAL_SCAN_H
 #define TENURE_JOURNAL_SCAN_H
 
@@ -10,6 +11,33 @@ struct journal_batch_view {
     uint32_t flags;
     struct bytes records; /* inside the scanned bytes */
 };
+
+struct journal_fault {
+    uint64_t offset;
+    const char *what; /* static */
+    bool is_newer;    /* nothing is wrong, but the version is not known here */
+};
+
+/* Read the header of the segment `number` from the first bytes of its file.  The position is then
+ * behind the header. */
+bool journal_scan_header(
+    struct bytes file,
+    const struct journal_id *id,
+    uint64_t number,
+    struct journal_segment_header *out_header,
+    struct journal_position *out_position,
+    struct journal_fault *out_fault);
+
+/* Does the segment begin where the one before has ended? */
+bool journal_scan_continues(
+    const struct journal_segment_header *header, const struct journal_position *before);
+
+/* All batches were read: what is wrong with the size of the file; NULL when nothing is. */
+const char *journal_scan_size_fault(
+    const struct journal_segment_header *header,
+    const struct journal_position *position,
+    bool is_ended,
+    uint64_t file_size);
 
 /* Read the batch that must stand at `*position`, and move the position behind it.  False, and
  * nothing moved, when any rule of docs/journal-format.md is broken there. */

@@ -188,6 +188,7 @@ static void note_segment(struct journal *journal, const struct journal_segment_h
         .number = header->number,
         .first_seq = header->first_seq,
         .file_size = header->file_size,
+        .before = journal_segment_before(header),
     };
     journal_unlock(journal);
 }

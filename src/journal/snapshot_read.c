@@ -8,20 +8,8 @@
 
 #define WINDOW_SIZE (size_t)(1 << 20)
 
-/* A window on the file that moves forward. */
-struct reader {
-    const struct journal *journal;
-    struct journal_name_text name;
-    int file;
-    uint64_t file_size;
-    uint64_t offset; /* in the file, of the first unread byte in the window */
-    size_t begin;    /* of the unread bytes in the window */
-    struct buffer window;
-    uint32_t crc; /* over everything taken so far */
-};
-
-static enum tenure_err
-damaged(const struct reader *reader, const char *what, struct tenure_error *out_error)
+static enum tenure_err damaged(
+    const struct journal_snapshot_reader *reader, const char *what, struct tenure_error *out_error)
 {
     return journal_error_set(
         out_error,
@@ -34,7 +22,8 @@ damaged(const struct reader *reader, const char *what, struct tenure_error *out_
 }
 
 /* Make `size` bytes readable at window.data + begin. */
-static enum tenure_err fill(struct reader *reader, size_t size, struct tenure_error *out_error)
+static enum tenure_err
+fill(struct journal_snapshot_reader *reader, size_t size, struct tenure_error *out_error)
 {
     size_t held = reader->window.size - reader->begin;
     if (held >= size) return TENURE_OK;
@@ -54,13 +43,16 @@ static enum tenure_err fill(struct reader *reader, size_t size, struct tenure_er
         reader->window.data + held,
         wanted - held,
         reader->offset + held);
-    if (result < 0) return journal_error_system(out_error, result, "read", reader->name.text);
+    if (result < 0) {
+        uint64_t offset = reader->offset + held;
+        return journal_error_read(out_error, result, reader->name.text, offset);
+    }
     reader->window.size = wanted;
     return TENURE_OK;
 }
 
 /* `fill` must have made them readable.  Valid until the next fill. */
-static const unsigned char *take(struct reader *reader, size_t size)
+static const unsigned char *take(struct journal_snapshot_reader *reader, size_t size)
 {
     const char *bytes = reader->window.data + reader->begin;
     reader->crc = crc32c(reader->crc, bytes, size);
@@ -70,7 +62,7 @@ static const unsigned char *take(struct reader *reader, size_t size)
 }
 
 static enum tenure_err
-read_header(struct reader *reader, struct seq seq_expected, struct tenure_error *out_error)
+read_header(struct journal_snapshot_reader *reader, struct tenure_error *out_error)
 {
     enum tenure_err err = fill(reader, JOURNAL_PREAMBLE_SIZE, out_error);
     if (err != TENURE_OK) return err;
@@ -93,7 +85,7 @@ read_header(struct reader *reader, struct seq seq_expected, struct tenure_error 
     if (err != TENURE_OK) return err;
     bytes = (const unsigned char *)reader->window.data + reader->begin;
     struct seq seq;
-    if (!journal_snapshot_header_decode(bytes, &seq) || seq.value != seq_expected.value) {
+    if (!journal_snapshot_header_decode(bytes, &seq) || seq.value != reader->seq.value) {
         return damaged(reader, "its header is broken", out_error);
     }
     (void)take(reader, JOURNAL_SNAPSHOT_HEADER_SIZE);
@@ -101,7 +93,7 @@ read_header(struct reader *reader, struct seq seq_expected, struct tenure_error 
 }
 
 static enum tenure_err
-read_trailer(struct reader *reader, uint64_t chunk_count, struct tenure_error *out_error)
+read_trailer(struct journal_snapshot_reader *reader, struct tenure_error *out_error)
 {
     enum tenure_err err = fill(reader, JOURNAL_TRAILER_SIZE, out_error);
     if (err != TENURE_OK) return err;
@@ -110,7 +102,7 @@ read_trailer(struct reader *reader, uint64_t chunk_count, struct tenure_error *o
     if (!journal_trailer_decode(bytes, &trailer)) {
         return damaged(reader, "its trailer is broken", out_error);
     }
-    if (trailer.chunk_count != chunk_count || trailer.offset != reader->offset ||
+    if (trailer.chunk_count != reader->chunk_count || trailer.offset != reader->offset ||
         trailer.all_crc != reader->crc)
     {
         return damaged(reader, "its trailer does not fit the rest", out_error);
@@ -124,7 +116,7 @@ read_trailer(struct reader *reader, uint64_t chunk_count, struct tenure_error *o
 
 /* One chunk to the visitor, if there is one. */
 static enum tenure_err read_chunk(
-    struct reader *reader,
+    struct journal_snapshot_reader *reader,
     const struct journal_visitor *visitor,
     bool *out_is_trailer,
     struct tenure_error *out_error)
@@ -148,27 +140,60 @@ static enum tenure_err read_chunk(
         return damaged(reader, "a chunk does not match its checksum", out_error);
     }
     (void)take(reader, JOURNAL_CHUNK_HEADER_SIZE + size);
+    reader->chunk_count++;
     return visitor == NULL ? TENURE_OK : visitor->chunk(visitor->user, chunk, out_error);
 }
 
-static enum tenure_err walk(
-    struct reader *reader,
-    struct seq seq,
-    const struct journal_visitor *visitor,
+enum tenure_err journal_snapshot_reader_open(
+    struct journal_snapshot_reader *reader,
+    const struct journal *journal,
+    struct journal_name name,
     struct tenure_error *out_error)
 {
-    enum tenure_err err = read_header(reader, seq, out_error);
-    if (err != TENURE_OK) return err;
-    if (visitor != NULL) {
-        err = visitor->snapshot(visitor->user, seq, out_error);
+    *reader = (struct journal_snapshot_reader){
+        .journal = journal,
+        .name = journal_name_format(name),
+        .seq = { name.number },
+    };
+    reader->file = journal_file_open(&journal->dir, name, ENV_OPEN_READ);
+    if (reader->file < 0) {
+        return journal_error_system(out_error, reader->file, "open", reader->name.text);
+    }
+    int64_t size = journal_file_size(&journal->dir, reader->file);
+    if (size < 0) {
+        journal_file_close(&journal->dir, reader->file);
+        return journal_error_system(out_error, size, "measure", reader->name.text);
+    }
+    reader->file_size = (uint64_t)size;
+    buffer_init(&reader->window, journal->memory);
+    return TENURE_OK;
+}
+
+enum tenure_err journal_snapshot_reader_step(
+    struct journal_snapshot_reader *reader,
+    const struct journal_visitor *visitor,
+    bool *out_is_done,
+    struct tenure_error *out_error)
+{
+    enum tenure_err err;
+    if (reader->offset == 0) {
+        err = read_header(reader, out_error);
+        if (err == TENURE_OK && visitor != NULL) {
+            err = visitor->snapshot(visitor->user, reader->seq, out_error);
+        }
         if (err != TENURE_OK) return err;
     }
-    for (uint64_t chunk_count = 0;; chunk_count++) {
-        bool is_trailer;
-        err = read_chunk(reader, visitor, &is_trailer, out_error);
-        if (err != TENURE_OK) return err;
-        if (is_trailer) return read_trailer(reader, chunk_count, out_error);
-    }
+    bool is_trailer;
+    err = read_chunk(reader, visitor, &is_trailer, out_error);
+    if (err == TENURE_OK && is_trailer) err = read_trailer(reader, out_error);
+    if (err == TENURE_OK) *out_is_done = is_trailer;
+    return err;
+}
+
+void journal_snapshot_reader_close(struct journal_snapshot_reader *reader)
+{
+    buffer_deinit(&reader->window);
+    journal_file_close(&reader->journal->dir, reader->file);
 }
 
 static enum tenure_err walk_file(
@@ -178,25 +203,15 @@ static enum tenure_err walk_file(
     uint64_t *out_size,
     struct tenure_error *out_error)
 {
-    struct reader reader = { .journal = journal, .name = journal_name_format(name) };
-    reader.file = journal_file_open(&journal->dir, name, ENV_OPEN_READ);
-    if (reader.file < 0) {
-        return journal_error_system(out_error, reader.file, "open", reader.name.text);
+    struct journal_snapshot_reader reader;
+    enum tenure_err err = journal_snapshot_reader_open(&reader, journal, name, out_error);
+    if (err != TENURE_OK) return err;
+    bool is_done = false;
+    while (err == TENURE_OK && !is_done) {
+        err = journal_snapshot_reader_step(&reader, visitor, &is_done, out_error);
     }
-    enum tenure_err err;
-    int64_t size = journal_file_size(&journal->dir, reader.file);
-    if (size < 0) {
-        err = journal_error_system(out_error, size, "measure", reader.name.text);
-        goto close_file;
-    }
-    reader.file_size = (uint64_t)size;
-    buffer_init(&reader.window, journal->memory);
-    err = walk(&reader, (struct seq){ name.number }, visitor, out_error);
-    buffer_deinit(&reader.window);
     if (err == TENURE_OK) *out_size = reader.file_size;
-
-close_file:
-    journal_file_close(&journal->dir, reader.file);
+    journal_snapshot_reader_close(&reader);
     return err;
 }
 

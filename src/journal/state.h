@@ -1,7 +1,7 @@
 /* state - what a journal in use consists of; shared by the files of this folder, by nobody else.
  *
- * Two threads: the committer owns `tail` and `block`, the housekeeper owns `writer`.  What both
- * touch is in `shared`, under its lock, which is never held during a call to the system. */
+ * Two threads: the committer owns `tail` and `block`, the housekeeper `writer` and `scrub`.  What
+ * both touch is in `shared`, under its lock, which is never held during a call to the system. */
 #ifndef TENURE_JOURNAL_STATE_H
 #define TENURE_JOURNAL_STATE_H
 
@@ -12,11 +12,14 @@
 
 #define JOURNAL_SPARE_COUNT_MAX 16u
 
+struct journal_scrub;
+
 /* A segment that is in the directory. */
 struct journal_segment {
     uint64_t number;
     struct seq first_seq;
     uint64_t file_size;
+    struct journal_position before; /* where the segment before ended */
 };
 
 struct journal_segment_list {
@@ -66,6 +69,7 @@ struct journal_shared {
     uint64_t bytes_snapshot; /* of them, what the newest snapshot holds */
     uint64_t commit_count;
     uint64_t written_bytes;
+    uint64_t scrubbed_bytes;
     bool is_failed; /* for ever: an fsync or a write did not do what it must */
     bool is_full;   /* the last spare could not be made for lack of room */
 };
@@ -81,6 +85,7 @@ struct journal {
     struct journal_tail tail;
     struct buffer block; /* one batch as it goes to the disk */
     struct journal_writer writer;
+    struct journal_scrub *scrub; /* under way; NULL: none; private to scrub.c */
     struct journal_shared shared;
 };
 
@@ -118,6 +123,18 @@ MUST_USE enum tenure_err journal_segment_begin(
     const struct journal_segment_header *header,
     uint64_t batch_size,
     struct tenure_error *out_error);
+
+/* Where the segment before ended, as the header says. */
+static inline struct journal_position
+journal_segment_before(const struct journal_segment_header *header)
+{
+    return (struct journal_position){
+        .offset = header->previous_end,
+        .batch_number = header->first_batch_number,
+        .seq = header->first_seq,
+        .chain = header->previous_chain,
+    };
+}
 
 /* What the segment behind the tail begins with. */
 struct journal_segment_header

@@ -34,8 +34,9 @@ static void ring(void *user)
 static void wait_for_bell(unsigned seen)
 {
     (void)pthread_mutex_lock(&bell_lock);
-    while (bell_count == seen)
+    while (bell_count == seen) {
         (void)pthread_cond_wait(&bell_rung, &bell_lock);
+    }
     (void)pthread_mutex_unlock(&bell_lock);
 }
 
@@ -323,8 +324,9 @@ write_snapshot(struct housekeeper *housekeeper, uint64_t seq, unsigned chunk_cou
     char chunk[1000];
     housekeeper_snapshot_begin(housekeeper, (struct seq){ seq });
     for (unsigned k = 0; k < chunk_count; k++) {
-        for (size_t i = 0; i < sizeof(chunk); i++)
+        for (size_t i = 0; i < sizeof(chunk); i++) {
             chunk[i] = (char)(k + i);
+        }
         for (;;) {
             unsigned seen = bell_seen();
             struct bytes bytes = { chunk, sizeof(chunk) };
@@ -349,8 +351,9 @@ TEST(housekeeper_writes_snapshots_and_makes_spares)
     struct housekeeper_options keeping = { .queue_size_max = 10000, .notify = ring };
     struct housekeeper *housekeeper = NULL;
     CHECK_EQ_INT(housekeeper_start(journal, &keeping, &housekeeper, &error), TENURE_OK);
-    for (uint64_t seq = 1; seq <= 3000; seq++)
+    for (uint64_t seq = 1; seq <= 3000; seq++) {
         fixture_must_commit(journal, seq, 1, 100);
+    }
     CHECK_EQ_INT(write_snapshot(housekeeper, 1000, 300), HOUSEKEEPER_SNAPSHOT_DONE);
     CHECK_EQ_INT(write_snapshot(housekeeper, 2000, 300), HOUSEKEEPER_SNAPSHOT_DONE);
 
@@ -398,6 +401,135 @@ TEST(housekeeper_waits_for_the_journal)
         seen = bell_seen();
     }
     CHECK_EQ_INT(housekeeper_snapshot_state(housekeeper, &error), HOUSEKEEPER_SNAPSHOT_DONE);
+    housekeeper_stop(&housekeeper);
+    journal_destroy(&journal);
+    remove_directory();
+}
+
+/* The first one soon; a period of 0 is never. */
+static struct housekeeper *start_scrubbing(struct journal *journal, int64_t period_ms)
+{
+    struct housekeeper_options keeping = {
+        .queue_size_max = 10000,
+        .scrub_first_ms = 1,
+        .scrub_period_ms = period_ms,
+        .notify = ring,
+    };
+    struct housekeeper *housekeeper = NULL;
+    CHECK_EQ_INT(housekeeper_start(journal, &keeping, &housekeeper, &error), TENURE_OK);
+    return housekeeper;
+}
+
+/* Four segments of a few large batches: a sync of the disk can take long. */
+#define FILLED_SEQ 24
+
+static void fill_segments(struct journal *journal)
+{
+    for (uint64_t seq = 1; seq <= FILLED_SEQ; seq++) {
+        fixture_must_commit(journal, seq, 1, 10000);
+    }
+}
+
+static void wait_scrubs(struct housekeeper *housekeeper, uint64_t count)
+{
+    for (;;) {
+        unsigned seen = bell_seen();
+        if (housekeeper_scrub_count(housekeeper) >= count) return;
+        wait_for_bell(seen);
+    }
+}
+
+static void damage_file(const char *name, off_t offset)
+{
+    char full[200];
+    (void)snprintf(full, sizeof(full), "%s/%s", path, name);
+    int file = open(full, O_RDWR | O_CLOEXEC);
+    CHECK(file >= 0);
+    char byte;
+    CHECK_EQ_INT(pread(file, &byte, 1, offset), 1);
+    byte = (char)(byte ^ 16);
+    CHECK_EQ_INT(pwrite(file, &byte, 1, offset), 1);
+    (void)close(file);
+}
+
+TEST(housekeeper_scrubs_again_and_again)
+{
+    make_directory();
+    struct journal *journal = open_journal(&env_posix);
+    struct housekeeper *housekeeper = start_scrubbing(journal, 1);
+    fill_segments(journal);
+    wait_scrubs(housekeeper, housekeeper_scrub_count(housekeeper) + 3);
+    CHECK_LT_UINT(65536, journal_status(journal).scrubbed_bytes);
+    CHECK(!housekeeper_take_damage(housekeeper, &error));
+
+    damage_file("segment-0000000000000001", 5000);
+    uint64_t count;
+    for (;;) {
+        unsigned seen = bell_seen();
+        count = housekeeper_scrub_count(housekeeper);
+        if (housekeeper_take_damage(housekeeper, &error)) break;
+        wait_for_bell(seen);
+    }
+    CHECK_EQ_INT(error.code, TENURE_CORRUPT);
+    CHECK(strstr(error.text, "segment-0000000000000001: damaged at offset") != NULL);
+    wait_scrubs(housekeeper, count + 1);
+    housekeeper_stop(&housekeeper);
+    journal_destroy(&journal);
+    remove_directory();
+}
+
+/* The answer to damage is for the loop to give; nothing is read before it was asked for. */
+TEST(housekeeper_waits_until_damage_was_told)
+{
+    make_directory();
+    struct journal *journal = open_journal(&env_posix);
+    fill_segments(journal);
+    damage_file("segment-0000000000000001", 5000);
+    damage_file("segment-0000000000000002", 5000);
+    struct housekeeper *housekeeper = start_scrubbing(journal, 3600000);
+    for (unsigned number = 1; number <= 2; number++) {
+        char name[40];
+        (void)snprintf(name, sizeof(name), "segment-%016x", number);
+        for (;;) {
+            unsigned seen = bell_seen();
+            CHECK_EQ_UINT(housekeeper_scrub_count(housekeeper), 0);
+            if (housekeeper_take_damage(housekeeper, &error)) break;
+            wait_for_bell(seen);
+        }
+        CHECK(strncmp(error.text, name, strlen(name)) == 0);
+    }
+    wait_scrubs(housekeeper, 1);
+    CHECK(!housekeeper_take_damage(housekeeper, &error));
+    housekeeper_stop(&housekeeper);
+    journal_destroy(&journal);
+    remove_directory();
+}
+
+/* Snapshots come first, and a stop does not wait for a scrub. */
+TEST(housekeeper_scrubs_only_when_nothing_else_is_to_do)
+{
+    make_directory();
+    struct journal *journal = open_journal(&env_posix);
+    fill_segments(journal);
+    struct housekeeper *housekeeper = start_scrubbing(journal, 1);
+    wait_scrubs(housekeeper, 1);
+    housekeeper_snapshot_begin(housekeeper, (struct seq){ FILLED_SEQ });
+    struct timespec pause = { 0, 150000000 };
+    (void)nanosleep(&pause, NULL); /* a piece may have been under way */
+    uint64_t before = journal_status(journal).scrubbed_bytes;
+    (void)nanosleep(&pause, NULL);
+    CHECK_EQ_UINT(journal_status(journal).scrubbed_bytes, before);
+    uint64_t count = housekeeper_scrub_count(housekeeper);
+    CHECK(housekeeper_snapshot_append(housekeeper, BYTES_LITERAL("\0\1")));
+    housekeeper_snapshot_finish(housekeeper);
+    wait_scrubs(housekeeper, count + 2);
+    CHECK_EQ_INT(housekeeper_snapshot_state(housekeeper, &error), HOUSEKEEPER_SNAPSHOT_DONE);
+    housekeeper_stop(&housekeeper);
+
+    before = journal_status(journal).scrubbed_bytes;
+    housekeeper = start_scrubbing(journal, 0);
+    (void)nanosleep(&pause, NULL);
+    CHECK_EQ_UINT(journal_status(journal).scrubbed_bytes, before);
     housekeeper_stop(&housekeeper);
     journal_destroy(&journal);
     remove_directory();
