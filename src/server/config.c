@@ -498,7 +498,7 @@ enum tenure_err config_read(
     bool *out_is_usage,
     struct tenure_error *out_error)
 {
-    *out_config = (struct config){ 0 };
+    *out_config = (struct config){ .scrub_first_ms = CONFIG_SCRUB_FIRST_MS };
     *out_is_usage = true;
     struct reader reader = { .config = out_config, .error = out_error };
     /* The command line twice: first to find the file and the action, at last to have the last

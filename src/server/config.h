@@ -17,6 +17,9 @@
 
 #define CONFIG_SIZE_MAX (INT64_C(1) << 40)
 
+/* When starts have calmed down, but soon enough to be of use to servers that seldom live a week. */
+#define CONFIG_SCRUB_FIRST_MS (10u * 60 * 1000)
+
 struct config_text;
 
 struct config_list {
@@ -52,6 +55,8 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
       "write a snapshot when the journal has grown by this much")                                  \
     X(SIZE,   segment_bytes,        "segment-bytes",     "SIZE", 8192, 1073741824, "16M",          \
       "size of one file of the journal")                                                           \
+    X(NUMBER, scrub_hours,          "scrub-hours",       "HOURS",     0, 8760, "168",              \
+      "read the files of the journal again and verify them so often; 0 is never")                  \
     X(NUMBER, ageing_ms,            "ageing-ms",         "MS",        1, 3600000, "10000",         \
       "waiting time that is worth one level of priority")                                          \
     X(NUMBER, heartbeat_ms,         "heartbeat-ms",      "MS",        100, 3600000, "15000",       \
@@ -82,6 +87,7 @@ struct config {
 #define X(type, field, name, argument, least, most, fallback, help) CONFIG_TYPE_##type field;
     CONFIG_MAP(X)
 #undef X
+    uint32_t scrub_first_ms; /* after the start; no option: tests are in a hurry */
     enum config_action action;
     const char *action_path;   /* of --check and --dump */
     const char *file;          /* of --config; NULL when there is none */

@@ -164,6 +164,14 @@ static void write_counters(const struct metrics *metrics, struct buffer *out)
     put_counter(
         out, "journal_written_bytes_total", "Bytes written to the journal.", metrics->commit_bytes);
     put_counter(out, "snapshots_total", "Snapshots completed.", metrics->snapshot_count);
+    put_counter(
+        out, "scrubs_total", "Times all journal files were verified.", metrics->scrub_count);
+    put_counter(
+        out,
+        "scrub_damage_total",
+        "Damaged journal files found by scrubs.",
+        metrics->scrub_damage_count);
+    put_counter(out, "scrubbed_bytes_total", "Bytes read by scrubs.", metrics->scrub_bytes);
     put_counter(out, "stalls_total", "Times the server stood still.", metrics->stall_count);
     put_head(out, "stalled_seconds_total", "counter", "Time by which deadlines were moved.");
     put_seconds(out, "stalled_seconds_total", "", metrics->stall_us);
@@ -195,6 +203,11 @@ static void write_gauges(const struct server *server, struct buffer *out)
         out, "journal_bytes", "Journal and snapshots on the disk.", server->metrics.journal_size);
     put_gauge(out, "seq", "Number of the last event.", engine_seq(server->engine).value);
     put_gauge(out, "durable_seq", "Number of the last event on the disk.", server->durable.value);
+    put_gauge(
+        out,
+        "scrub_last_seconds",
+        "When the last scrub of the journal ended, since 1970; 0 for none since the start.",
+        (uint64_t)server->metrics.scrub_last_s);
     put_head(out, "uptime_seconds", "gauge", "Since the start.");
     put_seconds(
         out, "uptime_seconds", "", (uint64_t)((server->now.ns - server->started_at.ns) / 1000));

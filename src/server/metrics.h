@@ -48,9 +48,13 @@ struct metrics {
     uint64_t stall_count;
     uint64_t stall_us;
     uint64_t snapshot_count;
-    uint64_t journal_size;    /* now, bytes of segments and snapshots on the disk */
-    uint64_t overflow_count;  /* followers ended because their reader was too slow */
-    uint64_t compacted_count; /* followers that asked for events no longer remembered */
+    uint64_t scrub_count;        /* of the journal's files, all of them */
+    uint64_t scrub_damage_count; /* damaged files found */
+    uint64_t scrub_bytes;        /* read again */
+    int64_t scrub_last_s;        /* when the last one ended, since 1970; 0: none since the start */
+    uint64_t journal_size;       /* now, bytes of segments and snapshots on the disk */
+    uint64_t overflow_count;     /* followers ended because their reader was too slow */
+    uint64_t compacted_count;    /* followers that asked for events no longer remembered */
 };
 
 /* All zero. */

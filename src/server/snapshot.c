@@ -9,6 +9,8 @@
 /* Of one turn: small enough that nobody waits for it. */
 #define PIECE_SIZE ((size_t)256 << 10)
 
+#define FORCED_RETRY_NS (60 * NS_PER_S)
+
 void snapshot_init(struct server *server)
 {
     buffer_init(&server->turn->snapshot.chunk, &memory_heap);
@@ -24,23 +26,52 @@ void snapshot_deinit(struct server *server)
     snapshot->phase = SNAPSHOT_IDLE;
 }
 
-void snapshot_consider(struct server *server)
+void snapshot_force(struct server *server)
 {
     struct snapshot *snapshot = &server->turn->snapshot;
-    if (snapshot->phase != SNAPSHOT_IDLE || server->is_draining) return;
+    snapshot->forced_count = SNAPSHOT_FORCED_COUNT;
+    snapshot->is_forced = false; /* one that was begun before does not count */
+}
+
+static bool is_forced_due(const struct server *server)
+{
+    const struct snapshot *snapshot = &server->turn->snapshot;
+    if (snapshot->forced_count == 0 || server->now.ns < snapshot->forced_retry_at.ns) return false;
+    return snapshot->forced_count == SNAPSHOT_FORCED_COUNT ||
+           engine_seq(server->engine).value > snapshot->seq.value;
+}
+
+static bool is_growth_due(const struct server *server)
+{
     struct journal_status status = journal_status(server->turn->journal);
     uint64_t due = server->config->snapshot_bytes;
     /* A large state is not written again for every little change. */
     if (due < status.snapshot_size) due = status.snapshot_size;
-    if (due < snapshot->retry_bytes) due = snapshot->retry_bytes;
-    if (status.bytes_since_snapshot < due) return;
+    if (due < server->turn->snapshot.retry_bytes) due = server->turn->snapshot.retry_bytes;
+    return status.bytes_since_snapshot >= due;
+}
 
-    struct seq seq;
-    engine_snapshot_begin(server->engine, &seq);
-    housekeeper_snapshot_begin(server->turn->housekeeper, seq);
+void snapshot_consider(struct server *server)
+{
+    struct snapshot *snapshot = &server->turn->snapshot;
+    if (snapshot->phase != SNAPSHOT_IDLE || server->is_draining) return;
+    bool is_forced = is_forced_due(server);
+    if (!is_forced && !is_growth_due(server)) return;
+
+    engine_snapshot_begin(server->engine, &snapshot->seq);
+    housekeeper_snapshot_begin(server->turn->housekeeper, snapshot->seq);
     snapshot->phase = SNAPSHOT_WRITING;
     snapshot->is_last = false;
-    log_write(LOG_DEBUG, "snapshot at %" PRIu64 " begun", seq.value);
+    snapshot->is_forced = is_forced;
+    log_write(LOG_DEBUG, "snapshot at %" PRIu64 " begun", snapshot->seq.value);
+}
+
+static void count_forced(struct snapshot *snapshot)
+{
+    if (!snapshot->is_forced) return;
+    snapshot->is_forced = false;
+    if (--snapshot->forced_count > 0) return;
+    log_write(LOG_INFO, "two new snapshots have taken the place of the damaged files");
 }
 
 static void finish(struct server *server)
@@ -50,6 +81,7 @@ static void finish(struct server *server)
     snapshot->retry_bytes = 0;
     server->metrics.snapshot_count++;
     log_write(LOG_DEBUG, "snapshot written");
+    count_forced(snapshot);
 }
 
 static void give_up(struct server *server, const struct tenure_error *error)
@@ -58,6 +90,7 @@ static void give_up(struct server *server, const struct tenure_error *error)
     snapshot->phase = SNAPSHOT_IDLE;
     snapshot->retry_bytes = journal_status(server->turn->journal).bytes_since_snapshot +
                             server->config->snapshot_bytes / 2;
+    snapshot->forced_retry_at = (struct mono){ server->now.ns + FORCED_RETRY_NS };
     log_write(LOG_WARNING, "no snapshot could be written: %s", error->text);
 }
 

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "server/log.h"
 #include "server/notify.h"
+#include "server/scrub.h"
 
 /* While there are deadlines the loop wakes at least this often; if it was away for much longer, it
  * was stopped, starved or stuck, and could not have received a renewal. */
@@ -423,6 +424,7 @@ static void on_second(uv_timer_t *timer)
     turn_wake(server);
     session_tick_all(server);
     check_committer(server);
+    scrub_consider(server);
     snapshot_consider(server);
     server->metrics.journal_size = journal_status(server->turn->journal).disk_bytes;
     uint64_t refused = 0;
@@ -532,6 +534,8 @@ start_threads(struct server *server, struct journal *journal, struct tenure_erro
     struct turn *turn = server->turn;
     struct housekeeper_options housekeeping = {
         .queue_size_max = HOUSEKEEPER_QUEUE_SIZE_DEFAULT,
+        .scrub_first_ms = server->config->scrub_first_ms,
+        .scrub_period_ms = server->config->scrub_hours * INT64_C(3600000),
         .notify = on_other_thread,
         .user = turn,
     };
