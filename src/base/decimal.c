@@ -8,7 +8,8 @@ bool decimal_parse(struct bytes text, uint64_t *out_value)
     for (size_t i = 0; i < text.size; i++) {
         if (text.data[i] < '0' || text.data[i] > '9') return false;
         uint64_t digit = (uint64_t)(text.data[i] - '0');
-        if (value > (UINT64_MAX - digit) / 10) return false;
+        /* Only the last possible digit can be one too many. */
+        if (i == DECIMAL_SIZE_MAX - 1 && value > (UINT64_MAX - digit) / 10) return false;
         value = value * 10 + digit;
     }
     *out_value = value;

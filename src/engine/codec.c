@@ -17,7 +17,7 @@ char *codec_put_text(char *out, struct bytes text)
     return out + text.size;
 }
 
-uint64_t codec_take_number(struct codec_reader *reader, uint64_t value_max)
+uint64_t codec_take_long_number(struct codec_reader *reader, uint64_t value_max)
 {
     uint64_t value = 0;
     for (unsigned shift = 0; !reader->is_bad && shift < 64 && reader->input.size > 0; shift += 7) {

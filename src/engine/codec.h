@@ -19,7 +19,24 @@ struct codec_reader {
     bool is_bad;
 };
 
-uint64_t codec_take_number(struct codec_reader *reader, uint64_t value_max);
+/* Any number; codec_take_number is what to call. */
+uint64_t codec_take_long_number(struct codec_reader *reader, uint64_t value_max);
+
+/* Most numbers are of one byte. */
+static inline uint64_t codec_take_number(struct codec_reader *reader, uint64_t value_max)
+{
+    struct bytes *input = &reader->input;
+    if (reader->is_bad || input->size == 0 || (uint8_t)*input->data >= 0x80) {
+        return codec_take_long_number(reader, value_max);
+    }
+    uint64_t value = (uint8_t)*input->data;
+    input->data++;
+    input->size--;
+    if (value <= value_max) return value;
+    reader->is_bad = true;
+    return 0;
+}
+
 /* Borrowed from the input. */
 struct bytes codec_take_text(struct codec_reader *reader, size_t size_max);
 
