@@ -141,6 +141,7 @@ static bool give_out(struct fault_proxy *proxy, struct pipe_pair *pair, unsigned
     if (lane->size > 0 && now_ms() - lane->since_ms < proxy->delay_ms[direction]) return true;
     size_t size = mode == FAULT_PROXY_DRIBBLE && lane->size > 1 ? 1 : lane->size;
     uint64_t limit = proxy->cut_after[direction];
+    if (limit > 0 && lane->passed >= limit) return false;
     if (limit > 0 && lane->passed + size > limit) size = (size_t)(limit - lane->passed);
     if (size > 0) {
         ssize_t sent =
