@@ -170,6 +170,7 @@ static void set_gate(struct server *server, enum engine_gate gate)
 {
     struct turn *turn = server->turn;
     if (turn->gate == gate || turn->gate == ENGINE_GATE_DRAINING) return;
+    bool was_full = turn->gate == ENGINE_GATE_NO_SPACE;
     turn->gate = gate;
     server->is_full = gate == ENGINE_GATE_NO_SPACE;
     server->is_disk_slow = gate == ENGINE_GATE_SLOW;
@@ -179,7 +180,9 @@ static void set_gate(struct server *server, enum engine_gate gate)
         log_write(
             LOG_WARNING, "the disk has not finished a write for 2 s: no new grants until it does");
     } else if (gate == ENGINE_GATE_OPEN) {
-        log_write(LOG_INFO, "the disk takes writes again");
+        const char *text =
+            was_full ? "there is room on the disk again" : "the disk takes writes again";
+        log_write(LOG_INFO, "%s", text);
     }
     struct engine_event event = { .kind = ENGINE_GATE, .gate = gate };
     (void)turn_step(server, &event, NULL);
