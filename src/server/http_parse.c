@@ -195,7 +195,7 @@ struct wanted {
 };
 
 struct headers {
-    struct bytes host, origin, fetch_site, content_type, last_event_id;
+    struct bytes host, origin, fetch_site, content_type, last_event_id, if_match;
     struct bytes length, encoding, expect;
     bool has_host;
 };
@@ -206,6 +206,7 @@ static const struct wanted wanted[] = {
     { "sec-fetch-site", offsetof(struct headers, fetch_site) },
     { "content-type", offsetof(struct headers, content_type) },
     { "last-event-id", offsetof(struct headers, last_event_id) },
+    { "if-match", offsetof(struct headers, if_match) },
     { "content-length", offsetof(struct headers, length) },
     { "transfer-encoding", offsetof(struct headers, encoding) },
     { "expect", offsetof(struct headers, expect) },
@@ -360,6 +361,7 @@ read_head(struct http_parser *parser, struct bytes input, struct http_fault *out
         .fetch_site = headers.fetch_site,
         .content_type = headers.content_type,
         .last_event_id = headers.last_event_id,
+        .if_match = headers.if_match,
     };
     if (headers.host.size == 0 && !(request.is_old && headers.host.data == NULL)) {
         return bad(out_fault, "there is no Host header");
@@ -500,9 +502,9 @@ static void move_text(struct bytes *text, const char *from, size_t size, const c
 static void move_request(struct http_parser *parser, const char *to)
 {
     struct http_request *request = &parser->request;
-    struct bytes *texts[] = { &request->path,         &request->query,      &request->host,
-                              &request->origin,       &request->fetch_site, &request->content_type,
-                              &request->last_event_id };
+    struct bytes *texts[] = { &request->path,          &request->query,      &request->host,
+                              &request->origin,        &request->fetch_site, &request->content_type,
+                              &request->last_event_id, &request->if_match };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         move_text(texts[i], parser->base, parser->head_size, to);
     }

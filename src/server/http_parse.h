@@ -39,6 +39,7 @@ struct http_request {
     struct bytes fetch_site;
     struct bytes content_type;
     struct bytes last_event_id;
+    struct bytes if_match;
     struct bytes body;
 };
 

@@ -2,6 +2,7 @@
  *
  * Names are the rest of the path, slashes and all, decoded once.  openapi.json describes the same
  * table for clients, and a test holds the two together. */
+#include "base/decimal.h"
 #include "proto/url.h"
 #include "server/http.h"
 #include "server/json_body.h"
@@ -122,6 +123,31 @@ static bool read_name(
     return args_check_name(call->name, out_error);
 }
 
+/* A hold's ETag is its token in quotes, and may stand for it.  `*out_is_other`: there is another
+ * token as well. */
+static bool read_if_match(
+    const struct route *route,
+    const struct http_request *request,
+    struct args *args,
+    bool *out_is_other,
+    struct args_error *out_error)
+{
+    static const char field[] = "If-Match";
+    *out_is_other = false;
+    if (((route->query | route->body) & ARG_BIT(TOKEN)) == 0) return true;
+    struct bytes text = request->if_match;
+    if (text.data == NULL) return true;
+    uint64_t token = 0;
+    if (text.size < 2 || text.data[0] != '"' || text.data[text.size - 1] != '"' ||
+        !decimal_parse((struct bytes){ text.data + 1, text.size - 2 }, &token) || token == 0 ||
+        token > TOKEN_MAX)
+    {
+        return args_fail(out_error, field, "If-Match must be one token in quotes, as an ETag is");
+    }
+    *out_is_other = args_has(args, ARG_TOKEN) && args->numbers[ARG_TOKEN] != token;
+    return args_has(args, ARG_TOKEN) || args_set_number(args, ARG_TOKEN, token, out_error);
+}
+
 void routes_handle(struct http *http, const struct http_request *request)
 {
     uint32_t allow = 0;
@@ -147,12 +173,18 @@ void routes_handle(struct http *http, const struct http_request *request)
     call.name = BYTES_LITERAL("");
     call.args.present = 0;
     call.args.name_count = 0;
+    bool is_other = false;
     if (!read_name(route, request, &scratch, &call, &error) ||
         !args_read_query(&call.args, request->query, route->query, &scratch, &error) ||
         !json_body_read(&call.args, request->body, route->body, &scratch, &error) ||
+        !read_if_match(route, request, &call.args, &is_other, &error) ||
         !args_require(&call.args, route->required, &error))
     {
         http_problem_of_args(http, &error);
+        return;
+    }
+    if (is_other) {
+        http_problem(http, TENURE_STALE_TOKEN, 0, "If-Match has another token than the request");
         return;
     }
     route->handler(http, &call);

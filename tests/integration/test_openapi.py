@@ -214,6 +214,14 @@ def test_locks():
     api("renew", 200, "a/b c/ä", {"owner": "me", "token": hold["token"]})
     api("renew", 412, "a/b c/ä", {"owner": "me", "token": hold["token"] + 1})
     api("renew", 412, "a/b c/ä", {"owner": "you", "token": hold["token"]})
+    etag = {"If-Match": '"%d"' % hold["token"]}
+    other = {"If-Match": '"%d"' % (hold["token"] + 1)}
+    api("renew", 200, "a/b c/ä", {"owner": "me"}, headers=etag)
+    api("renew", 412, "a/b c/ä", {"owner": "me", "token": hold["token"]}, headers=other)
+    api("renew", 400, "a/b c/ä", {"owner": "me"}, headers={"If-Match": "*"})
+    api("renew", 400, "a/b c/ä", {"owner": "me"})
+    query = {"owner": "me", "token": hold["token"]}
+    api("release", 412, "a/b c/ä", query=query, headers=other)
     api("inspect", 200, "a/b c/ä")
     api("inspect", 404, "free")
     api("release", 200, "a/b c/ä", query={"owner": "me", "token": hold["token"]})
@@ -287,7 +295,9 @@ def test_elections():
     second = waiting().json
     equal(watching().json["leader"]["owner"], "b")
     api("change", 410, "boss", claim)
-    api("resign", 200, "boss", query={"owner": "b", "token": second["token"]})
+    query = {"owner": "b", "token": second["token"]}
+    api("resign", 412, "boss", query=query, headers={"If-Match": '"1"'})
+    api("resign", 200, "boss", query={"owner": "b"}, headers={"If-Match": '"%d"' % second["token"]})
     equal(api("observe", 200, "boss").json["leader"], None)
 
 

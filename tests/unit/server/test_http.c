@@ -25,16 +25,18 @@ static const char *with_body(const char *method, const char *path, const char *b
 
 static void check_has(struct bytes answer, const char *part)
 {
-    if (strstr(answer.data, part) == NULL)
+    if (strstr(answer.data, part) == NULL) {
         FAIL("\"%s\" is not in:\n%.*s", part, (int)answer.size, answer.data);
+    }
 }
 
 static void check_status(struct bytes answer, int status)
 {
     char line[32];
     int size = snprintf(line, sizeof(line), "HTTP/1.1 %d ", status);
-    if (strncmp(answer.data, line, (size_t)size) != 0)
+    if (strncmp(answer.data, line, (size_t)size) != 0) {
         FAIL("the status is not %d:\n%.*s", status, (int)answer.size, answer.data);
+    }
 }
 
 static unsigned long long token_in(struct bytes answer)
@@ -79,6 +81,111 @@ TEST(a_lock_is_taken_renewed_seen_and_given_back)
     check_has(answer, "\"outcome\":\"released\"");
     check_status(harness_ask(a, GET("/v1/locks/deploy/prod")), 404);
     check_status(harness_ask(a, GET("/v1/history/deploy/prod")), 200);
+    harness_stop();
+}
+
+static struct bytes
+ask_if_match(struct client *client, const char *request, const char *value, const char *body)
+{
+    static char text[1024];
+    (void)snprintf(
+        text,
+        sizeof(text),
+        "%s HTTP/1.1\r\n" HOST "If-Match: %s\r\n"
+        "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+        request,
+        value,
+        strlen(body),
+        body);
+    return harness_ask(client, text);
+}
+
+#define ETAG     "\"1700000000000000\""
+#define NOT_ETAG "\"1700000000000001\""
+
+TEST(if_match_stands_for_the_token)
+{
+    harness_start(0);
+    struct client *a = harness_open(0);
+    (void)harness_ask(a, with_body("POST", "/v1/locks/x", "{\"owner\":\"a\"}"));
+    check_status(ask_if_match(a, "PUT /v1/locks/x", ETAG, "{\"owner\":\"a\"}"), 200);
+    struct bytes answer = ask_if_match(a, "PUT /v1/locks/x", NOT_ETAG, "{\"owner\":\"a\"}");
+    check_status(answer, 412);
+    check_has(answer, "\"code\":\"stale_token\"");
+    answer = ask_if_match(a, "DELETE /v1/locks/x?owner=a", NOT_ETAG, "");
+    check_has(answer, "\"outcome\":\"not_owner\"");
+    answer = ask_if_match(a, "DELETE /v1/locks/x?break=1&reason=r", NOT_ETAG, "");
+    check_status(answer, 412);
+    answer = ask_if_match(a, "DELETE /v1/locks/x?owner=a", ETAG, "");
+    check_has(answer, "\"outcome\":\"released\"");
+
+    /* Where no token is asked for it means nothing. */
+    check_status(ask_if_match(a, "GET /v1/locks/z", "*", ""), 404);
+    check_status(ask_if_match(a, "POST /v1/locks/z", "\"x\"", "{\"owner\":\"a\"}"), 201);
+    harness_stop();
+}
+
+TEST(if_match_and_the_token_must_agree)
+{
+    static const char *const requests[][2] = {
+        { "PUT /v1/locks/x", "{\"owner\":\"a\",\"token\":1700000000000000}" },
+        { "PUT /v1/elections/x", "{\"owner\":\"a\",\"token\":1700000000000000}" },
+        { "DELETE /v1/locks/x?break=1&reason=r&token=1700000000000000", "" },
+        { "DELETE /v1/locks/x?owner=a&token=1700000000000000", "" },
+        { "DELETE /v1/elections/x?owner=a&token=1700000000000000", "" },
+    };
+    harness_start(0);
+    struct client *a = harness_open(0);
+    (void)harness_ask(a, with_body("POST", "/v1/locks/x", "{\"owner\":\"a\"}"));
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        struct bytes answer = ask_if_match(a, requests[i][0], NOT_ETAG, requests[i][1]);
+        check_status(answer, 412);
+        check_has(answer, "\"code\":\"stale_token\"");
+        check_has(answer, "If-Match");
+    }
+    check_has(harness_ask(a, GET("/v1/locks/x")), "\"state\":\"held\"");
+    check_status(ask_if_match(a, requests[0][0], ETAG, requests[0][1]), 200);
+    check_status(ask_if_match(a, requests[1][0], ETAG, requests[1][1]), 200);
+    check_has(ask_if_match(a, requests[4][0], ETAG, ""), "\"outcome\":\"released\"");
+    harness_stop();
+}
+
+TEST(if_match_that_is_no_token_is_refused)
+{
+    static const char *const values[] = {
+        "",
+        "*",
+        "1700000000000000",
+        "\"\"",
+        "\"0\"",
+        "\"01\"",
+        "\"x\"",
+        "\"1700000000000000",
+        "1700000000000000\"",
+        "W/" ETAG,
+        ETAG ", " NOT_ETAG,
+        "\" 1700000000000000\"",
+        "\"-1\"",
+        "\"9007199254740992\"",
+        "\"99999999999999999999\"",
+        "\"",
+    };
+    harness_start(0);
+    struct client *a = harness_open(0);
+    (void)harness_ask(a, with_body("POST", "/v1/locks/x", "{\"owner\":\"a\"}"));
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        test_note("%s", values[i]);
+        struct bytes answer =
+            ask_if_match(a, "PUT /v1/locks/x", values[i], "{\"owner\":\"a\",\"ttl_ms\":0}");
+        check_status(answer, 400);
+        check_has(answer, "\"field\":\"If-Match\"");
+        answer =
+            ask_if_match(a, "DELETE /v1/locks/x?owner=a&token=1700000000000000", values[i], "");
+        check_status(answer, 400);
+    }
+    check_has(harness_ask(a, GET("/v1/locks/x")), "\"ttl_ms\":15000");
+    struct bytes answer = ask_if_match(a, "PUT /v1/locks/x", ETAG "\r\nIf-Match: " ETAG, "{}");
+    check_status(answer, 400);
     harness_stop();
 }
 
@@ -543,8 +650,9 @@ TEST(a_page_of_the_past_is_read_at_the_readers_pace)
     for (int turn = 0; turn < 100 && expected <= 3000; turn++) {
         for (const char *at = answer.data; (at = strstr(at, "\nevent: ")) != NULL; at++) {
             const char *id = at;
-            while (id > answer.data && id[-1] != '\n')
+            while (id > answer.data && id[-1] != '\n') {
                 id--;
+            }
             CHECK_EQ_UINT(strtoull(id + 4, NULL, 10), expected);
             expected++;
         }

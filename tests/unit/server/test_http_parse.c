@@ -45,7 +45,7 @@ static const char *const good[] = {
     "3\r\n{\"t\r\n0c;x=\"y\"\r\ntl_ms\":1000}\r\n0\r\nTrailer: x\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\ntransfer-encoding:  Chunked \r\n\r\n0\r\n\r\n",
     "DELETE /v1/locks/a?owner=o&token=1 HTTP/1.1\r\nHost:\ta \r\nOrigin: http://a\r\n"
-    "Sec-Fetch-Site: same-origin\r\nLast-Event-ID: 7\r\n\r\n",
+    "Sec-Fetch-Site: same-origin\r\nLast-Event-ID: 7\r\nIf-Match: \"1\"\r\n\r\n",
     "HEAD /healthz HTTP/1.0\r\n\r\n",
     "GET http://A.example:1/x?y HTTP/1.1\r\nHost: A.example:1\r\n\r\n",
     "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -67,6 +67,7 @@ static void check_same(const struct http_request *left, const struct http_reques
     CHECK_EQ_BYTES(left->fetch_site, right->fetch_site);
     CHECK_EQ_BYTES(left->content_type, right->content_type);
     CHECK_EQ_BYTES(left->last_event_id, right->last_event_id);
+    CHECK_EQ_BYTES(left->if_match, right->if_match);
     CHECK_EQ_BYTES(left->body, right->body);
 }
 
@@ -91,6 +92,7 @@ TEST(a_request_is_understood)
     CHECK_TEXT_IS(outcome.request.origin, "http://a");
     CHECK_TEXT_IS(outcome.request.fetch_site, "same-origin");
     CHECK_TEXT_IS(outcome.request.last_event_id, "7");
+    CHECK_TEXT_IS(outcome.request.if_match, "\"1\"");
 
     outcome = parse_fresh(good[6]);
     CHECK_EQ_INT(outcome.request.method, METHOD_GET);
@@ -159,8 +161,9 @@ TEST(byte_by_byte_is_the_same)
 TEST(requests_in_a_row_are_told_apart)
 {
     char row[4096] = "";
-    for (size_t i = 0; i < GOOD_COUNT; i++)
+    for (size_t i = 0; i < GOOD_COUNT; i++) {
         strcat(row, good[i]);
+    }
     struct bytes rest = bytes_from_text(row);
     start();
     for (size_t i = 0; i < GOOD_COUNT; i++) {
@@ -310,8 +313,9 @@ static struct outcome parse_headers_of(size_t count, size_t value_size)
     buffer_append_bytes(&text, BYTES_LITERAL("GET / HTTP/1.1\r\nHost: a\r\n"));
     for (size_t i = 1; i < count; i++) {
         buffer_append_bytes(&text, BYTES_LITERAL("X: "));
-        for (size_t at = 0; at < value_size; at++)
+        for (size_t at = 0; at < value_size; at++) {
             buffer_append_byte(&text, 'y');
+        }
         buffer_append_bytes(&text, BYTES_LITERAL("\r\n"));
     }
     buffer_append_bytes(&text, BYTES_LITERAL("\r\n"));
@@ -341,8 +345,9 @@ static struct outcome parse_chunks_of(size_t size, size_t chunk_size)
     for (size_t sent = 0; sent < size;) {
         size_t part = size - sent < chunk_size ? size - sent : chunk_size;
         buffer_append(&text, line, (size_t)snprintf(line, sizeof(line), "%zx\r\n", part));
-        for (size_t i = 0; i < part; i++)
+        for (size_t i = 0; i < part; i++) {
             buffer_append_byte(&text, (char)('a' + (sent + i) % 26));
+        }
         buffer_append_bytes(&text, BYTES_LITERAL("\r\n"));
         sent += part;
     }
