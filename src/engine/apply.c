@@ -12,8 +12,9 @@ static bool reserve_pending(struct engine *engine, uint32_t count)
     if (pending->capacity - used >= count) return true;
 
     uint64_t capacity = pending->capacity == 0 ? 64 : pending->capacity;
-    while (capacity - used < count)
+    while (capacity - used < count) {
         capacity *= 2;
+    }
     struct pending_entry *entries = memory_take(engine->memory, capacity * sizeof *entries);
     if (entries == NULL) return false;
     for (uint64_t index = pending->head; index < pending->tail; index++) {

@@ -93,8 +93,9 @@ struct queue *lock_queue(struct engine *engine, struct lock *lock)
     if (queue == NULL) return NULL;
 
     *queue = (struct queue){ .lock = lock, .delay_timer = { HEAP_INDEX_NONE } };
-    for (unsigned lane = 0; lane < LANE_COUNT; lane++)
+    for (unsigned lane = 0; lane < LANE_COUNT; lane++) {
         list_init(&queue->lanes[lane]);
+    }
     list_init(&queue->all);
     list_init(&queue->unserved);
     list_append(&engine->queues, &queue->all);

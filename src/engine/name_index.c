@@ -4,8 +4,9 @@ uint8_t name_index_level(uint64_t hash)
 {
     uint8_t level = 1;
     /* The low half of the hash chooses the bucket of the table; the high half is free. */
-    for (hash >>= 32; level < INDEX_LEVEL_MAX && (hash & 3) == 0; hash >>= 2)
+    for (hash >>= 32; level < INDEX_LEVEL_MAX && (hash & 3) == 0; hash >>= 2) {
         level++;
+    }
     return level;
 }
 
