@@ -61,7 +61,7 @@ static bool make_owner(char *out_owner, size_t size)
     if (gethostname(host, sizeof(host) - 1) != 0 || !tni_is_plain(host)) {
         (void)snprintf(host, sizeof(host), "localhost");
     }
-    if (!tni_is_plain(user) || strlen(user) > 64) {
+    if (user == NULL || !tni_is_plain(user) || strlen(user) > 64) {
         (void)snprintf(number, sizeof(number), "%lu", (unsigned long)geteuid());
         user = number;
     }

@@ -283,13 +283,15 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 {
     struct link *link = request->data;
     link->is_resolving = false;
-    if (status < 0) {
-        fail(link, "%s: %s", link->address->host, uv_strerror(status));
+    if (status < 0 || found == NULL) {
+        const char *text = status < 0 ? uv_strerror(status) : "no address";
+        fail(link, "%s: %s", link->address->host, text);
     } else if (link->state != LINK_CLOSED) {
         uint32_t count = 0;
         for (const struct addrinfo *each = found; each != NULL; each = each->ai_next) {
             count++;
         }
+        ASSERT(count > 0);
         uint32_t skip = link->address_index % count;
         const struct addrinfo *chosen = found;
         while (skip-- > 0) {

@@ -165,6 +165,7 @@ static void expire(struct remote *remote, struct store_op *op)
 static void suspect(struct remote *remote, struct store_op *op, struct mono now)
 {
     struct lane *lane = op->where;
+    ASSERT(lane != NULL);
     op->suspect_at = add(now, op->request.patience_ns);
     heap_move(&remote->op_timers, &op->timer, wake_at(op).ns);
     if (!tni_link_is_up(lane->link)) {
