@@ -15,8 +15,9 @@ struct recovery {
     struct journal_report *report;
     struct journal_findings *findings;
     bool has_snapshot;
-    struct seq snapshot_seq; /* of the one in use */
-    uint64_t dead_bytes;     /* behind the end of segments that are finished */
+    struct seq snapshot_seq;    /* of the one in use */
+    struct tenure_error unread; /* why a snapshot could not be read; code TENURE_OK: all could */
+    uint64_t dead_bytes;        /* behind the end of segments that are finished */
 };
 
 __attribute__((format(printf, 2, 3))) static void
@@ -157,6 +158,7 @@ static enum tenure_err choose_snapshots(struct recovery *recovery, struct tenure
             if (out_error != NULL) *out_error = detail;
             return err;
         }
+        if (err == TENURE_IO) recovery->unread = detail;
         if (sound_count == 0) recovery->report->is_snapshot_skipped = true;
         note(recovery->report, "a snapshot is not used: %.120s", detail.text);
     }
@@ -174,6 +176,11 @@ static enum tenure_err check_coverage(struct recovery *recovery, struct tenure_e
     if (err != TENURE_OK) return err;
     uint64_t first_seq = findings->header.first_seq.value;
     if (first_seq != 0 && first_seq <= recovery->snapshot_seq.value + 1) return TENURE_OK;
+    /* What could not be read may be sound, and be read the next time: no damage is shown yet. */
+    if (recovery->unread.code != TENURE_OK) {
+        if (out_error != NULL) *out_error = recovery->unread;
+        return recovery->unread.code;
+    }
     return journal_error_set(
         out_error,
         TENURE_CORRUPT,

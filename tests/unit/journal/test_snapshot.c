@@ -1,4 +1,5 @@
 /* Snapshots: written, verified, fallen back from, and what they allow to be removed. */
+#include "fault_env.h"
 #include "fixture.h"
 
 static struct env_memory *memory;
@@ -34,8 +35,9 @@ static void make_three(void)
 {
     memory = env_memory_create();
     struct journal *journal = reopen();
-    for (uint64_t seq = 1; seq <= 300; seq += 3)
+    for (uint64_t seq = 1; seq <= 300; seq += 3) {
         fixture_must_commit(journal, seq, 3, 150);
+    }
     CHECK_EQ_INT(fixture_snapshot(journal, 100, 2, 100, &error), TENURE_OK);
     CHECK_EQ_INT(fixture_snapshot(journal, 200, 3, 5000, &error), TENURE_OK);
     CHECK_EQ_INT(fixture_snapshot(journal, 251, 4, 70000, &error), TENURE_OK);
@@ -88,12 +90,39 @@ TEST(snapshot_refuses_when_none_is_sound)
     env_memory_destroy(&memory);
 }
 
+/* A snapshot that cannot be read just now is not a damaged one: another start may succeed. */
+TEST(snapshot_that_cannot_be_read_is_no_damage)
+{
+    make_three();
+    env_memory_remove(memory, "snapshot-00000000000000c8");
+    struct fault_env fault;
+    fault_env_init(&fault, env_memory_env(memory));
+    struct journal_options options = fixture_options(".");
+    options.is_read_only = true;
+    uint64_t refused_count = 0;
+    uint64_t at = 0;
+    do {
+        fault_env_arm(&fault, FAULT_KIND_IO, ++at, false);
+        struct journal *journal = NULL;
+        recovered = (struct recovered){ .refuse = TENURE_OK };
+        enum tenure_err err =
+            fixture_open(&fault.env, &options, &journal, &recovered, &report, &error);
+        journal_destroy(&journal);
+        CHECK(err == TENURE_OK || err == TENURE_IO);
+        CHECK(err == TENURE_OK || strstr(error.text, "error") != NULL);
+        refused_count += err == TENURE_IO;
+    } while (fault.is_hit);
+    CHECK_LT_UINT(5, refused_count);
+    env_memory_destroy(&memory);
+}
+
 TEST(snapshot_is_not_needed_while_all_segments_are_there)
 {
     memory = env_memory_create();
     struct journal *journal = reopen();
-    for (uint64_t seq = 1; seq <= 30; seq += 3)
+    for (uint64_t seq = 1; seq <= 30; seq += 3) {
         fixture_must_commit(journal, seq, 3, 150);
+    }
     CHECK_EQ_INT(fixture_snapshot(journal, 10, 2, 100, &error), TENURE_OK);
     journal_destroy(&journal);
     damage("snapshot-000000000000000a");
@@ -109,8 +138,9 @@ TEST(snapshot_notices_a_cut)
 {
     memory = env_memory_create();
     struct journal *journal = reopen();
-    for (uint64_t seq = 1; seq <= 30; seq += 3)
+    for (uint64_t seq = 1; seq <= 30; seq += 3) {
         fixture_must_commit(journal, seq, 3, 150);
+    }
     CHECK_EQ_INT(fixture_snapshot(journal, 10, 5, 20, &error), TENURE_OK);
     journal_destroy(&journal);
     static const char name[] = "snapshot-000000000000000a";
@@ -166,8 +196,9 @@ TEST(snapshot_keeps_every_segment_that_the_older_one_needs)
     for (uint64_t older = 1; older <= 90; older++) {
         memory = env_memory_create();
         struct journal *journal = reopen();
-        for (uint64_t seq = 1; seq <= 100; seq++)
+        for (uint64_t seq = 1; seq <= 100; seq++) {
             fixture_must_commit(journal, seq, 1, 400);
+        }
         CHECK_EQ_INT(fixture_snapshot(journal, older, 1, 8, &error), TENURE_OK);
         CHECK_EQ_INT(fixture_snapshot(journal, 95, 1, 8, &error), TENURE_OK);
         journal_destroy(&journal);
@@ -185,8 +216,9 @@ TEST(snapshot_lets_a_gap_before_what_is_needed_be)
 {
     memory = env_memory_create();
     struct journal *journal = reopen();
-    for (uint64_t seq = 1; seq <= 100; seq++)
+    for (uint64_t seq = 1; seq <= 100; seq++) {
         fixture_must_commit(journal, seq, 1, 400);
+    }
     journal_destroy(&journal);
     struct env_memory *before = env_memory_copy(memory);
     journal = reopen();
@@ -223,8 +255,9 @@ TEST(snapshot_tells_how_much_a_restart_replays)
     memory = env_memory_create();
     struct journal *journal = reopen();
     CHECK_EQ_UINT(journal_status(journal).bytes_since_snapshot, 0);
-    for (uint64_t seq = 1; seq <= 10; seq++)
+    for (uint64_t seq = 1; seq <= 10; seq++) {
         fixture_must_commit(journal, seq, 1, 200);
+    }
     CHECK_EQ_UINT(journal_status(journal).bytes_since_snapshot, 2560);
     CHECK_EQ_INT(fixture_snapshot(journal, 10, 1, 8, &error), TENURE_OK);
     CHECK_EQ_UINT(journal_status(journal).bytes_since_snapshot, 0);
