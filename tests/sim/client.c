@@ -199,7 +199,9 @@ believe(struct world *world, const struct request *request, const struct result_
                            : careful_until(world, request->client, request->sent_ns, length_ms);
     const struct grant *grant = oracle_grant_by_token(world, result->name, result->token);
     if (grant == NULL) world_fail(world, "I5: a grant was told that never was");
-    if (grant->is_given_up) return; /* it has been given back meanwhile */
+    /* It has been given back meanwhile; with a token that was guessed, even before it was granted.
+     */
+    if (grant->is_given_up || grant->ended == RECORD_RELEASED) return;
     bool is_forced = grant->is_breaking || grant->ended == RECORD_BROKEN;
     *belief = (struct belief){
         .is_used = true,
@@ -248,8 +250,9 @@ static void draw_names(struct world *world, struct request *request)
     if (swarm->has_many && rng_percent(&world->rng, 30)) {
         request->name_count = 1 + rng_below(&world->rng, swarm->name_count);
     }
-    for (uint32_t index = 0; index < request->name_count; index++)
+    for (uint32_t index = 0; index < request->name_count; index++) {
         request->names[index] = (start + index) % swarm->name_count;
+    }
     /* Not always in the same order. */
     if (rng_percent(&world->rng, 50)) {
         uint32_t first = request->names[0];
@@ -357,8 +360,9 @@ static void ask_renew(struct world *world, uint32_t client)
     struct request *request = request_new(world, ENGINE_RENEW, client);
     if (request == NULL) return;
     uint32_t count = 1 + rng_below(rng, 3);
-    for (uint32_t index = 0; index < count; index++)
+    for (uint32_t index = 0; index < count; index++) {
         request->claims[request->claim_count++] = draw_claim(world, client);
+    }
     /* Another ttl: only while no other renewal is under way, and never to or from
      * "for ever". */
     struct belief *belief = belief_find(
@@ -482,8 +486,9 @@ static void on_reply(struct world *world, struct request *request)
             reply->result_count > 0 ? engine_end_word(first->end) : "");
     }
     if (request->kind == ENGINE_ACQUIRE && reply->err == TENURE_OK) {
-        for (uint32_t index = 0; index < reply->result_count; index++)
+        for (uint32_t index = 0; index < reply->result_count; index++) {
             believe(world, request, &reply->results[index]);
+        }
     }
     if (request->kind == ENGINE_RENEW) on_renewed(world, request);
     bool is_refused_now = reply->err == TENURE_NO_MEMORY || reply->err == TENURE_NO_SPACE;
