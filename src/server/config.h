@@ -56,7 +56,7 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
     X(SIZE,   segment_bytes,        "segment-bytes",     "SIZE", 8192, 1073741824, "16M",          \
       "size of one file of the journal")                                                           \
     X(NUMBER, scrub_hours,          "scrub-hours",       "HOURS",     0, 8760, "168",              \
-      "read the files of the journal again and verify them so often; 0 is never")                  \
+      "verify the files of the journal so often while serving; 0 is never")                        \
     X(NUMBER, ageing_ms,            "ageing-ms",         "MS",        1, 3600000, "10000",         \
       "waiting time that is worth one level of priority")                                          \
     X(NUMBER, heartbeat_ms,         "heartbeat-ms",      "MS",        100, 3600000, "15000",       \
