@@ -1,10 +1,13 @@
 """What the integration tests share: a server of their own, a Redis client of few lines, a runner.
 
-A test is a function named test_*; it gets nothing and fails by raising.  `run()` runs all of the
-module that calls it (or those that contain the words of the command line) and ends with the line
-`N passed, N failed`.  The binary is $TENURED, else build/tenured.
+A test is a function named test_*; it gets nothing and fails by raising.  One that lacks a tool or a
+right calls skip() or need().  `run()` runs all of the module that calls it (or those that contain
+the words of the command line) and ends with the line `N passed, N failed`, to which `, N skipped`
+is added when there are such; when there is nothing else the exit status is 77.  The binary is
+$TENURED, else build/tenured.
 """
 
+import functools
 import os
 import re
 import select
@@ -53,6 +56,36 @@ def is_readable(file, limit_s):
     poll = select.poll()
     poll.register(file, select.POLLIN)
     return bool(poll.poll(limit_s * 1000))
+
+
+class Skipped(Exception):
+    """The test cannot be run here; the text says why."""
+
+
+def skip(reason):
+    raise Skipped(reason)
+
+
+@functools.lru_cache(maxsize=None)
+def _works(probe):
+    try:
+        done = subprocess.run(probe, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def need(reason, *probe):
+    """Skip the test for that reason unless the command can be run and ends well."""
+    if not _works(probe):
+        skip(reason)
+
+
+def strace(calls, fault):
+    """A wrapper that plants a fault in some system calls; `when` counts in each thread."""
+    need("no strace, or no right to trace", "strace", "-f", "-qq", "-o", os.devnull, "true")
+    words = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=" + calls]
+    return words + ["-e", "inject=%s:%s" % (calls, fault)]
 
 
 class Server:
@@ -280,20 +313,26 @@ def tenured(*arguments, env=None, limit_s=20):
 
 def _run_one(test):
     begun = time.monotonic()
-    failure = None
+    outcome, text = "ok", None
     try:
         test()
+    except Skipped as reason:
+        outcome = "skip"
+        text = str(reason)
     except Exception:  # pylint: disable=broad-except
-        failure = traceback.format_exc()
+        outcome = "FAIL"
+        text = traceback.format_exc()
     while _cleanups:
         function, arguments = _cleanups.pop()
         function(*arguments)
-    took = time.monotonic() - begun
-    print("%s %s (%.2f s)" % ("ok  " if failure is None else "FAIL", test.__name__, took))
-    if failure is not None:
-        print(failure)
+    if outcome == "skip":
+        print("skip %s: %s" % (test.__name__, text))
+    else:
+        print("%-4s %s (%.2f s)" % (outcome, test.__name__, time.monotonic() - begun))
+    if outcome == "FAIL":
+        print(text)
     sys.stdout.flush()
-    return failure is None
+    return outcome
 
 
 def run():
@@ -302,6 +341,10 @@ def run():
     words = sys.argv[1:]
     tests = [value for name, value in vars(module).items() if name.startswith("test_")]
     tests = [t for t in tests if not words or any(word in t.__name__ for word in words)]
-    results = [_run_one(test) for test in tests]
-    print("%d passed, %d failed" % (results.count(True), results.count(False)))
-    sys.exit(0 if results and all(results) else 1)
+    outcomes = [_run_one(test) for test in tests]
+    passed, failed, skipped = (outcomes.count(o) for o in ("ok", "FAIL", "skip"))
+    more = ", %d skipped" % skipped if skipped else ""
+    print("%d passed, %d failed%s" % (passed, failed, more))
+    if passed == failed == 0 and skipped > 0:
+        sys.exit(77)
+    sys.exit(0 if passed > 0 and failed == 0 else 1)

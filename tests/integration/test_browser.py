@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 
-from lib import ROOT, Server, equal, run
+from lib import ROOT, Server, equal, run, skip
 
 CUTS = 1000
 
@@ -16,8 +16,7 @@ def test_an_event_source_resumes_without_gap_or_repeat():
     browser = os.environ.get("CHROMIUM") or shutil.which("chromium")
     has_modules = os.path.isdir(os.path.join(directory, "node_modules"))
     if not browser or not shutil.which("node") or not has_modules:
-        print("skipped: needs chromium, node, and `npm ci` in tests/browser")
-        return
+        skip("needs chromium, node, and `npm ci` in tests/browser")
     server = Server()
     done = subprocess.run(
         ["node", os.path.join(directory, "resume.js"), str(server.port), str(CUTS)],

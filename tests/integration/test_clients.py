@@ -5,9 +5,12 @@ import os
 import shutil
 import subprocess
 
-import redis
+from lib import ROOT, Server, contains, equal, need, run, skip
 
-from lib import ROOT, Server, contains, equal, run
+try:
+    import redis
+except ImportError:
+    redis = None
 
 
 def redis_cli(server, *arguments, stdin=None):
@@ -19,6 +22,7 @@ def redis_cli(server, *arguments, stdin=None):
 
 
 def test_redis_cli():
+    need("no redis-cli", "redis-cli", "--version")
     server = Server()
     equal(redis_cli(server, "ping").strip(), "PONG")
     lines = redis_cli(server, "lock.acquire", "a", "me", "15000").split("\n")
@@ -33,6 +37,8 @@ def test_redis_cli():
 
 
 def test_redis_py():
+    if redis is None:
+        skip("no redis-py")
     server = Server()
     client = redis.Redis(port=server.port, decode_responses=True)
     equal(client.ping(), True)
@@ -77,8 +83,7 @@ redis.on('error', e => { console.log('error', e.message); process.exit(1); });
 def test_ioredis():
     modules = os.path.join(ROOT, "bench", "node", "node_modules")
     if shutil.which("node") is None or not os.path.isdir(os.path.join(modules, "ioredis")):
-        print("     (skipped: ioredis is not installed; see bench/node)")
-        return
+        skip("no ioredis; `npm ci` in bench/node brings it")
     server = Server()
     done = subprocess.run(
         ["node", "-e", IOREDIS, "--", str(server.port)],

@@ -16,7 +16,8 @@ import time
 
 from http_client import Http
 from lib import (
-    TENURED, RespError, Server, contains, equal, pairs, refused, run, scratch, tenured, wait_for,
+    TENURED, RespError, Server, contains, equal, need, pairs, refused, run, scratch, strace, tenured,
+    wait_for,
 )
 
 ROUNDS = int(os.environ.get("TENURE_TEST_ROUNDS", "3"))
@@ -68,12 +69,6 @@ class Story:
         equal(client("LOCK.RELEASE", "fresh", "o", fresh), ["released"])
 
 
-def strace(fault):
-    """The wrapper that plants a fault; for one kind of call, `when` counts in each thread."""
-    call = fault.split(":")[0]
-    return ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=" + call, "-e", "inject=" + fault]
-
-
 def live_with(fault):
     """A life with a fault planted in it, and one after it: the story, the exit code of the first
     (None: it survived)."""
@@ -81,7 +76,7 @@ def live_with(fault):
     story = Story()
     server, code = None, None
     try:
-        server = Server(*SMALL, data=data, wrapper=strace(fault))
+        server = Server(*SMALL, data=data, wrapper=strace(*fault.split(":", 1)))
     except AssertionError as error:
         code = "no start: %s" % error
     if server is not None:
@@ -150,7 +145,7 @@ def test_the_nth_call_fails():
 
 
 def test_a_failed_sync_is_told_in_one_sentence():
-    server = Server(*SMALL, wrapper=strace("fdatasync:error=EIO:when=8+"))
+    server = Server(*SMALL, wrapper=strace("fdatasync", "error=EIO:when=8+"))
     story = Story()
     story.live(server)
     assert story.is_cut
@@ -163,12 +158,14 @@ def test_a_failed_sync_is_told_in_one_sentence():
 def test_writes_without_room():
     """ENOSPC from write: nothing is told that is not durable, renewals go on, and when there is
     room again all goes on by itself."""
-    server = Server(*SMALL, wrapper=strace("pwrite64:error=ENOSPC:when=12..16"))
+    server = Server(*SMALL, wrapper=strace("pwrite64", "error=ENOSPC:when=12..16"))
     client, holder = server.resp(), server.resp()
     token = pairs(holder("LOCK.ACQUIRE", "mine", "me", 1500))["token"]
     granted, refusals = {}, 0
     for index in range(2000):
         name = "n%d" % index
+        # However slow the machine is: so many grants can take longer than the ttl.
+        equal(pairs(holder("LOCK.RENEW", "mine", "me", token, 1500))["outcome"], "ok")
         client.send("LOCK.ACQUIRE", name, "o", 0)
         while client.is_silent(0.1):
             equal(pairs(holder("LOCK.RENEW", "mine", "me", token, 1500))["outcome"], "ok")
@@ -191,17 +188,11 @@ def test_writes_without_room():
         equal(pairs(client("LOCK.ACQUIRE", name, "o", 0))["token"], token)
 
 
-def can_mount():
-    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0:
-        return True
-    print("skipped: no right to mount")
-    return False
-
-
 class SmallDisk:
     """A tmpfs in a mount namespace of its own, kept by a process that sleeps."""
 
     def __init__(self, size):
+        need("no right to mount", "unshare", "-m", "true")
         self.path = scratch()
         script = "mount -t tmpfs -o size=%s none %s && echo ready && exec sleep 1000" % (
             size, self.path)
@@ -243,8 +234,6 @@ def acquire_until_refused(client):
 
 
 def test_a_full_disk_on_both_protocols_and_over_a_crash():
-    if not can_mount():
-        return
     disk = SmallDisk("4m")
     try:
         server = Server("--segment-bytes", "256K", "--snapshot-bytes", "1G",
@@ -302,8 +291,6 @@ def full_disk(disk, server):
 
 
 def test_a_directory_that_cannot_be_written():
-    if not can_mount():
-        return
     disk = SmallDisk("4m")
     try:
         command = disk.wrapper + [

@@ -5,11 +5,11 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import time
 
 from lib import (
-    RespError, Server, cleanup, contains, equal, pairs, refused, run, scratch, tenured, wait_for,
+    RespError, Server, cleanup, contains, equal, need, pairs, refused, run, scratch, strace, tenured,
+    wait_for,
 )
 
 
@@ -104,11 +104,8 @@ def test_a_stopped_server_gives_late_renewals_their_time():
 
 
 def test_a_stalled_disk_expires_nobody_who_renews():
-    trace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=fdatasync", "-e"]
-    server = Server(
-        "--segment-bytes", "64K",
-        wrapper=trace + ["inject=fdatasync:delay_enter=2500000:when=9+40"],
-    )
+    wrapper = strace("fdatasync", "delay_enter=2500000:when=9+40")
+    server = Server("--segment-bytes", "64K", wrapper=wrapper)
     client, other = server.resp(), server.resp()
     token = pairs(client("LOCK.ACQUIRE", "a", "me", 1000))["token"]
     end = time.monotonic() + 6
@@ -128,10 +125,7 @@ def test_a_stalled_disk_expires_nobody_who_renews():
 
 
 def test_a_failed_fsync_ends_the_server_at_once():
-    trace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=fdatasync", "-e"]
-    server = Server(
-        "--segment-bytes", "64K", wrapper=trace + ["inject=fdatasync:error=EIO:when=12+"]
-    )
+    server = Server("--segment-bytes", "64K", wrapper=strace("fdatasync", "error=EIO:when=12+"))
     client = server.resp()
     granted = []
     try:
@@ -154,9 +148,7 @@ def test_a_full_disk_refuses_grants_takes_releases_and_recovers():
         "mount -t tmpfs -o size=4m none %s && mkdir -p %s/data && "
         "exec \"$0\" \"$@\"" % (mount, mount)
     )
-    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
-        print("     (skipped: no right to mount)")
-        return
+    need("no right to mount", "unshare", "-m", "true")
     server = Server(
         "--segment-bytes", "256K", "--snapshot-bytes", "1G",
         data=os.path.join(mount, "data"), wrapper=["unshare", "-m", "sh", "-c", script],

@@ -4,14 +4,13 @@ $TENURE_RUN_COUNT: how many runs in a row, else 200.
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import threading
 import time
 
 from cli import TENURE, children, environment, is_alive, read_file, start, tenure
-from lib import Server, contains, equal, run, scratch, wait_for
+from lib import Server, contains, equal, need, run, scratch, wait_for
 
 RUNNER_COUNT = 20
 ROUND_COUNT = int(os.environ.get("TENURE_ROUND_COUNT", "50"))
@@ -86,8 +85,7 @@ def test_the_runner_leaks_no_descriptor_to_the_command():
 
 
 def test_valgrind_finds_nothing():
-    if not shutil.which("valgrind"):
-        return
+    need("no valgrind", "valgrind", "--version")
     server = Server()
     wrapper = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full"]
     wrapper += ["--child-silent-after-fork=yes"]

@@ -14,7 +14,9 @@ import subprocess
 import threading
 import time
 
-from lib import Server, cleanup, contains, encode, equal, is_readable, pairs, run, wait_for
+from lib import (
+    Server, cleanup, contains, encode, equal, is_readable, need, pairs, run, strace, wait_for,
+)
 
 ROUNDS = int(os.environ.get("TENURE_TEST_ROUNDS", "2"))
 STALL_S = float(os.environ.get("TENURE_TEST_STALL_S", "2.5"))
@@ -132,9 +134,8 @@ def test_a_stopped_server_and_a_thousand_holders():
 
 def stalling(*options, at):
     """A server whose `at`-th fdatasync, of each thread, takes STALL_S."""
-    trace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=fdatasync", "-e"]
-    inject = "inject=fdatasync:delay_enter=%d:when=%s" % (STALL_S * 1e6, at)
-    return Server("--segment-bytes", "64K", *options, wrapper=trace + [inject])
+    wrapper = strace("fdatasync", "delay_enter=%d:when=%s" % (STALL_S * 1e6, at))
+    return Server("--segment-bytes", "64K", *options, wrapper=wrapper)
 
 
 def until_it_stalls(server):
@@ -235,15 +236,8 @@ def in_time_namespace(uptime_s):
     return ["unshare", "-T", "--boottime", str(offset), "--monotonic", str(offset)]
 
 
-def can_have_a_time_namespace():
-    probe = in_time_namespace(1 << 31) + ["true"]
-    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
-
-
 def test_clocks_near_the_ends_of_their_numbers():
-    if not can_have_a_time_namespace():
-        print("skipped: no right to a time namespace")
-        return
+    need("no right to a time namespace", *in_time_namespace(1 << 31), "true")
     ttl_ms = int(800 * TIME_FACTOR)
     servers = []
     for end_s in CLOCK_ENDS_S:
