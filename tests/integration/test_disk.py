@@ -16,8 +16,8 @@ import time
 
 from http_client import Http
 from lib import (
-    TENURED, RespError, Server, contains, equal, need, pairs, refused, run, scratch, strace, tenured,
-    wait_for,
+    TENURED, RespError, Server, contains, equal, need, pairs, refused, run, scratch, strace,
+    tenured, wait_for,
 )
 
 ROUNDS = int(os.environ.get("TENURE_TEST_ROUNDS", "3"))

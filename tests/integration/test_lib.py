@@ -24,7 +24,8 @@ def outcome(*parts):
     """Exit status and output of a script made of these tests."""
     path = os.path.join(scratch(), "script.py")
     with open(path, "w", encoding="ascii") as file:
-        file.write("from lib import cleanup, equal, need, run, skip\n%s\nrun()\n" % "\n".join(parts))
+        tests = "\n".join(parts)
+        file.write("from lib import cleanup, equal, need, run, skip\n%s\nrun()\n" % tests)
     done = subprocess.run([sys.executable, path], capture_output=True, check=False, timeout=30,
                           env={**os.environ, "PYTHONPATH": HERE})
     equal(done.stderr, b"")

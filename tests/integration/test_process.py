@@ -8,8 +8,8 @@ import socket
 import time
 
 from lib import (
-    RespError, Server, cleanup, contains, equal, need, pairs, refused, run, scratch, strace, tenured,
-    wait_for,
+    RespError, Server, cleanup, contains, equal, need, pairs, refused, run, scratch, strace,
+    tenured, wait_for,
 )
 
 
