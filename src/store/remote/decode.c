@@ -557,11 +557,11 @@ static void answer_item(struct lane *lane, struct store_op *op, struct reply *re
     if (decode_lock(lane->remote, reply, &view)) {
         (void)snprintf(op->cursor, sizeof(op->cursor), "%s", view.name);
         op->item(op, &view);
+        if (op->is_finished) return; /* the receiver has canceled it */
     } else if (is_there) {
-        finish_bad(op);
+        finish_bad(op); /* and with that it may be gone: its owner has his answer */
+        return;
     }
-    /* The receiver may have canceled it. */
-    if (op->is_finished) return;
     ASSERT(op->pending_count > 0);
     if (--op->pending_count == 0) end_page(lane, op);
 }
