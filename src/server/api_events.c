@@ -263,6 +263,10 @@ void api_events(struct http *http, struct http_call *call)
         http_problem_of_args(http, &error);
         return;
     }
+    if (server->is_draining) {
+        http_problem(http, TENURE_DRAINING, 0, NULL);
+        return;
+    }
     struct seq last = engine_seq(server->engine);
     bool is_missed = follower.seq.value < last.value &&
                      follower.seq.value + 1 < engine_window_first(server->engine).value;

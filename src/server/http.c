@@ -144,6 +144,12 @@ static void on_tick(struct session *session)
     }
 }
 
+static bool is_midway(const struct session *session)
+{
+    const struct http *http = session->state;
+    return !session->is_waiting && http->parser.phase != HTTP_PHASE_IDLE;
+}
+
 const struct session_protocol session_http = {
     .name = "http",
     .on_open = on_open,
@@ -151,5 +157,6 @@ const struct session_protocol session_http = {
     .on_reply = on_reply,
     .on_drain = on_drain,
     .on_tick = on_tick,
+    .is_midway = is_midway,
     .on_close = on_close,
 };

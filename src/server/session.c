@@ -306,10 +306,17 @@ void session_tick_all(struct server *server)
     }
 }
 
+static bool is_midway(const struct session *session)
+{
+    return !session->is_gone && session->protocol != NULL && session->protocol->is_midway != NULL &&
+           session->protocol->is_midway(session);
+}
+
 void session_close_all(struct server *server)
 {
     list_foreach_safe(node, following, &server->sessions->all) {
-        session_close(CONTAINER_OF(node, struct session, link));
+        struct session *session = CONTAINER_OF(node, struct session, link);
+        if (!is_midway(session)) session_close(session);
     }
 }
 

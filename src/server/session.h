@@ -44,6 +44,9 @@ struct session_protocol {
     void (*on_drain)(struct session *session);
     /* About once a second: for deadlines of slow clients.  May be NULL. */
     void (*on_tick)(struct session *session);
+    /* Has a request begun to arrive?  When the server stops, it is still taken, and the protocol
+     * closes behind its answer.  May be NULL: then nothing is. */
+    bool (*is_midway)(const struct session *session);
     /* The client is gone, or session_close was called and the rest only has to be sent: free what
      * is yours.  The last call of all. */
     void (*on_close)(struct session *session);
@@ -107,7 +110,8 @@ bool session_has_resumable(const struct server *server);
 void session_reap(struct server *server);
 /* Once a second: deadlines of slow clients. */
 void session_tick_all(struct server *server);
-/* Close all when what was written has left. */
+/* The server stops: close all when what was written has left, those in the middle of a request when
+ * it is answered. */
 void session_close_all(struct server *server);
 /* Close all at once. */
 void session_abort_all(struct server *server);

@@ -42,6 +42,19 @@ class Http:
         self.connection.request(method, path, body, headers)
         return Answer(self.connection.getresponse())
 
+    def begin(self, text):
+        """Send the beginning of a request; returns what sends the rest, and gives the answer."""
+        self.connection.connect()
+        self.connection.sock.sendall(text)
+
+        def finish(rest):
+            self.connection.sock.sendall(rest)
+            response = http.client.HTTPResponse(self.connection.sock)
+            response.begin()
+            return Answer(response)
+
+        return finish
+
     def get(self, path, **headers):
         return self("GET", path, None, headers)
 

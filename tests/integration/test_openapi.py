@@ -364,9 +364,14 @@ def test_draining():
     api("acquire", 201, "x", {"owner": "a"})
     waiting = in_background(Api(server), "acquire", 503, "x", {"owner": "b", "wait_ms": 20000})
     wait_for(lambda: api("inspect", 200, "x").json["waiter_count"], "the waiter")
+    # A request that has begun to arrive is still answered.
+    finish = Http(server).begin(b"GET /readyz HTTP/1.1\r\n")
+    api("health", 200)
     server.process.send_signal(signal.SIGTERM)
     equal(waiting().json["code"], "draining")
-    SEEN.add(("ready", "503"))  # the unit tests have that moment in their hands
+    answer = finish(b"Host: localhost\r\n\r\n")
+    check("ready", OPERATIONS["ready"][2], answer)
+    equal((answer.status, answer.json["reason"]), (503, "draining"))
     equal(server.stop(), 0)
 
 

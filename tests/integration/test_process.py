@@ -60,6 +60,69 @@ def test_sigterm_tells_waiters_flushes_and_exits_0():
     equal(pairs(server.resp()("LOCK.ACQUIRE", "a", "one", 15000))["token"], token)
 
 
+def begin_request(server, text):
+    """A connection on which a request has begun to arrive, and that the server has seen."""
+    connection = server.connect()
+    connection.sendall(text)
+    probe = server.resp()  # accepted later, and answered: the one before has been read by then
+    equal(probe("PING"), "PONG")
+    probe.close()
+    return connection
+
+
+def is_listening(server):
+    try:
+        socket.create_connection(("127.0.0.1", server.port), timeout=5).close()
+        return True
+    except ConnectionRefusedError:
+        return False
+
+
+def read_all(connection):
+    """All that comes until the server closes."""
+    data = b""
+    while True:
+        more = connection.recv(65536)
+        if not more:
+            return data.decode()
+        data += more
+
+
+def test_a_request_under_way_at_sigterm_is_answered_and_told_of_the_drain():
+    server = Server()
+    token = pairs(server.resp()("LOCK.ACQUIRE", "a", "one", 15000))["token"]
+    head = b"%s HTTP/1.1\r\nHost: localhost\r\n"
+    ready = begin_request(server, head % b"GET /readyz")
+    acquire = begin_request(server, head % b"POST /v1/locks/b")
+    release = begin_request(server, head % b"DELETE /v1/locks/a?owner=one&token=%d" % token)
+    events = begin_request(server, head % b"GET /v1/events")
+    slow = begin_request(server, head % b"GET /healthz")
+    server.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: not is_listening(server), "the port to close")
+    assert server.process.poll() is None
+    for connection in (ready, acquire, release, events):
+        connection.sendall(b"\r\n")
+    answer = read_all(ready)
+    assert answer.startswith("HTTP/1.1 503 "), answer
+    contains(answer, '"reason":"draining"')
+    contains(answer, "\r\nConnection: close\r\n")
+    answer = read_all(acquire)
+    assert answer.startswith("HTTP/1.1 503 "), answer
+    contains(answer, '"code":"draining"')
+    contains(read_all(release), '"outcome":"released"')
+    contains(read_all(events), '"code":"draining"')
+    # Who never finishes is cut off, and keeps nobody for long.
+    begun = time.monotonic()
+    equal(server.process.wait(10), 0)
+    assert time.monotonic() - begun > 1, "the slow one was not waited for"
+    try:
+        equal(read_all(slow), "")
+    except ConnectionResetError:
+        pass
+    server.start()
+    equal(server.resp()("LOCK.GET", "a"), None)
+
+
 def test_sigterm_does_not_wait_for_a_client_that_reads_nothing():
     server = Server()
     client = server.resp()

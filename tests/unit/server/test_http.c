@@ -697,6 +697,42 @@ TEST(candado)
     harness_stop();
 }
 
+TEST(who_is_in_the_middle_of_a_request_when_the_server_stops)
+{
+    harness_start(0);
+    struct client *a = harness_open(0);
+    const struct session_protocol *http = a->session.protocol;
+    CHECK(!http->is_midway(&a->session));
+    (void)harness_ask(a, "GET /v1/events HTTP/1.1\r\nHo");
+    CHECK(http->is_midway(&a->session));
+    harness.server.is_draining = true;
+    struct bytes answer = harness_ask(a, "st: localhost\r\n\r\n");
+    check_status(answer, 503);
+    check_has(answer, "\"code\":\"draining\"");
+    CHECK(!a->is_open);
+    harness.server.is_draining = false;
+
+    a = harness_open(0);
+    (void)harness_ask(
+        a,
+        "POST /v1/locks/y HTTP/1.1\r\n" HOST
+        "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{");
+    CHECK(http->is_midway(&a->session));
+    check_status(harness_ask(a, "}"), 201);
+    CHECK(!http->is_midway(&a->session));
+
+    /* Who waits has been told, whatever it has sent behind. */
+    struct client *b = harness_open(1);
+    (void)harness_ask(b, with_body("POST", "/v1/locks/x", "{\"owner\":\"b\"}"));
+    struct client *c = harness_open(2);
+    (void)harness_ask(c, with_body("POST", "/v1/locks/x", "{\"owner\":\"c\",\"wait_ms\":999}"));
+    CHECK(c->session.is_waiting);
+    harness_send(c, BYTES_LITERAL("GET /hea"));
+    CHECK(!http->is_midway(&c->session));
+    CHECK(!http->is_midway(&b->session));
+    harness_stop();
+}
+
 TEST(the_server_tells_of_itself)
 {
     harness_start(0);
