@@ -160,22 +160,22 @@ def test_writes_without_room():
     room again all goes on by itself."""
     server = Server(*SMALL, wrapper=strace("pwrite64", "error=ENOSPC:when=12..16"))
     client, holder = server.resp(), server.resp()
-    token = pairs(holder("LOCK.ACQUIRE", "mine", "me", 1500))["token"]
+    token = pairs(holder("LOCK.ACQUIRE", "mine", "me", 15000))["token"]
     granted, refusals = {}, 0
     for index in range(2000):
         name = "n%d" % index
         # However slow the machine is: so many grants can take longer than the ttl.
-        equal(pairs(holder("LOCK.RENEW", "mine", "me", token, 1500))["outcome"], "ok")
+        equal(pairs(holder("LOCK.RENEW", "mine", "me", token, 15000))["outcome"], "ok")
         client.send("LOCK.ACQUIRE", name, "o", 0)
         while client.is_silent(0.1):
-            equal(pairs(holder("LOCK.RENEW", "mine", "me", token, 1500))["outcome"], "ok")
+            equal(pairs(holder("LOCK.RENEW", "mine", "me", token, 15000))["outcome"], "ok")
         try:
             granted[name] = pairs(client.read())["token"]
         except RespError as error:
             equal(error.word, "NOSPACE")
             refusals += 1
             client.is_silent(0.02)
-            equal(pairs(holder("LOCK.RENEW", "mine", "me", token, 1500))["outcome"], "ok")
+            equal(pairs(holder("LOCK.RENEW", "mine", "me", token, 15000))["outcome"], "ok")
         if refusals and len(granted) > 30:
             break
     assert refusals > 0 and len(granted) > 30, (refusals, len(granted))

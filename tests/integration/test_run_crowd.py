@@ -143,7 +143,7 @@ def test_release_comes_when_all_are_gone():
     server = Server()
     path = os.path.join(scratch(), "pid")
     process = start(
-        server, "run", "x", "-c", "sh -c 'trap \"\" TERM; echo $$ >%s; sleep 0.7; :' & wait" % path
+        server, "run", "x", "-c", "sh -c 'trap \"\" TERM; echo $$ >%s; sleep 2.5; :' & wait" % path
     )
     pid = int(wait_for(lambda: read_file(path), "the grandchild"))
     process.terminate()
