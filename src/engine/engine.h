@@ -147,8 +147,9 @@ bool engine_window_read(const struct engine *engine, struct seq seq, struct reco
 struct engine_counters {
     uint64_t granted, renewed, released, expired, broken;
     uint64_t refused_held, refused_timeout, refused_other, canceled;
-    uint64_t lock_count, hold_count, waiter_count; /* now */
-    uint64_t window_size, window_count;            /* now */
+    uint64_t lock_count;                /* now: names in use, or of an event of the window */
+    uint64_t hold_count, waiter_count;  /* now */
+    uint64_t window_size, window_count; /* now */
 };
 
 struct engine_counters engine_counters(const struct engine *engine);

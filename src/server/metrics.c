@@ -192,7 +192,11 @@ static void write_gauges(const struct server *server, struct buffer *out)
     struct engine_counters counters = engine_counters(server->engine);
     put_gauge(out, "ready", "1 when requests are served.", server->is_ready ? 1 : 0);
     put_gauge(out, "disk_full", "1 when no grants are made for want of space.", server->is_full);
-    put_gauge(out, "locks", "Names held, waited for or delayed.", counters.lock_count);
+    put_gauge(
+        out,
+        "locks",
+        "Names in memory: held, waited for, delayed, or of an event that is remembered.",
+        counters.lock_count);
     put_gauge(out, "holds", "Holds.", counters.hold_count);
     put_gauge(out, "waiters", "Requests that wait.", counters.waiter_count);
     put_gauge(out, "connections", "Open connections.", server->metrics.connections_open);

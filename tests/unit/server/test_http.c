@@ -744,6 +744,12 @@ TEST(the_server_tells_of_itself)
     struct bytes answer = harness_ask(a, GET("/metrics"));
     check_has(answer, "\ntenure_events_total{kind=\"granted\"} 1\n");
     check_has(answer, "\ntenure_hold_seconds_count 1\n");
+    /* Nobody has it any more, but its events are remembered: what the help says is counted. */
+    check_has(
+        answer,
+        "\n# HELP tenure_locks Names in memory: held, waited for, delayed, or of an event ");
+    check_has(answer, "\ntenure_locks 1\n");
+    check_has(answer, "\ntenure_holds 0\n");
     harness.server.is_draining = true;
     answer = harness_ask(a, GET("/readyz"));
     check_status(answer, 503);
