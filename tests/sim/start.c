@@ -28,8 +28,9 @@ void host_forget(struct world *world)
 static void schedule_restart(struct world *world)
 {
     world->host.restart_ns = world->now_ns + rng_scale(&world->rng, NS_PER_MS, 2 * NS_PER_S);
-    for (uint32_t client = 0; client < world->swarm.client_count; client++)
+    for (uint32_t client = 0; client < world->swarm.client_count; client++) {
         client_disconnect(world, client, false);
+    }
 }
 
 static void damage(struct world *world)
@@ -41,6 +42,7 @@ static void damage(struct world *world)
     const char *prefix = prefixes[rng_below(&world->rng, 3)];
     if (!disk_flip(&world->disk, prefix, name, &offset)) return;
     world->media_faults++;
+    world->is_snapshot_hit = strncmp(name, "snapshot-", 9) == 0;
     world->host.damage_count++;
     world_say(world, "a bit flips in %s at byte %" PRIu64, name, offset);
 }
@@ -178,7 +180,11 @@ static void start_failed(struct world *world, enum tenure_err err, const struct 
     host_forget(world);
     disk_kill(&world->disk);
     world_say(world, "start refused: %s: %s", tenure_err_name(err), error->text);
-    if (err == TENURE_CORRUPT && world->media_faults + world->disk.faults.flip_ppm > 0) {
+    bool has_wrong_reads = world->disk.faults.flip_ppm > 0;
+    /* One damaged snapshot is survived: there is another one, or every segment. */
+    bool is_survivable = world->media_faults == 1 && world->is_snapshot_hit && !has_wrong_reads;
+    bool is_damaged = (world->media_faults > 0 || has_wrong_reads) && !is_survivable;
+    if (err == TENURE_CORRUPT && is_damaged) {
         world_probe(world, PROBE_START_CORRUPT);
         world->is_refused = true;
         return;

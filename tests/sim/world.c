@@ -213,8 +213,9 @@ static void draw_swarm(struct world *world, struct rng *rng)
         &swarm->has_many,         &swarm->has_delays,         &swarm->has_priorities,
         &swarm->has_slow_commits,
     };
-    for (size_t index = 0; index < sizeof flags / sizeof flags[0]; index++)
+    for (size_t index = 0; index < sizeof flags / sizeof flags[0]; index++) {
         *flags[index] = rng_percent(rng, 50);
+    }
     swarm->has_copying_disk = rng_percent(rng, 30);
     swarm->has_lags = rng_percent(rng, 40);
     swarm->has_media_faults = rng_percent(rng, 15);
@@ -306,8 +307,9 @@ static void step(struct world *world)
     if (swarm->has_draining && rng_percent(rng, 3)) host_drain(world);
     if (rng_percent(rng, 3)) host_second(world);
     uint32_t count = 1 + rng_below(rng, 3);
-    for (uint32_t index = 0; index < count; index++)
+    for (uint32_t index = 0; index < count; index++) {
         client_act(world);
+    }
     if (rng_percent(rng, 25)) advance(world, 0);
 }
 
@@ -327,8 +329,9 @@ static void calm(struct world *world)
         client_give_back(world);
         advance(world, NS_PER_MS);
         bool is_still = world->host.is_up && world->oracle.live_from == world->oracle.grant_count;
-        for (uint32_t index = 0; index < WORLD_REQUEST_COUNT_MAX && is_still; index++)
+        for (uint32_t index = 0; index < WORLD_REQUEST_COUNT_MAX && is_still; index++) {
             is_still = world->requests[index].state == REQUEST_FREE;
+        }
         if (is_still) break;
         int64_t next = next_ns(world);
         if (next != WORLD_NEVER && next > world->now_ns) advance(world, next - world->now_ns);
@@ -379,6 +382,7 @@ static void begin(struct world *world)
     world->is_calm = false;
     world->is_refused = false;
     world->media_faults = 0;
+    world->is_snapshot_hit = false;
     world->hash = world->options.seed;
     world->gone_count = 0;
     world->memory_calls = 0;

@@ -79,7 +79,8 @@ struct world {
     uint32_t event_count;
     bool is_calm; /* the end: no faults, everybody gives back */
     uint64_t media_faults;
-    uint64_t hash; /* of everything that happened */
+    bool is_snapshot_hit; /* the last of them was in a snapshot */
+    uint64_t hash;        /* of everything that happened */
     uint64_t command_count, crash_count;
     uint64_t probes[PROBE_COUNT];
     bool is_running;
