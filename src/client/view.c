@@ -28,7 +28,7 @@ static struct tenure_waiter waiter_of(const struct store_waiter *waiter)
 {
     return (struct tenure_waiter){
         .owner = waiter->owner,
-        .meta = "",
+        .meta = waiter->meta,
         .mode = waiter->is_shared ? TENURE_SHARED : TENURE_EXCLUSIVE,
         .priority = waiter->priority,
         .position = waiter->position,

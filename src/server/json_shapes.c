@@ -199,6 +199,7 @@ void shape_lock(
     for (uint32_t i = 0; i < count; i++) {
         json_begin_object(json);
         put_waiter(json, &waiters[i]);
+        put_text(json, "meta", waiters[i].meta);
         put_word(json, "mode", mode_word(waiters[i].mode));
         put_number(json, "name_count", waiters[i].name_count);
         json_end_object(json);

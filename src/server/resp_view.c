@@ -44,13 +44,14 @@ static void write_waiters(struct resp *resp, const struct engine_lock_view *lock
     resp_write_text(&resp->out, "waiters");
     resp_write_array(&resp->out, count);
     for (uint32_t index = 0; index < count; index++) {
-        resp_write_map(&resp->out, 6);
+        resp_write_map(&resp->out, 7);
         resp_pair_bytes(resp, "owner", waiters[index].owner);
         resp_pair_bytes(resp, "mode", resp_mode_word(waiters[index].mode));
         resp_pair_unsigned(resp, "priority", waiters[index].priority);
         resp_pair_unsigned(resp, "position", waiters[index].position);
         resp_pair_signed(resp, "waited_ms", waiters[index].waited_ms);
         resp_pair_signed(resp, "remaining_ms", waiters[index].remaining_ms);
+        resp_pair_bytes(resp, "meta", waiters[index].meta);
     }
 }
 

@@ -125,6 +125,7 @@ struct store_holder {
 
 struct store_waiter {
     const char *owner;
+    const char *meta;
     bool is_shared;
     uint32_t priority;
     uint32_t position;

@@ -73,7 +73,7 @@ def on_terminal(server, *arguments, answers=(), env=None, columns=80):
 def crowd(server):
     """Somebody holds deploy/prod, one waits for it, and two of three hold builds."""
     token = lease(server, "--owner", "ann", "--label", "team=web", "--ttl", "1h", "deploy/prod")
-    start(server, "hold", "--owner", "bob", "deploy/prod")
+    start(server, "hold", "--owner", "bob", "--label", "why=rollback", "deploy/prod")
     lease(server, "--owner", "ci-1", "--limit", "3", "--ttl", "1h", "builds")
     lease(server, "--owner", "ci-2", "--limit", "3", "--ttl", "1h", "builds")
     wait_for(lambda: "bob" in tenure(server, "show", "--json", "deploy/prod")[1], "the waiter")
@@ -146,7 +146,9 @@ def test_show():
     equal(code, 0)
     equal(out.splitlines()[0], "deploy/prod  exclusive, 1 waiting")
     contains(out, str(token))
-    assert re.search(r"(?m)^1 +bob +exclusive +0 ", out), out
+    assert re.search(r"(?m)^1 +bob +exclusive +0 .* why=rollback$", out), out
+    waiter = json.loads(tenure(server, "show", "--json", "deploy/prod")[1])["waiters"][0]
+    equal(json.loads(waiter["meta"])["labels"], {"why": "rollback"})
     equal(tenure(server, "show", "builds")[1].splitlines()[0],
           "builds  2 of 3 slots held, 0 waiting")
     golden("show", without_host(tenure(server, "show", "--json", "deploy/prod")[1]))

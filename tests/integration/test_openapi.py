@@ -237,10 +237,10 @@ def test_waiters_and_slots_are_shown():
     api = Api(server)
     api("acquire", 201, "pool", {"owner": "a", "slots": 2, "ttl_ms": 0})
     api("acquire", 201, "pool", {"owner": "b", "slots": 2, "ttl_ms": 60000})
-    wish = {"owner": "c", "slots": 2, "wait_ms": 700}
+    wish = {"owner": "c", "slots": 2, "wait_ms": 700, "meta": "why"}
     waiting = in_background(Api(server), "acquire", 423, "pool", wish)
     shown = wait_for(lambda: api("inspect", 200, "pool").json["waiters"], "the waiter")
-    equal(shown[0]["owner"], "c")
+    equal((shown[0]["owner"], shown[0]["meta"]), ("c", "why"))
     equal([h["slot"] for h in api("inspect", 200, "pool").json["holders"]], [0, 1])
     waiting()
     api("acquire", 201, "readers", {"owner": "a", "mode": "shared"})

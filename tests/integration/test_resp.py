@@ -104,13 +104,14 @@ def test_get_list_history():
     client("LOCK.ACQUIRE", "dir/a", "me", 15000, "META", "text é")
     client("LOCK.ACQUIRE", "dir/b", "me", 15000)
     client("LOCK.ACQUIRE", "else", "you", 15000)
-    waiter.send("LOCK.ACQUIRE", "dir/a", "late", 15000, "WAIT", 10000, "PRIORITY", 3)
+    waiter.send("LOCK.ACQUIRE", "dir/a", "late", 15000, "WAIT", 10000, "PRIORITY", 3,
+                "META", "why é")
     seen = wait_for(
         lambda: (lambda l: l if l["waiter_count"] else None)(client("LOCK.GET", "dir/a")),
         "a waiter",
     )
     equal((seen["state"], seen["holders"][0]["meta"]), ("held", "text é"))
-    equal((seen["waiters"][0]["owner"], seen["waiters"][0]["priority"]), ("late", 3))
+    equal([seen["waiters"][0][key] for key in ("owner", "priority", "meta")], ["late", 3, "why é"])
     listed = client("LOCK.LIST", "PREFIX", "dir/")
     equal([l["name"] for l in listed["locks"]], ["dir/a", "dir/b"])
     equal(listed["cursor"], None)

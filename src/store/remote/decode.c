@@ -70,7 +70,7 @@ static struct store_holder decode_holder(struct reply *reply)
 
 static struct store_waiter decode_waiter(struct reply *reply)
 {
-    struct store_waiter waiter = { .owner = "" };
+    struct store_waiter waiter = { .owner = "", .meta = "" };
     struct fields fields = fields_of(reply);
     while (next_field(&fields)) {
         if (is_field(&fields, "owner")) {
@@ -85,6 +85,8 @@ static struct store_waiter decode_waiter(struct reply *reply)
             waiter.waited_ms = tni_reply_integer(reply);
         } else if (is_field(&fields, "remaining_ms")) {
             waiter.remaining_ms = tni_reply_integer(reply);
+        } else if (is_field(&fields, "meta")) {
+            waiter.meta = tni_reply_text_or_empty(reply);
         } else {
             tni_reply_skip(reply);
         }
