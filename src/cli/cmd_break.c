@@ -9,15 +9,24 @@
 #include "cli/meta.h"
 #include "cli/out.h"
 
-#define GRACE_MS_MAX 86400000u
-#define ANSWER_SIZE  512u
+#define GRACE_MS_MAX  3600000u
+#define GRACE_UNSET   UINT32_MAX
+#define NEWS_MS       1000u /* for the news to reach the holder, and for the KILL to work */
+#define KILL_MS_MAX   5000u /* what `tenure run` takes for it when nobody says another time */
+#define KILL_DIVISOR  5
+#define CLOCK_DIVISOR 50 /* what clocks and rounding may take away: 2 % */
+#define ANSWER_SIZE   512u
 
 enum { OPTION_TOKEN = OPTION_OWN, OPTION_REASON, OPTION_GRACE };
 
 static const struct option_spec specs[] = {
     { OPTION_TOKEN, "token", "TOKEN", "of the hold to end: nobody else is hit by mistake" },
     { OPTION_REASON, "reason", "TEXT", "why; it is kept in the history" },
-    { OPTION_GRACE, "grace", "TIME", "let the holder finish; it cannot renew" },
+    { OPTION_GRACE,
+      "grace",
+      "TIME",
+      "so long the holder may finish; it cannot renew\n"
+      "(default: what it needs to stop its command)" },
     { 'y', "yes", NULL, "do not ask" },
     OPTIONS_JSON,
     OPTIONS_STORE,
@@ -46,6 +55,7 @@ struct breaking {
     uint64_t token; /* 0: not given */
     const char *reason;
     uint32_t grace_ms;
+    int64_t lease_ms; /* what is left of the hold; -1: nobody knows; INT64_MAX: it has no end */
     bool is_sure;
     bool is_held; /* by somebody with this token, or at all when none is given */
     char reason_text[ANSWER_SIZE];
@@ -88,6 +98,42 @@ static void on_view(const struct tenure_lock_view *view, void *user)
     }
 }
 
+/* How long must the holder have, so that its command is gone before the lock is granted again?  A
+ * run says what it gives its command; of others what a run with that ttl would give. */
+static uint32_t grace_of(const struct tenure_holder *holder)
+{
+    uint64_t kill_ms;
+    if (!meta_kill_grace(holder->meta, &kill_ms)) {
+        kill_ms = holder->ttl_ms / KILL_DIVISOR;
+        if (holder->ttl_ms == 0 || kill_ms > KILL_MS_MAX) kill_ms = KILL_MS_MAX;
+    }
+    if (kill_ms > GRACE_MS_MAX) return GRACE_MS_MAX;
+    uint64_t grace_ms = kill_ms + kill_ms / CLOCK_DIVISOR + NEWS_MS;
+    return grace_ms < GRACE_MS_MAX ? (uint32_t)grace_ms : GRACE_MS_MAX;
+}
+
+static void on_chosen(const struct tenure_lock_view *view, void *user)
+{
+    struct breaking *breaking = user;
+    for (uint32_t i = 0; i < view->holder_count; i++) {
+        const struct tenure_holder *holder = &view->holders[i];
+        if (holder->token != breaking->token) continue;
+        if (breaking->grace_ms == GRACE_UNSET) breaking->grace_ms = grace_of(holder);
+        breaking->lease_ms = holder->remaining_ms < 0 ? INT64_MAX : holder->remaining_ms;
+    }
+}
+
+/* A hold that is not there needs no grace: the store says what is wrong with the token. */
+static enum tenure_err
+find_grace(struct breaking *breaking, struct tenure_client client, struct tenure_error *out_error)
+{
+    const char *name = breaking->arguments->words[0];
+    enum tenure_err err = tenure_inspect(client, name, on_chosen, breaking, out_error);
+    if (err == TENURE_NOT_FOUND) err = TENURE_OK;
+    if (err == TENURE_OK && breaking->grace_ms == GRACE_UNSET) breaking->grace_ms = NEWS_MS;
+    return err;
+}
+
 /* A line from the terminal.  False: there is none. */
 static bool ask(const char *question, char out_answer[ANSWER_SIZE])
 {
@@ -98,8 +144,8 @@ static bool ask(const char *question, char out_answer[ANSWER_SIZE])
     return true;
 }
 
-/* What is missing is asked for, and what will happen is told.  False: `*out_exit_code`. */
-static bool confirm(struct breaking *breaking, int *out_exit_code)
+/* What is missing is asked for.  False: `*out_exit_code`. */
+static bool complete(struct breaking *breaking, int *out_exit_code)
 {
     const struct command *command = breaking->arguments->command;
     char answer[ANSWER_SIZE];
@@ -115,7 +161,14 @@ static bool confirm(struct breaking *breaking, int *out_exit_code)
         if (!ask("reason: ", breaking->reason_text)) return false;
         breaking->reason = breaking->reason_text;
     }
+    return true;
+}
+
+/* What will happen is told.  False: it shall not. */
+static bool confirm(const struct breaking *breaking)
+{
     char span[OUT_SPAN_SIZE];
+    char answer[ANSWER_SIZE];
     if (breaking->grace_ms > 0) {
         (void)printf(
             "The holder is told now, and loses the lock in %s.\n",
@@ -124,8 +177,20 @@ static bool confirm(struct breaking *breaking, int *out_exit_code)
         (void)puts("The hold ends at once. What its holder still does, it does without the lock,\n"
                    "until it notices; only a resource that checks tokens refuses it.");
     }
+    if (breaking->grace_ms > 0 && breaking->lease_ms > (int64_t)breaking->grace_ms) {
+        (void)fputs("If it cannot hear of that, it goes on", stdout);
+        if (breaking->lease_ms < INT64_MAX) {
+            (void)printf(" for %s", out_span(breaking->lease_ms, span));
+        }
+        (void)fputs(", beside the next holder", stdout);
+        int64_t wait_s = breaking->lease_ms / 1000 + 1;
+        if (wait_s > GRACE_MS_MAX / 1000) {
+            (void)puts(".");
+        } else {
+            (void)printf(";\n--grace %" PRId64 " would wait for its lease to end.\n", wait_s);
+        }
+    }
     if (breaking->is_sure) return true;
-    *out_exit_code = EXIT_FAILURE;
     return ask("break it? [y/N] ", answer) && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
@@ -134,7 +199,12 @@ static void tell(const struct breaking *breaking)
     const struct arguments *arguments = breaking->arguments;
     const char *outcome = breaking->grace_ms > 0 ? "breaking" : "broken";
     if (!arguments->is_json) {
-        (void)printf("%s %s\n", outcome, arguments->words[0]);
+        char span[OUT_SPAN_SIZE];
+        (void)printf("%s %s", outcome, arguments->words[0]);
+        if (breaking->grace_ms > 0) {
+            (void)printf(": over in %s", out_span(breaking->grace_ms, span));
+        }
+        (void)putchar('\n');
         return;
     }
     struct json json = { .is_inside = false };
@@ -147,21 +217,38 @@ static void tell(const struct breaking *breaking)
     json_end();
 }
 
+/* Show who holds it.  False: `*out_exit_code`. */
+static bool show(struct breaking *breaking, struct tenure_client client, int *out_exit_code)
+{
+    const struct command *command = breaking->arguments->command;
+    const char *name = breaking->arguments->words[0];
+    struct tenure_error error = { .code = TENURE_OK };
+    enum tenure_err err = tenure_inspect(client, name, on_view, breaking, &error);
+    if (err == TENURE_NOT_FOUND || (err == TENURE_OK && !breaking->is_held)) {
+        complain(command, "%.255s: no such hold; `tenure show` lists them", name);
+        *out_exit_code = tenure_err_exit_code(TENURE_NOT_FOUND);
+        return false;
+    }
+    if (err == TENURE_OK) return true;
+    *out_exit_code = connect_complain(command, err, &error);
+    return false;
+}
+
 static int break_hold(struct breaking *breaking, struct tenure_client client, bool is_asking)
 {
     const struct command *command = breaking->arguments->command;
     const char *name = breaking->arguments->words[0];
     struct tenure_error error = { .code = TENURE_OK };
+    int code;
+    if (is_asking && (!show(breaking, client, &code) || !complete(breaking, &code))) return code;
     enum tenure_err err = TENURE_OK;
-    if (is_asking) {
-        err = tenure_inspect(client, name, on_view, breaking, &error);
-        if (err == TENURE_NOT_FOUND || (err == TENURE_OK && !breaking->is_held)) {
-            complain(command, "%.255s: no such hold; `tenure show` lists them", name);
-            return tenure_err_exit_code(TENURE_NOT_FOUND);
-        }
-        if (err != TENURE_OK) return connect_complain(command, err, &error);
-        int code;
-        if (!confirm(breaking, &code)) return code;
+    if (is_asking || breaking->grace_ms == GRACE_UNSET) err = find_grace(breaking, client, &error);
+    if (err != TENURE_OK) return connect_complain(command, err, &error);
+    if (is_asking && !confirm(breaking)) return EXIT_FAILURE;
+    if (!is_asking && breaking->grace_ms == 0) {
+        complain(
+            command,
+            "without a grace the lock is granted again at once, beside what its holder still does");
     }
     err = tenure_break(client, name, breaking->token, breaking->reason, breaking->grace_ms, &error);
     if (err != TENURE_OK) return connect_complain(command, err, &error);
@@ -183,7 +270,7 @@ static bool read_option(struct breaking *breaking, struct options *options, int 
 static int run(const struct command *command, int argc, char **argv)
 {
     struct arguments arguments;
-    struct breaking breaking = { .arguments = &arguments };
+    struct breaking breaking = { .arguments = &arguments, .grace_ms = GRACE_UNSET, .lease_ms = -1 };
     arguments_init(&arguments, command, argc, argv);
     int id;
     while ((id = arguments_next(&arguments)) > 0) {

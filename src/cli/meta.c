@@ -13,6 +13,7 @@
 /* The words of a command line are cut to this, so that the labels have room. */
 #define COMMAND_SIZE 1024u
 #define HOST_SIZE    65u
+#define KILL_GRACE   "kill_grace_ms"
 
 static void find_host(char host[HOST_SIZE])
 {
@@ -75,6 +76,7 @@ bool meta_compose(const struct meta *meta, char out_text[META_SIZE])
     text_add_json(&text, host);
     text_addf(&text, ",\"pid\":%ld,\"user\":", (long)getpid());
     text_add_json(&text, find_user(number));
+    if (meta->kill_grace_ms > 0) text_addf(&text, ",\"" KILL_GRACE "\":%u", meta->kill_grace_ms);
     text_add(&text, ",\"labels\":{");
     add_labels(&text, meta);
     text_add(&text, "}}");
@@ -172,22 +174,46 @@ static void describe_member(const char **at, const char *key, size_t start, stru
     }
 }
 
+/* The key of the next member, up to its value.  False: there is none. */
+static bool take_key(const char **at, char out_key[META_SIZE])
+{
+    struct text key;
+    text_init(&key, out_key, META_SIZE);
+    return take_string(at, &key) && take(at, ':');
+}
+
 void meta_describe(const char *meta, struct text *out_text)
 {
     const char *at = meta;
     size_t size = out_text->size;
     if (take(&at, '{')) {
-        while (*at == '"') {
-            char buffer[META_SIZE];
-            struct text key;
-            text_init(&key, buffer, sizeof(buffer));
-            (void)take_string(&at, &key);
-            if (!take(&at, ':')) break;
-            describe_member(&at, buffer, size, out_text);
+        char key[META_SIZE];
+        while (take_key(&at, key)) {
+            describe_member(&at, key, size, out_text);
             if (!take(&at, ',')) break;
         }
         bool is_ours = strncmp(meta, "{\"cmd\":", 7) == 0 || strncmp(meta, "{\"host\":", 8) == 0;
         if (is_ours || out_text->size > size) return;
     }
     text_add_visible(out_text, meta);
+}
+
+bool meta_kill_grace(const char *meta, uint64_t *out_ms)
+{
+    const char *at = meta;
+    char key[META_SIZE];
+    char buffer[META_SIZE];
+    if (!take(&at, '{')) return false;
+    while (take_key(&at, key)) {
+        bool is_number = at[0] >= '0' && at[0] <= '9';
+        if (strcmp(key, KILL_GRACE) == 0 && is_number) {
+            *out_ms = strtoull(at, NULL, 10);
+            return true;
+        }
+        struct text passed;
+        text_init(&passed, buffer, sizeof(buffer));
+        describe_member(&at, key, 0, &passed);
+        if (!take(&at, ',')) break;
+    }
+    return false;
 }

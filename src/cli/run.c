@@ -53,6 +53,7 @@ static bool introduce(struct run *run)
         .argv = options->argv,
         .is_shell = options->argv == options->shell_argv,
         .is_showing_arguments = options->is_showing_arguments,
+        .kill_grace_ms = options->grace_ms,
         .labels = options->labels,
         .label_count = options->label_count,
     };

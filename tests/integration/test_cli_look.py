@@ -166,9 +166,12 @@ def test_history_and_break():
     equal(tenure(server, "break", "a", "--token", token, "--reason", "x")[0], 64)
     code, out, err = tenure(server, "break", "a", "--token", 5, "--reason", "x", "-y")
     equal((code, out), (79, ""))
-    words = ["break", "--json", "--token", token, "--reason", "host is gone", "--yes", "a"]
-    code, out, err = tenure(server, *words)
-    equal((code, err), (0, ""))
+    words = ["--grace", "0", "--token", token, "--reason", "host is gone", "--yes"]
+    code, out, err = tenure(server, "break", "--json", *words, "a")
+    equal(code, 0)
+    # Somebody else may be in before the holder knows: that is said even to who is sure.
+    equal(err, "tenure break: without a grace the lock is granted again at once, beside what its "
+               "holder still does\n")
     golden("break", out)
     lines = tenure(server, "history", "a")[1].splitlines()
     assert re.match(r"\S+ +broken +ann +%d +host is gone$" % token, lines[1]), lines
@@ -189,17 +192,61 @@ def test_break_asks_on_a_terminal():
     dialogue[2] = ("[y/N] ", "y")
     code, text = on_terminal(server, "break", "a", answers=dialogue)
     equal(code, 0)
-    contains(text, "broken a")
+    contains(text, "The holder is told now, and loses the lock in 4.0s.")
+    contains(text, "breaking a: over in 4.0s")
     contains(tenure(server, "history", "a")[1], "stuck")
-    equal(on_terminal(server, "break", "a")[0], 66)
+    equal(on_terminal(server, "break", "b")[0], 66)
 
 
 def test_break_with_grace():
     server = Server()
     token = lease(server, "--owner", "ann", "--ttl", "1h", "a")
-    words = ["--token", token, "--reason", "x", "--yes", "--grace", "30s"]
-    equal(tenure(server, "break", *words, "a"), (0, "breaking a\n", ""))
+    words = ["--token", token, "--reason", "x", "--yes"]
+    equal(tenure(server, "break", *words, "--grace", "30s", "a"),
+          (0, "breaking a: over in 30s\n", ""))
     contains(tenure(server, "show", "a")[1], "(breaking)")
+    code, _, err = tenure(server, "break", *words, "--grace", "2h", "a")
+    equal(code, 64)
+    contains(err, "it may be 0ms to 1h00m")
+
+
+def test_the_grace_of_a_break_is_that_of_the_holder():
+    """Time for TERM, for KILL, and for the news to arrive."""
+    server = Server()
+
+    def grace(*words):
+        code, out, err = tenure(server, "break", "--json", "--reason", "x", "--yes", *words)
+        equal((code, err), (0, ""))
+        return json.loads(out)["grace_ms"]
+
+    def of_run(*words):
+        name = "run%d" % len(words)
+        start(server, "run", *words, name, "--", "sleep", "60")
+        held = wait_for(lambda: server.resp(3)("LOCK.GET", name), "the lock")
+        return grace("--token", held["holders"][0]["token"], name)
+
+    # A fifth of the ttl of 15 s, 2 % for clocks, and a second.
+    equal(of_run(), 4060)
+    equal(of_run("--ttl", "1h", "--kill-grace", "10s"), 11200)
+    # Of who does not say it, what `tenure run` would do with its ttl.
+    equal(grace("--token", lease(server, "--ttl", "1s", "s"), "s"), 1204)
+    equal(grace("--token", lease(server, "--ttl", "1d", "l"), "l"), 6100)
+    server.resp()("LOCK.ACQUIRE", "e", "o", "0", "META", '{"cmd":"x","kill_grace_ms":99999999999}')
+    held = server.resp(3)("LOCK.GET", "e")
+    equal(grace("--token", held["holders"][0]["token"], "e"), 3600000)
+
+
+def test_break_tells_who_may_not_hear_of_it():
+    server = Server()
+    token = lease(server, "--owner", "ann", "--ttl", "10m", "a")
+    dialogue = [("to end: ", str(token)), ("reason: ", "stuck"), ("[y/N] ", "n")]
+    _, text = on_terminal(server, "break", "a", answers=dialogue)
+    said = r"it goes on for (9m|10m)\S+, beside the next holder;\n--grace (599|600) would wait"
+    assert re.search(said, text), text
+    token = lease(server, "--owner", "ann", "--ttl", "1s", "b")
+    dialogue[0] = ("to end: ", str(token))
+    _, text = on_terminal(server, "break", "b", answers=dialogue)
+    assert "beside" not in text, text
 
 
 def test_watch():

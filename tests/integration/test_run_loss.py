@@ -9,7 +9,7 @@ import os
 import signal
 import time
 
-from cli import Proxy, children, guardian_of, is_alive, read_file, report, start
+from cli import Proxy, children, guardian_of, is_alive, read_file, report, start, tenure
 from lib import Server, equal, run, scratch, wait_for
 
 COUNT = int(os.environ.get("TENURE_LOSS_COUNT", "5"))
@@ -250,6 +250,19 @@ def test_an_administrator_breaks_a_long_lease():
     trap = "trap 'echo tidy >\"$READY\"; exit 0' TERM"
     words = ("--ttl", "30", "--kill-grace", "0.5")
     trials(fault, *words, after=told, trap=trap, more="READY=%(ready)s")
+
+
+def test_an_administrator_breaks_the_lock_without_saying_how():
+    """The grace that `tenure break` finds by itself is enough, for a command that ignores TERM."""
+    def fault(server, _, played):
+        for trial in played:
+            token = server.resp(3)("LOCK.GET", trial.name)["holders"][0]["token"]
+            words = ("--token", token, "--reason", "test", "--yes", trial.name)
+            code, _, err = tenure(server, "break", *words)
+            equal((code, err), (0, ""))
+
+    words = ("--ttl", "30", "--kill-grace", "1")
+    trials(fault, *words, after=lost, trap="trap '' TERM")
 
 
 def test_a_killed_runner_stops_the_command_at_once():

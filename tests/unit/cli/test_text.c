@@ -115,6 +115,36 @@ TEST(meta_that_is_cut_off_anywhere_is_described)
     CHECK_EQ_TEXT(describe("", buffer, sizeof(buffer)), "");
 }
 
+TEST(meta_tells_the_kill_grace)
+{
+    char made[META_SIZE];
+    char buffer[256];
+    char *argv[] = { (char[]){ "make" }, NULL };
+    const char *labels[] = { "kill_grace_ms=7" };
+    uint64_t number = 5;
+    struct meta meta = { .argv = argv, .labels = labels, .label_count = 1, .kill_grace_ms = 1500 };
+    CHECK(meta_compose(&meta, made));
+    CHECK(meta_kill_grace(made, &number));
+    CHECK_EQ_UINT(number, 1500);
+    CHECK_EQ_TEXT(describe(made, buffer, sizeof(buffer)), "make, kill_grace_ms=7");
+    meta.kill_grace_ms = 0;
+    CHECK(meta_compose(&meta, made));
+    CHECK(!meta_kill_grace(made, &number));
+    static const char *const others[] = { "",
+                                          "text",
+                                          "{\"kill_grace_ms\":",
+                                          "{\"kill_grace_ms\":\"7\"}",
+                                          "{\"kill_grace_ms\":-7}",
+                                          "{\"a\":[{\"kill_grace_ms\":7}]}",
+                                          "{\"a\":\"\\\"kill_grace_ms\\\":7" };
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        CHECK(!meta_kill_grace(others[i], &number));
+    }
+    CHECK_EQ_UINT(number, 1500);
+    CHECK(meta_kill_grace("{\"x\":\"\",\"kill_grace_ms\":99999999999999999999}", &number));
+    CHECK(number >= 3600000);
+}
+
 TEST(meta_says_when_labels_do_not_fit)
 {
     char made[META_SIZE];
