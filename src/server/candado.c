@@ -2,32 +2,33 @@
  *
  * Its clients know two answers, `{"error":"","state":1,"success":true}` of its documentation and
  * `{"error":"","success":true,"data":{"id":"…","state":1}}` of its server; both are in one here.
- * The status is always 200.  State 1 is taken, 0 is free.  There are no owners: whoever asks
- * releases, unless `owner` is given, and a lock lives until it is released, unless `ttl_ms` is. */
+ * The status is always 200, also for arguments that are wrong.  State 1 is taken, 0 is free.  There
+ * are no owners: whoever asks releases, unless `owner` is given, and a lock lives until it is
+ * released, unless `ttl_ms` is. */
 #include "server/http.h"
 
-struct outcome {
-    struct bytes id;
-    const char *error; /* "" = success */
-    bool is_taken;
-};
-
-static void answer(struct http *http, const struct outcome *outcome, struct seq seq)
+/* `error` is "" when what was asked for has happened.  The state is that of the lock now, whatever
+ * came of the request. */
+static void answer(struct http *http, struct bytes id, const char *error, struct seq seq)
 {
+    const struct server *server = http_server(http);
+    struct engine_lock_view lock = { 0 };
+    bool is_taken = engine_inspect(server->engine, id, server->now, &lock) && lock.hold_count > 0;
+    uint64_t state = is_taken ? 1 : 0;
+    if (seq.value < lock.seq.value) seq = lock.seq;
     struct json_writer json;
-    uint64_t state = outcome->is_taken ? 1 : 0;
     (void)http_begin(http, &json);
     json_begin_object(&json);
     json_key(&json, "error");
-    json_text(&json, bytes_from_text(outcome->error));
+    json_text(&json, bytes_from_text(error));
     json_key(&json, "state");
     json_unsigned(&json, state);
     json_key(&json, "success");
-    json_bool(&json, outcome->error[0] == '\0');
+    json_bool(&json, error[0] == '\0');
     json_key(&json, "data");
     json_begin_object(&json);
     json_key(&json, "id");
-    json_text(&json, outcome->id);
+    json_text(&json, id);
     json_key(&json, "state");
     json_unsigned(&json, state);
     json_end_object(&json);
@@ -35,27 +36,28 @@ static void answer(struct http *http, const struct outcome *outcome, struct seq 
     http_end(http, &(struct http_answer){ .status = 200 }, seq);
 }
 
-static void on_acquired(struct http *http, const struct engine_reply *reply)
+void candado_refuse(struct http *http, struct bytes id, const char *error)
 {
-    const struct engine_result *result = &reply->results[0];
-    struct outcome outcome = { .error = "", .is_taken = true };
-    if (reply->result_count > 0) outcome.id = result->name;
-    if (reply->err == TENURE_OK) {
-        outcome.id = result->hold.name;
-    } else if (reply->err == TENURE_HELD) {
-        outcome.error = "the lock is taken";
-        outcome.is_taken = true;
-    } else {
-        outcome.error = reply->detail != NULL ? reply->detail : tenure_err_text(reply->err);
-        outcome.is_taken = false;
+    answer(http, id, error, (struct seq){ 0 });
+}
+
+static void on_reply(struct http *http, const struct engine_reply *reply)
+{
+    struct bytes id = { "", 0 };
+    if (reply->result_count > 0) id = reply->results[0].name;
+    const char *error = "";
+    if (reply->err == TENURE_HELD) {
+        error = "the lock is taken";
+    } else if (reply->err != TENURE_OK) {
+        error = reply->detail != NULL ? reply->detail : tenure_err_text(reply->err);
     }
-    answer(http, &outcome, reply->seq);
+    answer(http, id, error, reply->seq);
 }
 
 void candado_acquire(struct http *http, struct http_call *call)
 {
     struct api_wish wish = { .names = &call->name, .name_count = 1, .ttl_ms = 0 };
-    api_submit_acquire(http, call, &wish, on_acquired);
+    api_submit_acquire(http, call, &wish, on_reply);
 }
 
 /* The hold that is meant: the owner's, or whoever's there is. */
@@ -80,25 +82,6 @@ static bool find_hold(
     return false;
 }
 
-static void on_ended(struct http *http, const struct engine_reply *reply)
-{
-    struct outcome outcome = { .error = "" };
-    if (reply->result_count > 0) outcome.id = reply->results[0].name;
-    if (reply->err != TENURE_OK) {
-        outcome.error = tenure_err_text(reply->err);
-        outcome.is_taken = true;
-    }
-    answer(http, &outcome, reply->seq);
-}
-
-static void on_renewed(struct http *http, const struct engine_reply *reply)
-{
-    struct outcome outcome = { .error = "", .is_taken = true };
-    if (reply->result_count > 0) outcome.id = reply->results[0].name;
-    if (reply->err != TENURE_OK) outcome.error = tenure_err_text(reply->err);
-    answer(http, &outcome, reply->seq);
-}
-
 /* Nobody holds it, or somebody else does.  That it is free is no failure: a release may be
  * repeated, and a heartbeat has told what it was asked. */
 static void answer_not_ours(struct http *http, const struct http_call *call)
@@ -107,12 +90,7 @@ static void answer_not_ours(struct http *http, const struct http_call *call)
     struct engine_lock_view lock;
     bool is_taken =
         engine_inspect(server->engine, call->name, server->now, &lock) && lock.hold_count > 0;
-    struct outcome outcome = {
-        .id = call->name,
-        .error = is_taken ? "another owner has the lock" : "",
-        .is_taken = is_taken,
-    };
-    answer(http, &outcome, lock.seq);
+    answer(http, call->name, is_taken ? "another owner has the lock" : "", lock.seq);
 }
 
 /* The texts of a view are the engine's and may go during the command: the owner is copied. */
@@ -148,7 +126,7 @@ void candado_release(struct http *http, struct http_call *call)
         answer_not_ours(http, call);
         return;
     }
-    http->on_reply = on_ended;
+    http->on_reply = on_reply;
     submit_claim(http, call, &hold, ENGINE_RELEASE);
 }
 
@@ -162,9 +140,9 @@ void candado_heartbeat(struct http *http, struct http_call *call)
         return;
     }
     if (hold.ttl_ms == 0 && !args_has(&call->args, ARG_TTL_MS)) {
-        answer(http, &(struct outcome){ .id = call->name, .error = "", .is_taken = true }, seq);
+        answer(http, call->name, "", seq);
         return;
     }
-    http->on_reply = on_renewed;
+    http->on_reply = on_reply;
     submit_claim(http, call, &hold, ENGINE_RENEW);
 }

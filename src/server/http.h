@@ -33,6 +33,7 @@ struct http {
     struct http_parser parser;
     struct watch *watch; /* under way, or NULL */
     struct mono since;   /* of the first byte of the request, or of the end of the last one */
+    bool is_backlogged;  /* takes no request until its answers have left */
     /* of the request under way */
     http_reply_fn on_reply;
     bool is_head;
@@ -127,6 +128,8 @@ void api_root(struct http *http, struct http_call *call);
 void candado_acquire(struct http *http, struct http_call *call);
 void candado_release(struct http *http, struct http_call *call);
 void candado_heartbeat(struct http *http, struct http_call *call);
+/* Answers what is wrong with the arguments.  `id` is valid UTF-8. */
+void candado_refuse(struct http *http, struct bytes id, const char *error);
 
 /* ---- shared by the handlers (api_locks.c) */
 

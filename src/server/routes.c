@@ -148,6 +148,23 @@ static bool read_if_match(
     return args_has(args, ARG_TOKEN) || args_set_number(args, ARG_TOKEN, token, out_error);
 }
 
+static void refuse_args(
+    struct http *http,
+    const struct route *route,
+    const struct http_call *call,
+    const struct args_error *error)
+{
+    bool is_candado = route->handler == candado_acquire || route->handler == candado_release ||
+                      route->handler == candado_heartbeat;
+    if (is_candado) {
+        struct args_error ignored;
+        bool is_name = args_check_name(call->name, &ignored);
+        candado_refuse(http, is_name ? call->name : BYTES_LITERAL(""), error->text);
+    } else {
+        http_problem_of_args(http, error);
+    }
+}
+
 void routes_handle(struct http *http, const struct http_request *request)
 {
     uint32_t allow = 0;
@@ -180,7 +197,7 @@ void routes_handle(struct http *http, const struct http_request *request)
         !read_if_match(route, request, &call.args, &is_other, &error) ||
         !args_require(&call.args, route->required, &error))
     {
-        http_problem_of_args(http, &error);
+        refuse_args(http, route, &call, &error);
         return;
     }
     if (is_other) {

@@ -697,6 +697,33 @@ TEST(candado)
     harness_stop();
 }
 
+TEST(candado_always_answers_200_and_the_state_is_the_locks)
+{
+    harness_start(0);
+    struct client *a = harness_open(0);
+    struct bytes answer = harness_ask(a, GET("/acquire/x?ttl_ms=50"));
+    check_status(answer, 200);
+    check_has(answer, "{\"error\":\"ttl_ms must be 0 (until released) or 100 to 86400000\",");
+    check_has(answer, "\"state\":0,\"success\":false,\"data\":{\"id\":\"x\",\"state\":0}}");
+    answer = harness_ask(a, GET("/release/x?no=1"));
+    check_status(answer, 200);
+    check_has(answer, "\"success\":false");
+    answer = harness_ask(a, GET("/heartbeat/%ff"));
+    check_status(answer, 200);
+    check_has(answer, "\"success\":false,\"data\":{\"id\":\"\",\"state\":0}}");
+
+    for (int i = 0; i < 2; i++) {
+        const char *owner = i == 0 ? "{\"slots\":2,\"owner\":\"a\"}" : "{\"slots\":2}";
+        check_status(harness_ask(a, with_body("POST", "/v1/locks/s", owner)), 201);
+    }
+    answer = harness_ask(a, GET("/acquire/s"));
+    check_status(answer, 200);
+    check_has(answer, "\"state\":1,\"success\":false,\"data\":{\"id\":\"s\",\"state\":1}}");
+    check_has(harness_ask(a, GET("/release/s?owner=a")), "\"state\":1,\"success\":true");
+    check_has(harness_ask(a, GET("/release/s")), "\"state\":0,\"success\":true");
+    harness_stop();
+}
+
 TEST(who_is_in_the_middle_of_a_request_when_the_server_stops)
 {
     harness_start(0);
