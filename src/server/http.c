@@ -87,6 +87,17 @@ static void handle(struct http *http, const struct http_request *request)
     if (server->http->body.capacity > SHARED_KEEP_SIZE) buffer_deinit(&server->http->body);
 }
 
+/* A client that sends requests and does not read must not make the server keep all its answers. */
+static bool is_backlogged(struct http *http)
+{
+    struct session *session = http->session;
+    if (session->is_waiting || session_backlog(session) < CONNECTION_BACKLOG_SIZE_MAX) return false;
+    http->is_backlogged = true;
+    session->is_waiting = true;
+    session_want_drain(session);
+    return true;
+}
+
 /* The client has asked whether it may send its body. */
 static void send_continue(struct http *http)
 {
@@ -99,7 +110,8 @@ static size_t on_input(struct session *session, struct bytes input)
 {
     struct http *http = session->state;
     size_t total = 0;
-    while (total < input.size && !session->is_waiting && !session->is_closing) {
+    while (total < input.size && !session->is_waiting && !session->is_closing && !session->is_gone)
+    {
         struct http_request request;
         struct http_fault fault;
         size_t used = 0;
@@ -114,6 +126,7 @@ static size_t on_input(struct session *session, struct bytes input)
         }
         total += used;
         handle(http, &request);
+        if (is_backlogged(http)) break;
     }
     /* Behind the last answer nothing is read. */
     return session->is_closing ? input.size : total;
@@ -121,7 +134,13 @@ static size_t on_input(struct session *session, struct bytes input)
 
 static void on_drain(struct session *session)
 {
-    watch_resume(session->state);
+    struct http *http = session->state;
+    if (http->is_backlogged) {
+        http->is_backlogged = false;
+        session->is_waiting = false;
+        session_resume(session);
+    }
+    watch_resume(http);
 }
 
 static void on_tick(struct session *session)

@@ -78,6 +78,30 @@ def waiters(http):
     return [waiter["owner"] for waiter in http.get("/v1/locks/x").json["waiters"]]
 
 
+def test_a_client_that_never_reads_is_not_buffered_for():
+    server = Server()
+    http = Http(server)
+    held = http.post("/v1/locks/x", owner="me", ttl_ms=60000).json
+    greedy = server.connect()
+    request = get("/v1/openapi.json")
+    count = 15000
+    greedy.sendall(post("/v1/locks/x", owner="you", wait_ms=60000) + request * count)
+    wait_for(lambda: waiters(http) == ["you"], "the wait")
+    http.delete("/v1/locks/x", owner="me", token=held["token"])
+    wait_for(lambda: waiters(http) == [], "the grant")
+    equal(http.get("/healthz").status, 200)
+    if not is_sanitized(server):
+        assert resident_kib(server) < 100 << 10, resident_kib(server)
+    greedy.settimeout(20)
+    answered = 0
+    tail = b""
+    while answered < count:
+        data = greedy.recv(1 << 20)
+        assert data, "only %d answers" % answered
+        answered += (tail + data).count(b"HTTP/1.1 200 OK")
+        tail = data[-14:]
+
+
 def test_a_waiter_that_hangs_up_is_gone():
     server = Server()
     http = Http(server)
