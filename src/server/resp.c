@@ -84,9 +84,29 @@ struct bytes resp_mode_word(enum engine_mode mode)
 
 /* ------------------------------------------------------------------ commands */
 
+/* "Host:", with or without its value behind it. */
+static bool is_http_header(struct bytes name)
+{
+    static const char header[] = "host:";
+    if (name.size < sizeof(header) - 1) return false;
+    for (size_t at = 0; at < sizeof(header) - 1; at++) {
+        char letter = name.data[at];
+        if (letter >= 'A' && letter <= 'Z') letter = (char)(letter - 'A' + 'a');
+        if (letter != header[at]) return false;
+    }
+    return true;
+}
+
 static void refuse_unknown(struct resp *resp, struct bytes name)
 {
     struct resp_text text = { 0 };
+    if (is_http_header(name)) {
+        /* HTTP with a method that nobody knows: somebody's client has been led here, and the body
+         * that follows the header could hold commands. */
+        resp_refuse_word(resp, "ERR", "this is a header of HTTP, behind no method that is known");
+        session_close(resp->session);
+        return;
+    }
     resp_text_add(&text, "unknown command '");
     resp_text_add_bytes(&text, (struct bytes){ name.data, name.size < 128 ? name.size : 128 });
     resp_text_add(&text, "'; COMMAND lists those there are");
@@ -133,10 +153,12 @@ static void run_command(struct resp *resp, const struct resp_command *command)
 /* A client that sends and does not read must not make the server keep all its answers. */
 static bool is_backlogged(struct resp *resp)
 {
-    if (session_backlog(resp->session) < CONNECTION_BACKLOG_SIZE_MAX) return false;
+    struct session *session = resp->session;
+    /* What waits already goes on when its answer comes, and not before. */
+    if (session->is_waiting || session_backlog(session) < CONNECTION_BACKLOG_SIZE_MAX) return false;
     resp->is_backlogged = true;
-    resp->session->is_waiting = true;
-    session_want_drain(resp->session);
+    session->is_waiting = true;
+    session_want_drain(session);
     return true;
 }
 

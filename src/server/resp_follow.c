@@ -8,6 +8,7 @@ struct resp_follow {
     struct follower follower;
     struct resp *resp;
     bool is_paused;
+    bool is_slow; /* its client had to be waited for */
     bool is_done; /* kept only because a callback of it may still be under way */
     char prefix[LIMIT_NAME_SIZE_MAX];
 };
@@ -65,9 +66,11 @@ static bool deliver_event(struct follower *follower, const struct record *record
     struct resp *resp = follow->resp;
     if (session_backlog(resp->session) > BACKLOG_MAX) {
         follow->is_paused = true;
+        follow->is_slow = true;
         session_want_drain(resp->session);
         return false;
     }
+    follow->is_slow = false;
     resp_write_push(&resp->out, 2);
     resp_write_text(&resp->out, "event");
     resp_write_record(resp, record);
@@ -75,10 +78,14 @@ static bool deliver_event(struct follower *follower, const struct record *record
     return true;
 }
 
+/* The window has moved on: past a client that does not read, or past one that asked for too much.
+ */
 static void tell_compacted(struct follower *follower, struct seq first)
 {
-    struct resp *resp = follow_of(follower)->resp;
-    push_number(resp, "compacted", first.value);
+    const struct resp_follow *follow = follow_of(follower);
+    struct resp *resp = follow->resp;
+    if (follow->is_slow) resp->server->metrics.overflow_count++;
+    push_number(resp, follow->is_slow ? "overflow" : "compacted", first.value);
     session_close(resp->session);
 }
 
@@ -256,8 +263,11 @@ void resp_run_observe(struct resp *resp, const struct resp_command *command)
             return;
         }
     }
-    if (!has_since) since = engine_seq(resp->server->engine).value;
-    bool is_now = wait_ms == 0 || (has_since && has_changed(resp->server, name, since));
+    uint64_t known = engine_seq(resp->server->engine).value;
+    if (!has_since) since = known;
+    /* A number that this server has not reached is of another history: tell what is. */
+    bool is_now =
+        wait_ms == 0 || since > known || (has_since && has_changed(resp->server, name, since));
     if (is_now) {
         resp_answer_leader(resp, name);
     } else if (start_observe(resp, name, since, wait_ms)) {
