@@ -164,12 +164,16 @@ MUST_USE enum tenure_err engine_restore_snapshot_end(struct engine *engine, stru
 MUST_USE enum tenure_err
 engine_restore_batch(struct engine *engine, struct seq first, uint32_t count, struct bytes records);
 
+/* No entry of a snapshot is larger; a lock of many holds has several. */
+#define ENGINE_SNAPSHOT_ENTRY_SIZE_MAX ((size_t)64 << 10)
+
 /* A snapshot of the state at the moment of `begin`, written in pieces while the engine goes on: a
  * lock that changes before its turn is written first, as it was.  The order of entries means
  * nothing.  Only one at a time. */
 void engine_snapshot_begin(struct engine *engine, struct seq *out_seq);
-/* Append about `size` bytes of whole entries to `out` as one chunk.  True when that was the last.
- * An `out` that failed abandons the snapshot. */
+/* Append whole entries to `out` as one chunk, until it has at least `size` bytes more: that makes
+ * fewer than `size` + ENGINE_SNAPSHOT_ENTRY_SIZE_MAX, whatever there is to write.  True when that
+ * was the last.  An `out` that failed abandons the snapshot. */
 bool engine_snapshot_write(struct engine *engine, struct buffer *out, size_t size);
 void engine_snapshot_abandon(struct engine *engine);
 

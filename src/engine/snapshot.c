@@ -12,6 +12,11 @@ enum entry_kind { ENTRY_HEAD = 1, ENTRY_EVENT = 2, ENTRY_LOCK = 3, ENTRY_END = 4
 
 #define HOLDS_OF_LOCK_MAX ((uint64_t)1 << 32)
 
+/* What is not a hold in an entry of a lock: the name and five numbers; and the largest hold. */
+#define LOCK_FIELDS_SIZE_MAX (LIMIT_NAME_SIZE_MAX + 6 * CODEC_NUMBER_SIZE_MAX)
+#define HOLD_SIZE_MAX                                                                              \
+    (LIMIT_OWNER_SIZE_MAX + LIMIT_META_SIZE_MAX + LIMIT_REASON_SIZE_MAX + 9 * CODEC_NUMBER_SIZE_MAX)
+
 /* ----------------------------------------------------------------- writing */
 
 /* An entry is a kind, a size of four bytes, and that many bytes. */
@@ -70,34 +75,56 @@ static void put_hold(struct buffer *out, const struct hold *hold)
     }
 }
 
+/* Where the holds that one entry has room for end, from `begin` on, and how many they are. */
+static const struct list *
+find_part_end(const struct lock *lock, const struct list *begin, uint64_t *out_count)
+{
+    size_t size = ENTRY_HEADER_SIZE + LOCK_FIELDS_SIZE_MAX + HOLD_SIZE_MAX;
+    uint64_t count = 0;
+    const struct list *end = begin;
+    for (; end != &lock->holds && size <= ENGINE_SNAPSHOT_ENTRY_SIZE_MAX; end = end->next) {
+        const struct hold *hold = CONTAINER_OF_CONST(end, struct hold, link);
+        size_t reason_size = hold->breaking == NULL ? 0 : hold->breaking->reason_size;
+        size += hold->owner_size + hold->meta_size + reason_size + 9 * CODEC_NUMBER_SIZE_MAX;
+        count++;
+    }
+    *out_count = count;
+    return end;
+}
+
 void snapshot_put_lock(struct buffer *out, const struct lock *lock)
 {
     uint32_t delay_ms = lock->queue == NULL ? 0 : lock->queue->delay_ms;
     if (lock->hold_count == 0 && delay_ms == 0) return;
 
-    size_t start = begin_entry(out);
     uint64_t slots = lock->hold_count > 0 ? lock->slots : 1;
-    uint64_t numbers[] = { lock->last_seq.value, delay_ms, slots, lock->hold_count };
-    put_text(out, lock_name(lock));
-    put_numbers(out, numbers, sizeof numbers / sizeof *numbers);
-    list_foreach(link, &lock->holds) {
-        put_hold(out, hold_from_link(link));
-    }
-    finish_entry(out, start, ENTRY_LOCK);
+    const struct list *link = lock->holds.next;
+    do {
+        uint64_t count;
+        const struct list *end = find_part_end(lock, link, &count);
+        uint64_t numbers[] = { lock->last_seq.value, delay_ms, slots, count };
+        size_t start = begin_entry(out);
+        put_text(out, lock_name(lock));
+        put_numbers(out, numbers, sizeof numbers / sizeof *numbers);
+        for (; link != end; link = link->next) {
+            put_hold(out, CONTAINER_OF_CONST(link, struct hold, link));
+        }
+        finish_entry(out, start, ENTRY_LOCK);
+    } while (link != &lock->holds);
 }
 
-static void capture(struct engine *engine, struct lock *lock, struct buffer *out)
+static void capture(struct engine *engine, struct lock *lock)
 {
     struct snapshot *snapshot = &engine->snapshot;
     if (lock->names.user == snapshot->number) return;
     lock->names.user = snapshot->number;
-    snapshot->written += lock->hold_count;
-    snapshot_put_lock(out, lock);
+    snapshot->captured += lock->hold_count;
+    snapshot_put_lock(&snapshot->images, lock);
 }
 
 void snapshot_touch(struct engine *engine, struct lock *lock)
 {
-    if (engine->snapshot.is_active) capture(engine, lock, &engine->snapshot.images);
+    if (engine->snapshot.is_active) capture(engine, lock);
 }
 
 void engine_snapshot_begin(struct engine *engine, struct seq *out_seq)
@@ -112,7 +139,8 @@ void engine_snapshot_begin(struct engine *engine, struct seq *out_seq)
     snapshot->cursor = name_index_first(engine);
     snapshot->token_high = engine->token_high;
     snapshot->hold_count = engine->held_count;
-    snapshot->written = 0;
+    snapshot->captured = 0;
+    snapshot->images_read = 0;
     buffer_reset(&snapshot->images);
     *out_seq = snapshot->seq;
 }
@@ -163,11 +191,43 @@ static bool are_events_written(const struct engine *engine)
     return engine->snapshot.event_next.value > engine->snapshot.seq.value;
 }
 
+static size_t entry_size(const char *entry)
+{
+    uint32_t size = 0;
+    for (unsigned index = 0; index < 4; index++) {
+        size |= (uint32_t)(uint8_t)entry[1 + index] << (8 * index);
+    }
+    return ENTRY_HEADER_SIZE + size;
+}
+
+/* Images leave an entry at a time: one lock may be larger than a piece, and while nobody took a
+ * piece many have gathered. */
+static void put_images(struct engine *engine, struct buffer *out, size_t size_wanted)
+{
+    struct snapshot *snapshot = &engine->snapshot;
+    struct buffer *images = &snapshot->images;
+    if (images->is_failed) {
+        out->is_failed = true;
+        return;
+    }
+    while (snapshot->images_read < images->size && out->size < size_wanted) {
+        const char *entry = images->data + snapshot->images_read;
+        size_t size = entry_size(entry);
+        buffer_append(out, entry, size);
+        if (out->is_failed) return;
+        snapshot->images_read += size;
+    }
+    if (snapshot->images_read < images->size) return;
+    snapshot->images_read = 0;
+    buffer_reset(images);
+}
+
 static void put_locks(struct engine *engine, struct buffer *out, size_t size_wanted)
 {
     struct snapshot *snapshot = &engine->snapshot;
-    while (snapshot->cursor != NULL && out->size < size_wanted) {
-        capture(engine, snapshot->cursor, out);
+    while (snapshot->cursor != NULL && out->size < size_wanted && !out->is_failed) {
+        capture(engine, snapshot->cursor);
+        put_images(engine, out, size_wanted);
         snapshot->cursor = name_index_next(snapshot->cursor);
     }
 }
@@ -178,15 +238,14 @@ bool engine_snapshot_write(struct engine *engine, struct buffer *out, size_t siz
     ASSERT(snapshot->is_active && size > 0);
     size_t size_wanted = out->size + size;
     put_head(engine, out);
-    buffer_append_bytes(out, buffer_bytes(&snapshot->images));
-    if (snapshot->images.is_failed) out->is_failed = true;
-    buffer_reset(&snapshot->images);
+    put_images(engine, out, size_wanted);
     put_events(engine, out, size_wanted);
     if (are_events_written(engine)) put_locks(engine, out, size_wanted);
-    bool is_last = are_events_written(engine) && snapshot->cursor == NULL;
+    bool is_last =
+        are_events_written(engine) && snapshot->cursor == NULL && snapshot->images.size == 0;
 
     if (is_last && !out->is_failed) {
-        ASSERT(snapshot->written == snapshot->hold_count);
+        ASSERT(snapshot->captured == snapshot->hold_count);
         size_t start = begin_entry(out);
         put_numbers(out, &snapshot->hold_count, 1);
         finish_entry(out, start, ENTRY_END);
@@ -308,6 +367,15 @@ restore_hold(struct engine *engine, struct lock *lock, struct codec_reader *read
     return hold->breaking == NULL ? TENURE_NO_MEMORY : TENURE_OK;
 }
 
+/* Is this more of a lock that was too large for one entry? */
+static bool
+is_next_part(const struct lock *lock, uint32_t delay_ms, uint64_t slots, uint64_t hold_count)
+{
+    uint32_t delay_before_ms = lock->queue == NULL ? 0 : lock->queue->delay_ms;
+    return lock->hold_count > 0 && hold_count > 0 && lock->slots == slots &&
+           delay_before_ms == delay_ms;
+}
+
 static enum tenure_err
 restore_lock_fields(struct engine *engine, struct lock *lock, struct codec_reader *reader)
 {
@@ -315,7 +383,10 @@ restore_lock_fields(struct engine *engine, struct lock *lock, struct codec_reade
     uint32_t delay_ms = (uint32_t)codec_take_number(reader, LIMIT_LOCK_DELAY_MS_MAX);
     uint64_t slots = codec_take_number(reader, LIMIT_SLOTS_MAX);
     uint64_t hold_count = codec_take_number(reader, HOLDS_OF_LOCK_MAX);
-    if (reader->is_bad || slots == 0 || lock_is_active(lock)) return TENURE_CORRUPT;
+    if (reader->is_bad || slots == 0) return TENURE_CORRUPT;
+    if (lock_is_active(lock) && !is_next_part(lock, delay_ms, slots, hold_count)) {
+        return TENURE_CORRUPT;
+    }
     if (lock->last_seq.value < last_seq.value) lock->last_seq = last_seq;
     if (delay_ms > 0) {
         struct queue *queue = lock_queue(engine, lock);
@@ -370,17 +441,14 @@ enum tenure_err engine_restore_chunk(struct engine *engine, struct bytes chunk)
     ASSERT(engine->is_restoring);
     while (chunk.size > 0) {
         if (chunk.size < ENTRY_HEADER_SIZE) return TENURE_CORRUPT;
-        uint32_t size = 0;
-        for (unsigned index = 0; index < 4; index++) {
-            size |= (uint32_t)(uint8_t)chunk.data[1 + index] << (8 * index);
-        }
-        if (size > chunk.size - ENTRY_HEADER_SIZE) return TENURE_CORRUPT;
-        struct bytes fields = { chunk.data + ENTRY_HEADER_SIZE, size };
+        size_t size = entry_size(chunk.data);
+        if (size > chunk.size) return TENURE_CORRUPT;
+        struct bytes fields = { chunk.data + ENTRY_HEADER_SIZE, size - ENTRY_HEADER_SIZE };
         enum tenure_err err =
             restore_entry(engine, (enum entry_kind)(uint8_t)chunk.data[0], fields);
         if (err != TENURE_OK) return err;
-        chunk.data += ENTRY_HEADER_SIZE + size;
-        chunk.size -= ENTRY_HEADER_SIZE + size;
+        chunk.data += size;
+        chunk.size -= size;
     }
     return TENURE_OK;
 }

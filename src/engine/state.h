@@ -152,10 +152,11 @@ struct snapshot {
     struct seq seq;
     struct seq event_next; /* first event not written */
     struct lock *cursor;   /* first lock not looked at, in order of names; NULL at the end */
-    struct buffer images;  /* locks as they were before they changed */
+    struct buffer images;  /* locks as they were at `seq`, on their way out */
+    size_t images_read;    /* bytes of them that have left */
     struct token token_high;
     uint64_t hold_count; /* at `seq` */
-    uint64_t written;    /* holds written so far */
+    uint64_t captured;   /* holds in images so far */
     bool is_head_written;
 };
 

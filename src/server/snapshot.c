@@ -8,6 +8,7 @@
 
 /* Of one turn: small enough that nobody waits for it. */
 #define PIECE_SIZE ((size_t)256 << 10)
+_Static_assert(PIECE_SIZE + ENGINE_SNAPSHOT_ENTRY_SIZE_MAX <= JOURNAL_CHUNK_SIZE_MAX, "it fits");
 
 #define FORCED_RETRY_NS (60 * NS_PER_S)
 

@@ -383,6 +383,26 @@ def test_a_damaged_snapshot_is_said_and_not_needed():
     contains(server.errors(), "snapshot")
 
 
+def test_a_lock_that_is_larger_than_a_piece_of_a_snapshot():
+    server = Server("--snapshot-bytes", "1M")
+    client = server.resp()
+    slots = 4096
+    for index in range(slots):  # with the meta, more than 16 MiB
+        client.send("LOCK.ACQUIRE", "a", "o%d" % index, 0, "SLOTS", slots, "META", "m" * 4096)
+        if index % 64 == 63:
+            for _ in range(64):
+                client.read()
+
+    def is_written():
+        return any(f.startswith("snapshot-") and not f.endswith(".tmp")
+                   for f in os.listdir(server.data))
+
+    wait_for(is_written, "a snapshot", 30)
+    server.kill()
+    server.start()
+    contains(server.ready_line, "%d holds" % slots)
+
+
 def test_tokens_rise_over_a_restored_backup_and_in_a_clone():
     server = Server(*SMALL)
     client = server.resp()

@@ -623,3 +623,112 @@ TEST_WITHIN(60, restore_of_records_with_a_flipped_bit_never_crashes)
     }
     harness_close(&harness);
 }
+
+/* ------------------------------------------------------------- large locks */
+
+/* As much meta as a hold may have. */
+static const char *large_meta(void)
+{
+    static char meta[LIMIT_META_SIZE_MAX + 1];
+    memset(meta, 'm', LIMIT_META_SIZE_MAX);
+    return meta;
+}
+
+static void check_chunk_sizes(const struct snapshot_file *file, size_t size)
+{
+    size_t start = 0;
+    for (size_t index = 0; index < file->chunk_count; index++) {
+        CHECK_LE_UINT(file->ends[index] - start, size + ENGINE_SNAPSHOT_ENTRY_SIZE_MAX);
+        start = file->ends[index];
+    }
+}
+
+static struct harness *open_large(void)
+{
+    struct engine_options options = { .window_size = ENGINE_WINDOW_SIZE_MIN };
+    struct harness *harness = harness_open_with(&options);
+    harness->check_every = 1 << 20;
+    return harness;
+}
+
+/* The slots of one lock, with all the meta they may have, are more than a chunk of the journal. */
+TEST_WITHIN(60, a_lock_of_many_holds_is_written_in_pieces)
+{
+    static struct snapshot_file file;
+    struct harness *harness = open_large();
+    file_init(&file);
+    uint64_t first_token = 0;
+    for (uint32_t index = 0; index < LIMIT_SLOTS_MAX; index++) {
+        char owner[16];
+        (void)snprintf(owner, sizeof owner, "%u", index);
+        uint64_t token = harness_hold(
+            harness,
+            ASK(.name = "a", .owner = owner, .slots = LIMIT_SLOTS_MAX, .meta = large_meta()));
+        if (index == 0) first_token = token;
+    }
+    begin(&file, harness);
+    write_rest(&file, harness, 256 << 10);
+    check_chunk_sizes(&file, 256 << 10);
+    check_snapshot(&file, harness);
+
+    /* It changes before its turn comes: then it waits as a whole, and leaves in pieces too. */
+    begin(&file, harness);
+    (void)harness_release(harness, "a", "0", first_token);
+    write_rest(&file, harness, 256 << 10);
+    check_chunk_sizes(&file, 256 << 10);
+    check_snapshot(&file, harness);
+    buffer_deinit(&file.bytes);
+    harness_close(&harness);
+}
+
+TEST_WITHIN(60, a_lock_of_many_readers_under_a_delay_is_written_in_pieces)
+{
+    static struct snapshot_file file;
+    struct harness *harness = open_large();
+    file_init(&file);
+    (void)harness_hold(
+        harness,
+        ASK(.name = "a",
+            .owner = "lost",
+            .mode = ENGINE_SHARED,
+            .ttl_ms = 100,
+            .lock_delay_ms = 9000));
+    for (uint32_t index = 0; index < 100; index++) {
+        char owner[16];
+        (void)snprintf(owner, sizeof owner, "%u", index);
+        (void)harness_hold(
+            harness, ASK(.name = "a", .owner = owner, .mode = ENGINE_SHARED, .meta = large_meta()));
+    }
+    harness_advance(harness, 200);
+    begin(&file, harness);
+    write_rest(&file, harness, 1000);
+    check_chunk_sizes(&file, 1000);
+    check_snapshot(&file, harness);
+    buffer_deinit(&file.bytes);
+    harness_close(&harness);
+}
+
+/* While nobody takes pieces, changed locks gather; they leave a piece at a time. */
+TEST_WITHIN(60, many_locks_that_change_at_once_do_not_make_a_large_piece)
+{
+    static struct snapshot_file file;
+    struct harness *harness = open_large();
+    file_init(&file);
+    for (uint32_t index = 0; index < 2000; index++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%u", index);
+        (void)harness_hold(harness, ASK(.name = name, .owner = "A", .meta = large_meta()));
+    }
+    begin(&file, harness);
+    CHECK(!write_chunk(&file, harness, 1000));
+    for (uint32_t index = 0; index < 2000; index++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%u", index);
+        (void)harness_release(harness, name, "A", harness_holder(harness, name));
+    }
+    write_rest(&file, harness, 10000);
+    check_chunk_sizes(&file, 10000);
+    check_snapshot(&file, harness);
+    buffer_deinit(&file.bytes);
+    harness_close(&harness);
+}
