@@ -19,10 +19,9 @@ void buffer_reset(struct buffer *buffer)
     buffer->is_failed = false;
 }
 
-bool buffer_reserve(struct buffer *buffer, size_t more)
+bool buffer_grow(struct buffer *buffer, size_t more)
 {
     if (buffer->is_failed) return false;
-    if (more <= buffer->capacity - buffer->size) return true;
     if (more > SIZE_MAX / 2 - buffer->size) return false;
 
     size_t needed = buffer->size + more;
@@ -36,24 +35,6 @@ bool buffer_reserve(struct buffer *buffer, size_t more)
     buffer->data = data;
     buffer->capacity = capacity;
     return true;
-}
-
-char *buffer_extend(struct buffer *buffer, size_t size)
-{
-    if (!buffer_reserve(buffer, size)) {
-        buffer->is_failed = true;
-        return NULL;
-    }
-    char *at = buffer->data + buffer->size;
-    buffer->size += size;
-    return at;
-}
-
-void buffer_append(struct buffer *buffer, const void *data, size_t size)
-{
-    if (size == 0) return;
-    char *at = buffer_extend(buffer, size);
-    if (at != NULL) memcpy(at, data, size);
 }
 
 void buffer_consume(struct buffer *buffer, size_t size)

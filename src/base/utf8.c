@@ -36,28 +36,32 @@ bool utf8_is_valid(struct bytes text)
     return true;
 }
 
-/* Up to eight bytes at once: are all of them ASCII, and none a control character?  Of bytes below
- * 0x80, subtracting 0x20 borrows into the top bit of those below 0x20, and adding 1 carries into
- * that of 0x7f (Mycroft's test).  A borrow out of one byte can only come from a byte that fails
- * anyway. */
-static bool is_plain_word(const unsigned char *at, size_t size)
+/* Eight bytes at once: are all of them ASCII, and none a control character?  Of bytes below 0x80,
+ * subtracting 0x20 borrows into the top bit of those below 0x20, and adding 1 carries into that of
+ * 0x7f (Mycroft's test).  A borrow out of one byte can only come from a byte that fails anyway. */
+static bool is_plain_word(const unsigned char *at)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t word = ones * 'a'; /* what is not there is plain */
-    memcpy(&word, at, size);
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
     return ((word | (word - ones * 0x20) | (word + ones)) & (ones * 0x80)) == 0;
+}
+
+/* What nearly all names and owners are.  The last word overlaps the one before it. */
+static bool is_plain_ascii(const unsigned char *at, size_t size)
+{
+    if (size < sizeof(uint64_t)) return false;
+    for (size_t i = 0; i + sizeof(uint64_t) <= size; i += sizeof(uint64_t)) {
+        if (!is_plain_word(at + i)) return false;
+    }
+    return is_plain_word(at + size - sizeof(uint64_t));
 }
 
 bool utf8_is_plain(struct bytes text)
 {
     const unsigned char *at = (const unsigned char *)text.data;
+    if (is_plain_ascii(at, text.size)) return true;
     for (size_t i = 0; i < text.size;) {
-        size_t left = text.size - i;
-        size_t word_size = left < sizeof(uint64_t) ? left : sizeof(uint64_t);
-        if (is_plain_word(at + i, word_size)) {
-            i += word_size;
-            continue;
-        }
         size_t size = sequence_size(at + i, text.size - i);
         if (size == 0 || is_control(at + i)) return false;
         i += size;

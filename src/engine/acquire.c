@@ -242,7 +242,7 @@ static bool answer_known(struct engine *engine, const struct request *request)
 {
     const struct engine_command *command = request->command;
     const struct engine_acquire *acquire = request->acquire;
-    struct hold *parties[LIMIT_NAME_COUNT_MAX];
+    UNINITIALIZED struct hold *parties[LIMIT_NAME_COUNT_MAX];
     uint32_t held_count = 0;
     uint32_t known_count = 0;
     for (uint32_t index = 0; index < acquire->name_count; index++) {
@@ -351,7 +351,7 @@ static bool carry_out(struct engine *engine, struct request *request, bool is_bl
 {
     const struct engine_command *command = request->command;
     const struct engine_acquire *acquire = request->acquire;
-    struct hold *holds[LIMIT_NAME_COUNT_MAX];
+    UNINITIALIZED struct hold *holds[LIMIT_NAME_COUNT_MAX];
     bool is_done = prepare(engine, request, holds);
 
     if (is_done && is_blocked) {
@@ -411,7 +411,7 @@ void command_acquire(struct engine *engine, const struct engine_command *command
         output_refuse(engine, command, TENURE_INVALID, name, fault);
         return;
     }
-    struct request request;
+    UNINITIALIZED struct request request;
     request.command = command;
     request.acquire = acquire;
     for (uint32_t index = 0; index < acquire->name_count; index++) {

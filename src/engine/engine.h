@@ -23,6 +23,7 @@
 #include <tenure/error.h>
 
 #include "base/buffer.h"
+#include "base/histogram.h"
 #include "base/limits.h"
 #include "base/memory.h"
 #include "base/siphash.h"
@@ -147,9 +148,11 @@ bool engine_window_read(const struct engine *engine, struct seq seq, struct reco
 struct engine_counters {
     uint64_t granted, renewed, released, expired, broken;
     uint64_t refused_held, refused_timeout, refused_other, canceled;
-    uint64_t lock_count;                /* now: names in use, or of an event of the window */
-    uint64_t hold_count, waiter_count;  /* now */
-    uint64_t window_size, window_count; /* now */
+    uint64_t records[RECORD_KIND_COUNT]; /* made, by kind */
+    struct histogram hold_times;         /* from grant to end */
+    uint64_t lock_count;                 /* now: names in use, or of an event of the window */
+    uint64_t hold_count, waiter_count;   /* now */
+    uint64_t window_size, window_count;  /* now */
 };
 
 struct engine_counters engine_counters(const struct engine *engine);

@@ -113,6 +113,25 @@ void output_remember(
     window_append(&engine->window, lock, previous, record);
 }
 
+static void count_record(struct engine *engine, const struct record *record)
+{
+    struct engine_counters *counters = &engine->counters;
+    counters->records[record->kind]++;
+    switch (record->kind) {
+    case RECORD_RELEASED:
+    case RECORD_EXPIRED:
+    case RECORD_BROKEN:
+        /* A token is the wall clock of its grant in microseconds, unless clocks ran backwards. */
+        histogram_observe(&counters->hold_times, record->at.us - (int64_t)record->token.value);
+        return;
+    case RECORD_GRANTED:
+    case RECORD_RENEWED:
+    case RECORD_BREAKING:
+    case RECORD_PROCLAIMED:
+    case RECORD_AVAILABLE: return;
+    }
+}
+
 void output_record(struct engine *engine, struct lock *lock, struct record *record)
 {
     struct output *output = &engine->output;
@@ -123,6 +142,7 @@ void output_record(struct engine *engine, struct lock *lock, struct record *reco
     record->at = engine->wall;
     record->name = lock_name(lock);
     record_encode(&output->records, record);
+    count_record(engine, record);
     ASSERT(!output->records.is_failed); /* room was reserved */
     output->record_count++;
 

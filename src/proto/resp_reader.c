@@ -238,6 +238,25 @@ static enum proto_parse read_length(
     return PARSE_DONE;
 }
 
+/* Nearly all lengths have one digit or two, and all of their line is there.  False: look closer. */
+static bool read_short_length(struct bytes input, size_t *position, uint32_t *out_length)
+{
+    if (input.size < *position + 4) return false;
+    const char *at = input.data + *position;
+    unsigned first = (unsigned char)at[0] - (unsigned)'0';
+    unsigned second = (unsigned char)at[1] - (unsigned)'0';
+    if (first > 9) return false;
+    if (at[1] == '\r' && at[2] == '\n') {
+        *out_length = first;
+        *position += 3;
+        return true;
+    }
+    if (first == 0 || second > 9 || at[2] != '\r' || at[3] != '\n') return false;
+    *out_length = first * 10 + second;
+    *position += 4;
+    return true;
+}
+
 static enum proto_parse
 read_argument_size(struct resp_reader *reader, struct bytes input, const char **out_text)
 {
@@ -248,8 +267,10 @@ read_argument_size(struct resp_reader *reader, struct bytes input, const char **
     }
     size_t position = reader->position + 1;
     uint32_t size = 0;
-    enum proto_parse result = read_length(input, &position, rule, &size, out_text);
-    if (result != PARSE_DONE) return result;
+    if (!read_short_length(input, &position, &size)) {
+        enum proto_parse result = read_length(input, &position, rule, &size, out_text);
+        if (result != PARSE_DONE) return result;
+    }
     if (position + size + 2 > RESP_COMMAND_SIZE_MAX) return bad(text_command_size, out_text);
     if (!reserve_span(reader)) return bad("no memory", out_text);
     reader->position = position;

@@ -345,6 +345,7 @@ static void all_fall_behind(struct events *events)
 
 static void pump_live(struct events *events, struct seq durable)
 {
+    if (events->follower_count == 0) events->pumped = durable;
     while (events->pumped.value < durable.value) {
         struct record record;
         struct seq next = { events->pumped.value + 1 };
@@ -356,7 +357,6 @@ static void pump_live(struct events *events, struct seq durable)
                                        : durable.value;
             continue;
         }
-        metrics_observe_record(&events->server->metrics, &record);
         deliver_live(events, &record);
         events->pumped = next;
     }

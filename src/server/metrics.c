@@ -12,25 +12,9 @@ void metrics_init(struct metrics *metrics)
     *metrics = (struct metrics){ 0 };
 }
 
-/* The first bucket whose bound is not below `us`. */
-static uint32_t bucket_index(uint64_t us)
-{
-    if (us <= METRICS_BUCKET_US_MIN) return 0;
-    uint64_t units = (us - 1) / METRICS_BUCKET_US_MIN; /* at least 1 */
-    uint32_t index = 64 - (uint32_t)__builtin_clzll(units | 1);
-    return index < METRICS_BUCKET_COUNT ? index : METRICS_BUCKET_COUNT;
-}
-
-static void observe(struct metrics_histogram *histogram, int64_t us)
-{
-    uint64_t value = us > 0 ? (uint64_t)us : 0;
-    histogram->counts[bucket_index(value)]++;
-    histogram->sum_us += value;
-}
-
 void metrics_observe_turn(struct metrics *metrics, int64_t ns)
 {
-    observe(&metrics->turn, ns / 1000);
+    histogram_observe(&metrics->turn, ns / 1000);
 }
 
 void metrics_observe_stall(struct metrics *metrics, int64_t ns)
@@ -41,7 +25,7 @@ void metrics_observe_stall(struct metrics *metrics, int64_t ns)
 
 void metrics_observe_commit(struct metrics *metrics, int64_t ns, uint64_t size)
 {
-    observe(&metrics->commit, ns / 1000);
+    histogram_observe(&metrics->commit, ns / 1000);
     metrics->commit_bytes += size;
 }
 
@@ -52,25 +36,7 @@ void metrics_observe_reply(struct metrics *metrics, const struct engine_reply *r
         return;
     }
     if (reply->results[0].waited_ms > 0) {
-        observe(&metrics->wait, reply->results[0].waited_ms * 1000);
-    }
-}
-
-void metrics_observe_record(struct metrics *metrics, const struct record *record)
-{
-    metrics->records[record->kind]++;
-    switch (record->kind) {
-    case RECORD_RELEASED:
-    case RECORD_EXPIRED:
-    case RECORD_BROKEN:
-        /* A token is the wall clock of its grant in microseconds, unless clocks ran backwards. */
-        observe(&metrics->hold, record->at.us - (int64_t)record->token.value);
-        return;
-    case RECORD_GRANTED:
-    case RECORD_RENEWED:
-    case RECORD_BREAKING:
-    case RECORD_PROCLAIMED:
-    case RECORD_AVAILABLE: return;
+        histogram_observe(&metrics->wait, reply->results[0].waited_ms * 1000);
     }
 }
 
@@ -110,15 +76,12 @@ static void put_seconds(struct buffer *out, const char *name, const char *suffix
 }
 
 static void put_histogram(
-    struct buffer *out,
-    const char *name,
-    const char *help,
-    const struct metrics_histogram *histogram)
+    struct buffer *out, const char *name, const char *help, const struct histogram *histogram)
 {
     put_head(out, name, "histogram", help);
     uint64_t total = 0;
-    for (uint32_t i = 0; i < METRICS_BUCKET_COUNT; i++) {
-        uint64_t bound_us = (uint64_t)METRICS_BUCKET_US_MIN << i;
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKET_COUNT; i++) {
+        uint64_t bound_us = (uint64_t)HISTOGRAM_BUCKET_US_MIN << i;
         total += histogram->counts[i];
         put(out,
             "tenure_%s_bucket{le=\"%" PRIu64 ".%06" PRIu64 "\"} %" PRIu64 "\n",
@@ -127,18 +90,19 @@ static void put_histogram(
             bound_us % 1000000,
             total);
     }
-    total += histogram->counts[METRICS_BUCKET_COUNT];
+    total += histogram->counts[HISTOGRAM_BUCKET_COUNT];
     put(out, "tenure_%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, total);
     put_seconds(out, name, "_sum", histogram->sum_us);
     put(out, "tenure_%s_count %" PRIu64 "\n", name, total);
 }
 
-static void write_counters(const struct metrics *metrics, struct buffer *out)
+static void write_counters(
+    const struct metrics *metrics, const struct engine_counters *counters, struct buffer *out)
 {
-    put_head(out, "events_total", "counter", "Durable changes, by kind.");
+    put_head(out, "events_total", "counter", "Changes of locks, by kind.");
     for (unsigned kind = 1; kind < RECORD_KIND_COUNT; kind++) {
         const char *word = record_kind_word(kind);
-        put(out, "tenure_events_total{kind=\"%s\"} %" PRIu64 "\n", word, metrics->records[kind]);
+        put(out, "tenure_events_total{kind=\"%s\"} %" PRIu64 "\n", word, counters->records[kind]);
     }
     put_head(out, "replies_total", "counter", "Answers of the engine, by outcome.");
     for (int err = 0; err < TENURE_ERR_COUNT; err++) {
@@ -187,22 +151,22 @@ static void write_counters(const struct metrics *metrics, struct buffer *out)
         metrics->compacted_count);
 }
 
-static void write_gauges(const struct server *server, struct buffer *out)
+static void write_gauges(
+    const struct server *server, const struct engine_counters *counters, struct buffer *out)
 {
-    struct engine_counters counters = engine_counters(server->engine);
     put_gauge(out, "ready", "1 when requests are served.", server->is_ready ? 1 : 0);
     put_gauge(out, "disk_full", "1 when no grants are made for want of space.", server->is_full);
     put_gauge(
         out,
         "locks",
         "Names in memory: held, waited for, delayed, or of an event that is remembered.",
-        counters.lock_count);
-    put_gauge(out, "holds", "Holds.", counters.hold_count);
-    put_gauge(out, "waiters", "Requests that wait.", counters.waiter_count);
+        counters->lock_count);
+    put_gauge(out, "holds", "Holds.", counters->hold_count);
+    put_gauge(out, "waiters", "Requests that wait.", counters->waiter_count);
     put_gauge(out, "connections", "Open connections.", server->metrics.connections_open);
     put_gauge(out, "followers", "Event streams.", events_follower_count(server->events));
-    put_gauge(out, "window_bytes", "Memory of recent events.", counters.window_size);
-    put_gauge(out, "window_events", "Recent events remembered.", counters.window_count);
+    put_gauge(out, "window_bytes", "Memory of recent events.", counters->window_size);
+    put_gauge(out, "window_events", "Recent events remembered.", counters->window_count);
     put_gauge(
         out, "journal_bytes", "Journal and snapshots on the disk.", server->metrics.journal_size);
     put_gauge(out, "seq", "Number of the last event.", engine_seq(server->engine).value);
@@ -220,13 +184,14 @@ static void write_gauges(const struct server *server, struct buffer *out)
 void metrics_write(const struct server *server, struct buffer *out)
 {
     const struct metrics *metrics = &server->metrics;
+    struct engine_counters counters = engine_counters(server->engine);
     put_head(out, "build_info", "gauge", "Always 1.");
     put(out, "tenure_build_info{version=\"%s\"} 1\n", TENURE_VERSION);
-    write_gauges(server, out);
-    write_counters(metrics, out);
+    write_gauges(server, &counters, out);
+    write_counters(metrics, &counters, out);
     put_histogram(
         out, "wait_seconds", "From a request to its grant, if it waited.", &metrics->wait);
-    put_histogram(out, "hold_seconds", "From a grant to its end.", &metrics->hold);
+    put_histogram(out, "hold_seconds", "From a grant to its end.", &counters.hold_times);
     put_histogram(
         out, "commit_seconds", "Writing one batch until it is on the disk.", &metrics->commit);
     put_histogram(

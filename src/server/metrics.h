@@ -2,42 +2,31 @@
  *
  * Everything lives in one struct in the server, owned by the loop's thread.  Labels come from small
  * closed sets (protocols, outcomes, kinds of record), never from what clients send: the number of
- * series is fixed.  Histograms have fixed exponential buckets, a factor of two apart from 16 µs on,
- * so that observing is a count of leading zeros and two additions.
+ * series is fixed.  What happens to locks the engine counts by itself.
  *
  * Who calls what:
  *   the turn      metrics_observe_turn, metrics_observe_stall, metrics_observe_commit, and
  *                 metrics_observe_reply for each reply of the engine, before it is handed out
  *   connections   the plain fields: accepted, refused, open, bytes
- *   protocols     requests[]
- *   events        metrics_observe_record for each record that has become durable */
+ *   protocols     requests[] */
 #ifndef TENURE_SERVER_METRICS_H
 #define TENURE_SERVER_METRICS_H
 
 #include <tenure/error.h>
 
 #include "base/buffer.h"
+#include "base/histogram.h"
 #include "engine/engine.h"
 
 struct server;
 
-#define METRICS_BUCKET_US_MIN 16u
-#define METRICS_BUCKET_COUNT  32u /* 16 µs … 16 µs * 2^31 = 9.5 h; the last of all is +Inf */
-
-struct metrics_histogram {
-    uint64_t counts[METRICS_BUCKET_COUNT + 1]; /* not cumulative */
-    uint64_t sum_us;
-};
-
 enum metrics_protocol { METRICS_HTTP, METRICS_RESP, METRICS_PROTOCOL_COUNT };
 
 struct metrics {
-    struct metrics_histogram wait;   /* from a request to its grant, of grants that had to wait */
-    struct metrics_histogram hold;   /* from grant to end */
-    struct metrics_histogram commit; /* one write + fdatasync of a batch */
-    struct metrics_histogram turn;   /* one turn of the loop without its sleep: the loop's lag */
+    struct histogram wait;   /* from a request to its grant, of grants that had to wait */
+    struct histogram commit; /* one write + fdatasync of a batch */
+    struct histogram turn;   /* one turn of the loop without its sleep: the loop's lag */
     uint64_t replies[TENURE_ERR_COUNT];
-    uint64_t records[RECORD_KIND_COUNT];
     uint64_t requests[METRICS_PROTOCOL_COUNT];
     uint64_t connections_accepted;
     uint64_t connections_refused; /* over the limit, or no descriptor */
@@ -65,7 +54,6 @@ void metrics_observe_stall(struct metrics *metrics, int64_t ns);
 /* One commit: `ns` from its start until it was durable, `size` bytes. */
 void metrics_observe_commit(struct metrics *metrics, int64_t ns, uint64_t size);
 void metrics_observe_reply(struct metrics *metrics, const struct engine_reply *reply);
-void metrics_observe_record(struct metrics *metrics, const struct record *record);
 
 /* Append all of it as Prometheus' text exposition format 0.0.4. */
 void metrics_write(const struct server *server, struct buffer *out);

@@ -218,9 +218,10 @@ static bool is_name(const struct resp_spec *spec, struct bytes name)
 const struct resp_spec *resp_find_spec(struct bytes name)
 {
     for (uint32_t index = 0; index < SPEC_COUNT; index++) {
-        if (specs[index].name_size == name.size && is_name(&specs[index], name)) {
-            return &specs[index];
-        }
+        const struct resp_spec *spec = &specs[index];
+        if (spec->name_size != name.size) continue;
+        /* Most clients write it as it stands here. */
+        if (memcmp(spec->name, name.data, name.size) == 0 || is_name(spec, name)) return spec;
     }
     return NULL;
 }

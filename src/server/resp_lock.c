@@ -55,7 +55,7 @@ take_acquire_option(struct resp_args *args, struct engine_acquire *acquire, stru
 void resp_run_acquire(struct resp *resp, const struct resp_command *command)
 {
     struct resp_args args = { resp, command, 1 };
-    struct bytes names[LIMIT_NAME_COUNT_MAX];
+    UNINITIALIZED struct bytes names[LIMIT_NAME_COUNT_MAX];
     struct engine_command request = {
         .kind = ENGINE_ACQUIRE,
         .tag = server_tag(resp->server),

@@ -347,5 +347,12 @@ TEST(counters_tell_what_happened)
     CHECK_EQ_UINT(counters.hold_count, 1);
     CHECK_EQ_UINT(counters.waiter_count, 0);
     CHECK_EQ_UINT(counters.window_count, 1);
+    CHECK_EQ_UINT(counters.records[RECORD_GRANTED], 1);
+    CHECK_EQ_UINT(counters.hold_times.sum_us, 0);
+
+    (void)harness_release(harness, "a", "A", token);
+    counters = engine_counters(harness->engine);
+    CHECK_EQ_UINT(counters.records[RECORD_RELEASED], 1);
+    CHECK_EQ_UINT(counters.hold_times.sum_us, 10000);
     harness_close(&harness);
 }

@@ -263,12 +263,12 @@ TEST(a_deadline_ends_a_follower_in_time)
 TEST(buckets_have_the_bounds_that_they_say)
 {
     static const int64_t us[] = { 0, 1, 16, 17, 32, 33, 64, 65, 1000000, INT64_C(1) << 60, -5 };
-    static const uint32_t buckets[] = { 0, 0, 0, 1, 1, 2, 2, 3, 16, METRICS_BUCKET_COUNT, 0 };
+    static const uint32_t buckets[] = { 0, 0, 0, 1, 1, 2, 2, 3, 16, HISTOGRAM_BUCKET_COUNT, 0 };
     for (size_t i = 0; i < sizeof(us) / sizeof(us[0]); i++) {
         struct metrics metrics;
         metrics_init(&metrics);
         metrics_observe_commit(&metrics, us[i] > INT64_MAX / 1000 ? INT64_MAX : us[i] * 1000, 7);
-        uint32_t expected = us[i] > INT64_MAX / 1000 ? METRICS_BUCKET_COUNT : buckets[i];
+        uint32_t expected = us[i] > INT64_MAX / 1000 ? HISTOGRAM_BUCKET_COUNT : buckets[i];
         test_note("%lld us", (long long)us[i]);
         CHECK_EQ_UINT(metrics.commit.counts[expected], 1);
         CHECK_EQ_UINT(metrics.commit_bytes, 7);
