@@ -9,6 +9,8 @@
 /* A buffer that one large message has blown up is given back when it is empty. */
 #define KEEP_CAPACITY_MAX ((size_t)64 << 10)
 
+#define LINGER_MS 2000
+
 /* ------------------------------------------------- the only places that touch the socket */
 
 /* Bytes read, 0 at the end, or -errno. */
@@ -29,6 +31,11 @@ static ssize_t connection_send(struct connection *connection, const char *data, 
     connection->net->write_count++;
     connection->net->written_bytes += (uint64_t)count;
     return count;
+}
+
+static void connection_end_sending(struct connection *connection)
+{
+    (void)shutdown(connection->socket, SHUT_WR);
 }
 
 /* ------------------------------------------------------------------ the end */
@@ -63,9 +70,21 @@ void connection_abort(struct connection *connection)
     connection->socket = -1;
 }
 
+/* Closing a socket with unread input resets it, and a client that is still sending then fails
+ * before it reads the answer that tells it what is wrong. */
+static void begin_linger(struct connection *connection)
+{
+    if (connection->linger_until_ms != 0) return;
+    connection->linger_until_ms = (int64_t)uv_now(connection->net->loop) + LINGER_MS;
+    connection_end_sending(connection);
+}
+
 static void close_if_finished(struct connection *connection)
 {
-    if (connection->is_closing && connection_backlog(connection) == 0) {
+    if (!connection->is_closing || connection_backlog(connection) > 0) return;
+    if (connection->lingers) {
+        begin_linger(connection);
+    } else {
         connection_abort(connection);
     }
 }
@@ -89,7 +108,7 @@ static void watch(struct connection *connection)
 {
     if (connection->is_closed) return;
     int events = 0;
-    if (wants_input(connection)) {
+    if (wants_input(connection) || connection->linger_until_ms != 0) {
         events |= UV_READABLE;
     } else if (!connection->is_hung_up) {
         events |= UV_DISCONNECT;
@@ -173,6 +192,11 @@ static void handle_end(struct connection *connection)
 static void read_some(struct connection *connection)
 {
     ssize_t count = connection_receive(connection, connection->net->scratch, NET_SCRATCH_SIZE);
+    if (connection->linger_until_ms != 0) {
+        /* Nobody wants it. */
+        if (count <= 0 && count != -EAGAIN && count != -EINTR) connection_abort(connection);
+        return;
+    }
     if (count == NET_SCRATCH_SIZE) connection->net->has_more = true;
     if (count > 0) {
         take_input(connection, (struct bytes){ connection->net->scratch, (size_t)count });
@@ -362,9 +386,17 @@ void connection_close(struct connection *connection)
     }
 }
 
+void connection_linger(struct connection *connection)
+{
+    connection->lingers = true;
+}
+
 void connection_check(struct connection *connection)
 {
     int64_t now_ms = (int64_t)uv_now(connection->net->loop);
+    if (connection->linger_until_ms != 0 && now_ms >= connection->linger_until_ms) {
+        connection_abort(connection);
+    }
     if (connection->stalled_at_ms != 0 &&
         now_ms - connection->stalled_at_ms > CONNECTION_STALL_MS_MAX) {
         connection_abort(connection);

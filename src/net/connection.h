@@ -62,15 +62,17 @@ struct connection {
     size_t output_ended;    /* whole answers up to here */
     struct connection_gate gates[CONNECTION_GATE_COUNT_MAX];
     uint32_t gate_count;
-    struct list gated;     /* in net->gated */
-    struct list ready;     /* in net->ready */
-    int64_t stalled_at_ms; /* uv_now when the socket last refused bytes; 0 = it does not */
-    bool is_held;          /* the owner takes no input for now */
-    bool is_blocked;       /* the socket takes no more bytes for now */
-    bool is_hung_up;       /* on_hangup was called */
-    bool is_closing;       /* close when everything written has left */
+    struct list gated;       /* in net->gated */
+    struct list ready;       /* in net->ready */
+    int64_t stalled_at_ms;   /* uv_now when the socket last refused bytes; 0 = it does not */
+    int64_t linger_until_ms; /* all is sent, and what still comes is thrown away; 0 = it is not */
+    bool is_held;            /* the owner takes no input for now */
+    bool is_blocked;         /* the socket takes no more bytes for now */
+    bool is_hung_up;         /* on_hangup was called */
+    bool is_closing;         /* close when everything written has left */
     bool is_closed;
     bool wants_drain;
+    bool lingers; /* connection_linger was called */
 };
 
 /* Take over an open, non-blocking socket.  False, and the socket closed, when the loop cannot watch
@@ -102,6 +104,9 @@ void connection_hold(struct connection *connection, bool is_held);
 void connection_resume(struct connection *connection);
 /* Ask for on_drain, once. */
 void connection_want_drain(struct connection *connection);
+/* The client may be in the middle of sending: when the connection is closed, take and throw away
+ * what still comes for a moment, so that the client gets to read the last answer. */
+void connection_linger(struct connection *connection);
 /* Close when everything written has left; no further input is read. */
 void connection_close(struct connection *connection);
 /* Close at once; what was written is lost.  Safe inside every callback but on_closed. */

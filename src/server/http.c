@@ -67,6 +67,7 @@ static void refuse(struct http *http, const struct http_fault *fault)
 {
     http->is_keep_alive = false;
     http->is_head = false;
+    session_linger(http->session);
     http_problem(http, fault->err, fault->status, fault->text);
 }
 

@@ -175,6 +175,7 @@ static size_t on_input(struct session *session, struct bytes input)
         if (parse == PARSE_MORE) break;
         if (parse == PARSE_BAD) {
             resp_refuse_word(resp, "ERR Protocol error:", text);
+            session_linger(session);
             session_close(session);
             return input.size;
         }

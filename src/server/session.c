@@ -203,6 +203,11 @@ void session_want_drain(struct session *session)
     connection_want_drain(&session->connection);
 }
 
+void session_linger(struct session *session)
+{
+    connection_linger(&session->connection);
+}
+
 void session_close(struct session *session)
 {
     session->is_closing = true;

@@ -85,6 +85,9 @@ void session_reply_end(struct session *session, struct seq seq);
 size_t session_backlog(const struct session *session);
 /* Call on_drain when the backlog is gone. */
 void session_want_drain(struct session *session);
+/* The next session_close answers a client that may be in the middle of sending: see
+ * connection_linger. */
+void session_linger(struct session *session);
 /* Close when everything written has left.  on_close follows in the same turn, not inside this
  * call. */
 void session_close(struct session *session);

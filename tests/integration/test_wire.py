@@ -6,7 +6,8 @@ import socket
 import struct
 import time
 
-from lib import Server, contains, encode, equal, pairs, refused, run, wait_for
+from http_client import Http
+from lib import RespError, Server, contains, encode, equal, pairs, refused, run, wait_for
 
 
 def read_all(connection, limit_s=5):
@@ -175,6 +176,27 @@ def test_broken_framing_is_told_and_closed():
         equal(answer.count(b"\r\n"), 1)
         connection.close()
     equal(server.resp()("PING"), "PONG")
+
+
+def test_who_sends_too_much_is_told_and_not_cut_off():
+    server = Server()
+    begun = time.monotonic()
+    for is_unix in (False, True):
+        client = server.resp(is_unix=is_unix)
+        client.socket.sendall(encode("LOCK.ACQUIRE", "a", "o", 0, "META", "x" * (8 << 20)))
+        try:
+            raise AssertionError("taken: %r" % client.read())
+        except RespError as error:
+            contains(str(error), "an argument is larger than 65536 bytes")
+        assert client.is_closed()
+        http = Http(server)
+        answer = http("POST", "/v1/locks/a", b" " * (8 << 20))
+        equal((answer.status, answer.json["code"]), (413, "too_large"))
+    # Who goes on sending does not keep the place for ever.
+    connection = server.connect()
+    connection.sendall(b"*x\r\n")
+    wait_for(lambda: Http(server).get("/v1/server").json["connections"] <= 4, "the end of all")
+    assert time.monotonic() - begun < 10
 
 
 def test_bytes_of_no_protocol_are_closed_without_a_word():

@@ -199,16 +199,18 @@ TEST(nothing_leaves_early_whatever_the_order)
         } else {
             turn(&fixture);
             for (size_t size; (size = strlen(received(&fixture))) > 0;) {
-                for (size_t index = 0; index < size; index++)
+                for (size_t index = 0; index < size; index++) {
                     CHECK(needs[left++] <= durable);
+                }
             }
         }
     }
     net_offer(&fixture.net, (struct seq){ made });
     net_release(&fixture.net, (struct seq){ made });
     turn(&fixture);
-    for (size_t size; (size = strlen(received(&fixture))) > 0;)
+    for (size_t size; (size = strlen(received(&fixture))) > 0;) {
         left += size;
+    }
     CHECK_EQ_INT(left, answers);
     CHECK(answers > 1000);
     teardown(&fixture);
@@ -319,5 +321,44 @@ TEST(close_waits_for_what_was_written)
     CHECK_EQ_TEXT(received(&fixture), "bye");
     turn(&fixture);
     CHECK_EQ_INT(fixture.closed_count, 1);
+    teardown(&fixture);
+}
+
+TEST(a_client_that_is_still_sending_gets_to_read_the_last_answer)
+{
+    struct fixture fixture;
+    setup(&fixture);
+    connection_linger(&fixture.connection);
+    answer(&fixture, "no", 0);
+    connection_close(&fixture.connection);
+    turn(&fixture);
+    CHECK_EQ_INT(fixture.hangup_count, 1);
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQ_INT(send(fixture.peer, "more", 4, MSG_NOSIGNAL), 4);
+        turn(&fixture);
+        CHECK(fixture.connection.socket >= 0);
+    }
+    CHECK_EQ_INT(fixture.taken_size, 0);
+    CHECK_EQ_TEXT(received(&fixture), "no");
+    CHECK_EQ_INT(recv(fixture.peer, (char[1]){ 0 }, 1, 0), 0);
+    connection_check(&fixture.connection);
+    CHECK(fixture.connection.socket >= 0);
+    CHECK_EQ_INT(shutdown(fixture.peer, SHUT_WR), 0);
+    turn(&fixture);
+    CHECK(fixture.connection.socket < 0);
+    teardown(&fixture);
+}
+
+TEST(a_client_that_sends_for_ever_is_cut_off)
+{
+    struct fixture fixture;
+    setup(&fixture);
+    connection_linger(&fixture.connection);
+    connection_close(&fixture.connection);
+    turn(&fixture);
+    CHECK(fixture.connection.socket >= 0);
+    fixture.connection.linger_until_ms -= 2000; /* time goes by */
+    connection_check(&fixture.connection);
+    CHECK(fixture.connection.socket < 0);
     teardown(&fixture);
 }

@@ -88,6 +88,11 @@ void session_want_drain(struct session *session)
     client_of(session)->wants_drain = true;
 }
 
+void session_linger(struct session *session)
+{
+    (void)session;
+}
+
 void session_close(struct session *session)
 {
     session->is_closing = true;
