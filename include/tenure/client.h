@@ -76,10 +76,19 @@ struct tenure_server_info {
     char version[32];
     char node_id[40];
     enum tenure_safety safety;
-    uint64_t uptime_ms;
+    uint64_t uptime_us; /* by the clock on which it counts leases */
     uint64_t hold_count;
     uint64_t waiter_count;
-    uint64_t round_trip_us; /* of this very question */
+    uint64_t connection_count;
+    uint64_t connection_count_max; /* no further one is taken; 0: it does not say */
+    uint64_t journal_bytes;
+    uint64_t disk_free_bytes; /* 0: it does not say */
+    uint64_t stall_count; /* how often it stood still: a stopped process, a machine under load */
+    uint64_t stalled_ms;  /* for how long, in all; leases were made longer by it */
+    uint64_t damaged_file_count; /* of the journal, found when it was verified */
+    bool is_disk_full;           /* no grants until there is room */
+    bool is_disk_slow;           /* no grants until the disk answers */
+    uint64_t round_trip_us;      /* of this very question */
 };
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_server_info(
     struct tenure_client client,

@@ -6,16 +6,21 @@
 
 #include "cli/holding.h"
 
-enum { OPTION_PRINT = OPTION_OWN };
+enum { OPTION_PRINT = OPTION_OWN, OPTION_UNLIMITED };
 
 static const struct option_spec specs[] = {
     OPTIONS_WAIT,
     OPTIONS_LOCK,
+    { OPTION_UNLIMITED,
+      "unlimited",
+      NULL,
+      "no ttl: until it is released, whoever dies" },
     { OPTION_PRINT,
       "print",
       "FORM",
       "env: assignments for a shell (the default)\n"
       "json: one line of JSON" },
+    OPTIONS_JSON,
     OPTIONS_STORE,
     { .id = 0 },
 };
@@ -69,7 +74,7 @@ static void print_grant(const struct holding *holding, bool is_json)
     print_quoted("TENURE_OWNER", run->owner);
     print_quoted("TENURE_TOKEN", run->tokens);
     print_quoted("TENURE_SLOT", run->slots);
-    (void)printf("TENURE_TTL_MS='%" PRIu32 "'\n", holding->options.ttl_ms);
+    (void)printf("TENURE_TTL_MS='%" PRIu32 "'\n", holding_ttl_ms(holding));
     print_quoted("TENURE_URL", run->url);
     (void)fputs(
         "export TENURE_NAME TENURE_OWNER TENURE_TOKEN TENURE_SLOT TENURE_TTL_MS TENURE_URL\n",
@@ -90,6 +95,19 @@ static int hand_out(struct holding *holding, bool is_json)
     return EX_IOERR;
 }
 
+/* The options that are this command's alone.  False: complained. */
+static bool read_option(struct holding *holding, const struct options *words, int id, bool *is_json)
+{
+    if (id == OPTION_UNLIMITED) {
+        holding->options.is_unlimited = true;
+        return true;
+    }
+    *is_json = strcmp(words->value, "json") == 0;
+    if (*is_json || strcmp(words->value, "env") == 0) return true;
+    complain(words->command, "--print: env or json");
+    return false;
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
     struct arguments arguments;
@@ -100,17 +118,17 @@ static int run(const struct command *command, int argc, char **argv)
     int id;
     while ((id = arguments_next(&arguments)) > 0) {
         bool is_good = true;
-        if (id != OPTION_PRINT) {
-            if (!holding_option(&holding, &arguments.options, id, &is_good)) abort();
-        } else {
-            is_json = strcmp(arguments.options.value, "json") == 0;
-            is_good = is_json || strcmp(arguments.options.value, "env") == 0;
-            if (!is_good) complain(command, "--print: env or json");
-        }
+        bool is_shared = holding_option(&holding, &arguments.options, id, &is_good);
+        if (!is_shared) is_good = read_option(&holding, &arguments.options, id, &is_json);
         if (!is_good) return EX_USAGE;
     }
     int code;
     if (!arguments_end(&arguments, id, 1, 1, "which lock?", &code)) return code;
+    if (holding.options.is_unlimited && holding.options.ttl_ms != TENURE_TTL_MS_DEFAULT) {
+        complain(command, "--ttl and --unlimited exclude each other");
+        return EX_USAGE;
+    }
+    is_json = is_json || arguments.is_json;
     if (holding_open(&holding, &arguments, &code)) code = hand_out(&holding, is_json);
     holding_close(&holding);
     return code;

@@ -14,14 +14,18 @@
 #include "cli/meta.h"
 #include "cli/out.h"
 
-#define ROUND_TRIP_US_FINE 50000u
-#define SAMPLE_MS          250
-#define RATE_PPM_FINE      1000 /* a tenth of what the library allows for */
-#define STEP_US_FINE       100000
-#define SKEW_US_FINE       INT64_C(2000000)
-#define PROBE_TTL_MS       5000u
-#define TEXT_SIZE          512u
-#define NS_PER_S           INT64_C(1000000000)
+#define ROUND_TRIP_US_FINE  50000u
+#define SAMPLE_MS           400
+#define RATE_PPM_FINE       1000 /* a tenth of what the library allows for */
+#define STEP_US_FINE        100000
+#define SKEW_US_FINE        INT64_C(2000000)
+#define GRANT_US_FINE       100000
+#define DISK_BYTES_FINE     (UINT64_C(256) << 20)
+#define CONNECTIONS_DIVISOR 10 /* so much of the connections should be free */
+#define PROBE_TTL_MS        5000u
+#define TEXT_SIZE           512u
+#define NS_PER_S            INT64_C(1000000000)
+#define PPM                 1000000
 
 static const struct option_spec specs[] = {
     OPTIONS_JSON,
@@ -121,7 +125,7 @@ static bool check_connection(struct doctor *doctor, struct tenure_server_info *o
         return false;
     }
     char span[OUT_SPAN_SIZE];
-    const char *up_for = out_span((int64_t)out_info->uptime_ms, span);
+    const char *up_for = out_span((int64_t)(out_info->uptime_us / 1000), span);
     say(doctor, VERDICT_OK, "connection", "node %s, up for %s", out_info->node_id, up_for);
     return true;
 }
@@ -176,6 +180,84 @@ static void check_safety(struct doctor *doctor, const struct tenure_server_info 
         name);
 }
 
+/* ------------------------------------------------------------------ what the server knows */
+
+static const char *describe_size(uint64_t size, char text[32])
+{
+    static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB" };
+    unsigned unit = 0;
+    uint64_t tenths = size * 10 < size ? size : size * 10;
+    while (tenths >= 10000) {
+        tenths /= 1000;
+        unit++;
+    }
+    (void)snprintf(text, 32, "%" PRIu64 ".%" PRIu64 " %s", tenths / 10, tenths % 10, units[unit]);
+    return text;
+}
+
+static void check_disk(struct doctor *doctor, const struct tenure_server_info *info)
+{
+    char free_text[32];
+    char used_text[32];
+    const char *left = describe_size(info->disk_free_bytes, free_text);
+    const char *used = describe_size(info->journal_bytes, used_text);
+    bool is_low = info->disk_free_bytes < DISK_BYTES_FINE;
+    if (info->is_disk_full) {
+        say(doctor,
+            VERDICT_FAIL,
+            "disk space",
+            "the server's disk is full, nothing is granted: make room; the journal has %s",
+            used);
+    } else if (info->disk_free_bytes > 0) {
+        say(doctor,
+            is_low ? VERDICT_WARN : VERDICT_OK,
+            "disk space",
+            "%s are free, the journal has %s%s",
+            left,
+            used,
+            is_low ? ": make room on the server's disk, a full one grants nothing" : "");
+    }
+    if (info->is_disk_slow) {
+        say(doctor,
+            VERDICT_FAIL,
+            "disk answers",
+            "the server's disk does not answer, nothing is granted until it does");
+    }
+    if (info->damaged_file_count > 0) {
+        say(doctor,
+            VERDICT_WARN,
+            "journal",
+            "%" PRIu64 " damaged files were found; look at the server's log, mistrust its disk",
+            info->damaged_file_count);
+    }
+}
+
+static void check_load(struct doctor *doctor, const struct tenure_server_info *info)
+{
+    char span[OUT_SPAN_SIZE];
+    uint64_t most = info->connection_count_max;
+    bool is_crowded = info->connection_count > most - most / CONNECTIONS_DIVISOR;
+    if (most > 0) {
+        say(doctor,
+            is_crowded ? VERDICT_WARN : VERDICT_OK,
+            "connections",
+            "%" PRIu64 " of %" PRIu64 "%s",
+            info->connection_count,
+            most,
+            is_crowded ? ": raise --max-connections before the next one is refused" : "");
+    }
+    if (info->stall_count == 0) {
+        say(doctor, VERDICT_OK, "stalls", "the server never stood still");
+        return;
+    }
+    say(doctor,
+        VERDICT_WARN,
+        "stalls",
+        "the server stood still %" PRIu64 " times, for %s in all: its machine is overloaded",
+        info->stall_count,
+        out_span((int64_t)info->stalled_ms, span));
+}
+
 /* ------------------------------------------------------------------ clocks */
 
 static int64_t read_ns(clockid_t id)
@@ -185,20 +267,64 @@ static int64_t read_ns(clockid_t id)
     return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
+/* The clocks at one moment.  Between `boot_ns` and `boot_end_ns` the store has read its own. */
+struct sample {
+    int64_t boot_ns;
+    int64_t boot_end_ns;
+    int64_t raw_ns;
+    int64_t wall_ns;
+    int64_t store_us; /* -1: it does not answer */
+};
+
+static struct sample take_sample(struct doctor *doctor, bool is_connected)
+{
+    struct tenure_server_info info;
+    struct sample sample = { .store_us = -1 };
+    sample.wall_ns = read_ns(CLOCK_REALTIME);
+    sample.raw_ns = read_ns(CLOCK_MONOTONIC_RAW);
+    sample.boot_ns = read_ns(CLOCK_BOOTTIME);
+    if (is_connected && tenure_server_info(doctor->client, &info, NULL) == TENURE_OK) {
+        sample.store_us = (int64_t)info.uptime_us;
+    }
+    sample.boot_end_ns = read_ns(CLOCK_BOOTTIME);
+    return sample;
+}
+
+/* Leases are safe as long as the clocks of client and store run at nearly the same rate. */
+static void
+check_rates(struct doctor *doctor, const struct sample *before, const struct sample *after)
+{
+    if (before->store_us < 0 || after->store_us <= before->store_us) return;
+    /* Each reading is in the middle of its question, give or take half of it. */
+    int64_t doubt_ns =
+        (before->boot_end_ns - before->boot_ns + after->boot_end_ns - after->boot_ns) / 2;
+    int64_t took_ns =
+        (after->boot_ns + after->boot_end_ns - before->boot_ns - before->boot_end_ns) / 2;
+    int64_t store_took_ns = (after->store_us - before->store_us) * 1000;
+    int64_t rate_ppm = (store_took_ns - took_ns) * PPM / took_ns;
+    int64_t doubt_ppm = doubt_ns * PPM / took_ns + 1;
+    bool is_fine = llabs(rate_ppm) <= RATE_PPM_FINE + doubt_ppm;
+    say(doctor,
+        is_fine ? VERDICT_OK : VERDICT_WARN,
+        "clock rates",
+        "the store's and this one's differ by %" PRId64 " ppm, give or take %" PRId64 "%s",
+        rate_ppm,
+        doubt_ppm,
+        is_fine ? "" : "; leases allow for 10000: look at the time service of both");
+}
+
 /* Leases are counted on CLOCK_BOOTTIME, whose rate the system corrects.  Beside it runs the clock
  * that nobody corrects; and the wall clock must not jump. */
-static void check_clocks(struct doctor *doctor)
+static void check_clocks(struct doctor *doctor, bool is_connected)
 {
-    int64_t boot_ns = read_ns(CLOCK_BOOTTIME);
-    int64_t raw_ns = read_ns(CLOCK_MONOTONIC_RAW);
-    int64_t wall_ns = read_ns(CLOCK_REALTIME);
+    struct sample before = take_sample(doctor, is_connected);
     struct timespec pause = { .tv_nsec = SAMPLE_MS * 1000000L };
     (void)nanosleep(&pause, NULL);
-    int64_t boot_took_ns = read_ns(CLOCK_BOOTTIME) - boot_ns;
-    int64_t raw_took_ns = read_ns(CLOCK_MONOTONIC_RAW) - raw_ns;
-    int64_t wall_took_ns = read_ns(CLOCK_REALTIME) - wall_ns;
+    struct sample after = take_sample(doctor, is_connected);
+    int64_t boot_took_ns = after.boot_ns - before.boot_ns;
+    int64_t raw_took_ns = after.raw_ns - before.raw_ns;
     int64_t rate_ppm =
-        raw_took_ns == 0 ? INT64_MAX / 2 : (boot_took_ns - raw_took_ns) * 1000000 / raw_took_ns;
+        raw_took_ns == 0 ? INT64_MAX / 2 : (boot_took_ns - raw_took_ns) * PPM / raw_took_ns;
     bool is_steady = llabs(rate_ppm) <= RATE_PPM_FINE;
     say(doctor,
         is_steady ? VERDICT_OK : VERDICT_WARN,
@@ -206,7 +332,7 @@ static void check_clocks(struct doctor *doctor)
         "corrected by %" PRId64 " ppm%s",
         rate_ppm,
         is_steady ? "" : "; leases allow for 10000: look at the time service of this host");
-    int64_t step_us = (wall_took_ns - boot_took_ns) / 1000;
+    int64_t step_us = (after.wall_ns - before.wall_ns - boot_took_ns) / 1000;
     bool is_stepped = llabs(step_us) > STEP_US_FINE;
     say(doctor,
         is_stepped ? VERDICT_WARN : VERDICT_OK,
@@ -214,6 +340,7 @@ static void check_clocks(struct doctor *doctor)
         is_stepped ? "the wall clock jumped by %" PRId64 " ms: times that you read are off"
                    : "none; the wall clock moved by %" PRId64 " ms against the other",
         step_us / 1000);
+    check_rates(doctor, &before, &after);
 }
 
 /* ------------------------------------------------------------------ permission, disk */
@@ -282,7 +409,13 @@ static void check_grant(struct doctor *doctor)
         return;
     }
     say(doctor, VERDICT_OK, "permission", "may acquire and release");
-    say(doctor, VERDICT_OK, "disk", "a grant was written and answered in %" PRId64 " us", took_us);
+    bool is_slow = took_us > GRANT_US_FINE;
+    say(doctor,
+        is_slow ? VERDICT_WARN : VERDICT_OK,
+        "disk",
+        "a grant was written and answered in %" PRId64 " us%s",
+        took_us,
+        is_slow ? ": each grant waits for the server's disk, look at its load" : "");
     check_skew(doctor, name);
     enum tenure_end end = TENURE_END_UNKNOWN;
     err = tenure_hold_release(hold, &end, NULL);
@@ -305,8 +438,10 @@ static int run(const struct command *command, int argc, char **argv)
         check_round_trip(&doctor);
         check_version(&doctor, &info);
         check_safety(&doctor, &info);
+        check_disk(&doctor, &info);
+        check_load(&doctor, &info);
     }
-    check_clocks(&doctor);
+    check_clocks(&doctor, is_connected);
     if (is_connected) check_grant(&doctor);
     tenure_client_close(doctor.client);
     return doctor.has_failed ? EXIT_FAILURE : EX_OK;

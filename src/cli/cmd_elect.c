@@ -118,6 +118,7 @@ static int lead(struct holding *holding, const struct arguments *arguments)
     if (holding_open(holding, arguments, &code)) {
         tell_election(holding, arguments->is_json);
         code = holding_wait(holding);
+        if (arguments->is_json) holding_print_end(holding);
     }
     holding_close(holding);
     return code;

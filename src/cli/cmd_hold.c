@@ -38,19 +38,6 @@ static void tell_grant(const struct holding *holding, bool is_json)
     json_end();
 }
 
-static void tell_end(const struct holding *holding, bool is_json)
-{
-    const struct report *report = &holding->run->report;
-    if (!is_json) return;
-    struct json json = { .is_inside = false };
-    json_open(&json, '{');
-    json_string(&json, "state", report->loss == NULL ? "ended" : "lost");
-    json_string(&json, "loss", report->loss);
-    json_string(&json, "end", report->end);
-    json_close(&json, '}');
-    json_end();
-}
-
 static int run(const struct command *command, int argc, char **argv)
 {
     struct arguments arguments;
@@ -68,7 +55,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (holding_open(&holding, &arguments, &code)) {
         tell_grant(&holding, arguments.is_json);
         code = holding_wait(&holding);
-        tell_end(&holding, arguments.is_json);
+        if (arguments.is_json) holding_print_end(&holding);
     }
     holding_close(&holding);
     return code;

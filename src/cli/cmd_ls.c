@@ -10,7 +10,7 @@ enum { OPTION_WAITERS = OPTION_OWN, OPTION_OWNER };
 
 static const struct option_spec specs[] = {
     { OPTION_WAITERS, "waiters", NULL, "only the locks that somebody waits for" },
-    { OPTION_OWNER, "owner", "OWNER", "only the locks that OWNER holds" },
+    { OPTION_OWNER, "owner", "OWNER", "only the locks that OWNER holds or waits for" },
     OPTIONS_JSON,
     OPTIONS_STORE,
     { .id = 0 },

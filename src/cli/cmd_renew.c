@@ -46,7 +46,11 @@ static void tell(const struct tenure_claim *claim, int64_t remaining_ms, bool is
         return;
     }
     char span[OUT_SPAN_SIZE];
-    (void)printf("renewed %s, %s left\n", claim->name, out_span(remaining_ms, span));
+    if (remaining_ms < 0) {
+        (void)printf("renewed %s, until released\n", claim->name);
+    } else {
+        (void)printf("renewed %s, %s left\n", claim->name, out_span(remaining_ms, span));
+    }
 }
 
 static int renew(const struct arguments *arguments, const struct claims *claims, uint32_t ttl_ms)

@@ -30,9 +30,18 @@ static void print_json(const struct tenure_server_info *info)
     json_string(&json, "version", info->version);
     json_string(&json, "node_id", info->node_id);
     json_string(&json, "safety", tenure_safety_name(info->safety));
-    json_number(&json, "uptime_ms", info->uptime_ms);
+    json_number(&json, "uptime_us", info->uptime_us);
     json_number(&json, "hold_count", info->hold_count);
     json_number(&json, "waiter_count", info->waiter_count);
+    json_number(&json, "connection_count", info->connection_count);
+    json_number(&json, "connection_count_max", info->connection_count_max);
+    json_number(&json, "journal_bytes", info->journal_bytes);
+    json_number(&json, "disk_free_bytes", info->disk_free_bytes);
+    json_bool(&json, "disk_full", info->is_disk_full);
+    json_bool(&json, "disk_slow", info->is_disk_slow);
+    json_number(&json, "stall_count", info->stall_count);
+    json_number(&json, "stalled_ms", info->stalled_ms);
+    json_number(&json, "damaged_file_count", info->damaged_file_count);
     json_number(&json, "round_trip_us", info->round_trip_us);
     json_close(&json, '}');
     json_end();
@@ -45,7 +54,7 @@ static void print_words(const struct tenure_server_info *info)
     (void)printf("%-12s%s\n", "version", info->version);
     (void)printf("%-12s%s\n", "node", info->node_id);
     (void)printf("%-12s%s\n", "safety", tenure_safety_name(info->safety));
-    (void)printf("%-12s%s\n", "up for", out_span((int64_t)info->uptime_ms, span));
+    (void)printf("%-12s%s\n", "up for", out_span((int64_t)(info->uptime_us / 1000), span));
     (void)printf("%-12s%" PRIu64 "\n", "holds", info->hold_count);
     (void)printf("%-12s%" PRIu64 "\n", "waiters", info->waiter_count);
     (void)printf("%-12s%" PRIu64 " us\n", "round trip", info->round_trip_us);

@@ -215,6 +215,11 @@ void holding_close(struct holding *holding)
     }
 }
 
+uint32_t holding_ttl_ms(const struct holding *holding)
+{
+    return holding->options.is_unlimited ? 0 : holding->options.ttl_ms;
+}
+
 void holding_print_members(const struct holding *holding, struct json *json)
 {
     const struct run *run = holding->run;
@@ -229,6 +234,18 @@ void holding_print_members(const struct holding *holding, struct json *json)
     (void)printf("[%s]", run->tokens);
     json_key(json, "slots");
     (void)printf("[%s]", run->slots);
-    json_number(json, "ttl_ms", holding->options.ttl_ms);
+    json_number(json, "ttl_ms", holding_ttl_ms(holding));
     json_string(json, "url", run->url);
+}
+
+void holding_print_end(const struct holding *holding)
+{
+    const struct report *report = &holding->run->report;
+    struct json json = { .is_inside = false };
+    json_open(&json, '{');
+    json_string(&json, "state", report->loss == NULL ? "ended" : "lost");
+    json_string(&json, "loss", report->loss);
+    json_string(&json, "end", report->end);
+    json_close(&json, '}');
+    json_end();
 }

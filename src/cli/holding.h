@@ -54,7 +54,11 @@ int holding_wait(struct holding *holding);
 /* The end of everything.  Dies of the signal, if one of the terminal's ended the wait. */
 void holding_close(struct holding *holding);
 
+/* As the store has it: 0 is no ttl. */
+uint32_t holding_ttl_ms(const struct holding *holding);
 /* The members "names", "owner", "tokens", "slots", "ttl_ms" and "url". */
 void holding_print_members(const struct holding *holding, struct json *json);
+/* Behind holding_wait(): how it ended, as one line of JSON. */
+void holding_print_end(const struct holding *holding);
 
 #endif

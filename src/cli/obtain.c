@@ -79,6 +79,7 @@ static enum tenure_err start(struct run *run, struct tenure_op *out_op)
         .owner = run->owner,
         .meta = run->meta,
         .ttl_ms = options->ttl_ms,
+        .is_unlimited = options->is_unlimited,
         .wait_ms = options->wait_ms == RUN_WAIT_FOREVER ? TENURE_WAIT_FOREVER : options->wait_ms,
         .mode = options->is_shared ? TENURE_SHARED : TENURE_EXCLUSIVE,
         .slots = options->slots,

@@ -48,6 +48,7 @@ struct run_options {
     uint32_t wait_ms;
     uint32_t priority;
     uint32_t ttl_ms;
+    bool is_unlimited;    /* no ttl: until released, whoever dies */
     uint32_t max_hold_ms; /* 0: none */
     uint32_t grace_ms;
     uint32_t margin_ms; /* the KILL comes so long before the end of the lease */

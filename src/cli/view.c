@@ -37,11 +37,18 @@ static void print_waiter(struct json *json, const struct tenure_waiter *waiter)
     json_close(json, '}');
 }
 
+static const char *state_word(const struct tenure_lock_view *view)
+{
+    if (view->hold_count > 0) return "held";
+    return view->waiter_count > 0 ? "waited" : "delayed";
+}
+
 void view_print_json(const struct tenure_lock_view *view)
 {
     struct json json = { .is_inside = false };
     json_open(&json, '{');
     json_string(&json, "name", view->name);
+    json_string(&json, "state", state_word(view));
     json_string(&json, "mode", mode_word(view->mode));
     json_number(&json, "slots", view->slots);
     json_number(&json, "seq", view->seq);

@@ -286,9 +286,19 @@ static void on_info(struct store_op *op, const struct store_result *result)
         copy_cut(info->version, sizeof(info->version), result->as.info.version);
         copy_cut(info->node_id, sizeof(info->node_id), result->as.info.node_id);
         info->safety = (enum tenure_safety)client->store->safety;
-        info->uptime_ms = result->as.info.uptime_ms;
-        info->hold_count = result->as.info.hold_count;
-        info->waiter_count = result->as.info.waiter_count;
+        const struct store_info *told = &result->as.info;
+        info->uptime_us = told->uptime_us;
+        info->hold_count = told->hold_count;
+        info->waiter_count = told->waiter_count;
+        info->connection_count = told->connection_count;
+        info->connection_count_max = told->connection_count_max;
+        info->journal_bytes = told->journal_bytes;
+        info->disk_free_bytes = told->disk_free_bytes;
+        info->stall_count = told->stall_count;
+        info->stalled_ms = told->stalled_ms;
+        info->damaged_file_count = told->damaged_file_count;
+        info->is_disk_full = told->is_disk_full;
+        info->is_disk_slow = told->is_disk_slow;
         info->round_trip_us = (uint64_t)((tni_store_now().ns - op->sent_at.ns) / 1000);
     }
     tni_call_end(&see->call, result->err, result->text);

@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/utf8.h"
@@ -173,7 +174,7 @@ void resp_run_quit(struct resp *resp, const struct resp_command *command)
 
 static size_t add_server_section(const struct server *server, char *text, size_t room)
 {
-    int64_t uptime_s = (server->now.ns - server->started_at.ns) / NS_PER_S;
+    int64_t uptime_us = (server->now.ns - server->started_at.ns) / 1000;
     /* Clients look at redis_version and redis_mode to learn which commands they may use, and at
      * loading to learn that the server is ready. */
     return (size_t)snprintf(
@@ -186,6 +187,7 @@ static size_t add_server_section(const struct server *server, char *text, size_t
         "run_id:%s\r\n"
         "process_id:%ld\r\n"
         "uptime_in_seconds:%" PRId64 "\r\n"
+        "uptime_us:%" PRId64 "\r\n"
         "\r\n"
         "# Replication\r\n"
         "role:master\r\n"
@@ -193,7 +195,16 @@ static size_t add_server_section(const struct server *server, char *text, size_t
         "\r\n",
         server->node_id,
         (long)getpid(),
-        uptime_s);
+        uptime_us / 1000000,
+        uptime_us);
+}
+
+/* Of a disk that does not answer nothing is asked: this is the thread of the loop. */
+static uint64_t free_bytes(const struct server *server)
+{
+    struct statvfs disk;
+    if (server->is_disk_slow || statvfs(server->config->data, &disk) != 0) return 0;
+    return (uint64_t)disk.f_bavail * disk.f_frsize;
 }
 
 static size_t add_state_sections(const struct server *server, char *text, size_t room)
@@ -211,14 +222,26 @@ static size_t add_state_sections(const struct server *server, char *text, size_t
         "loading:0\r\n"
         "journal_seq:%" PRIu64 "\r\n"
         "journal_durable_seq:%" PRIu64 "\r\n"
+        "journal_bytes:%" PRIu64 "\r\n"
+        "disk_free_bytes:%" PRIu64 "\r\n"
         "disk_full:%d\r\n"
+        "disk_slow:%d\r\n"
+        "stalls:%" PRIu64 "\r\n"
+        "stalled_ms:%" PRIu64 "\r\n"
+        "damaged_files:%" PRIu64 "\r\n"
         "\r\n",
         server->session_count,
         server->config->connection_count_max,
         counters.waiter_count,
         engine_seq(server->engine).value,
         server->durable.value,
-        (int)server->is_full);
+        server->metrics.journal_size,
+        free_bytes(server),
+        (int)server->is_full,
+        (int)server->is_disk_slow,
+        server->metrics.stall_count,
+        server->metrics.stall_us / 1000,
+        server->metrics.scrub_damage_count);
 }
 
 static size_t add_stats_section(const struct server *server, char *text, size_t room)

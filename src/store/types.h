@@ -173,9 +173,18 @@ enum store_safety {
 struct store_info {
     const char *version;
     const char *node_id;
-    uint64_t uptime_ms;
+    uint64_t uptime_us;
     uint64_t hold_count;
     uint64_t waiter_count;
+    uint64_t connection_count;
+    uint64_t connection_count_max;
+    uint64_t journal_bytes;
+    uint64_t disk_free_bytes;
+    uint64_t stall_count;
+    uint64_t stalled_ms;
+    uint64_t damaged_file_count;
+    bool is_disk_full;
+    bool is_disk_slow;
 };
 
 struct store_result {

@@ -28,7 +28,7 @@ def holder(server, name):
 
 
 def lease(server, *arguments):
-    code, out, err = tenure(server, "acquire", "--print", "json", *arguments)
+    code, out, err = tenure(server, "acquire", "--json", *arguments)
     equal((code, err), (0, ""))
     return json.loads(out)
 
@@ -77,6 +77,23 @@ def test_a_lease_outlives_the_command_and_is_not_renewed():
     lease(server, "--ttl", "1s", "a")
     assert holder(server, "a")
     wait_for(lambda: holder(server, "a") is None, "the end of the lease", 5)
+
+
+def test_a_lease_without_end():
+    server = Server()
+    taken = lease(server, "--unlimited", "--owner", "me", "a")
+    equal((taken["ttl_ms"], holder(server, "a")["remaining_ms"]), (0, None))
+    words = ["--owner", "me", "--token", taken["tokens"][0]]
+    equal(tenure(server, "renew", *words, "a"), (0, "renewed a, until released\n", ""))
+    code, out, _ = tenure(server, "renew", "--json", *words, "a")
+    equal((code, json.loads(out)["remaining_ms"]), (0, None))
+    equal(tenure(server, "renew", "--ttl", "30", *words, "a"), (0, "renewed a, 30s left\n", ""))
+    equal(tenure(server, "release", *words, "a"), (0, "released a\n", ""))
+    code, out, err = shell(server, 'eval "$($T acquire --unlimited b)" && echo $TENURE_TTL_MS')
+    equal((code, out, err), (0, "0\n", ""))
+    server.stop()
+    server.start()
+    equal(holder(server, "b")["remaining_ms"], None)
 
 
 def test_try_and_wait():
@@ -136,6 +153,8 @@ def test_usage():
         ["acquire", "a", "b"],
         ["acquire", "--print", "xml", "a"],
         ["acquire", "--ttl", "0", "a"],
+        ["acquire", "--ttl", "1m", "--unlimited", "a"],
+        ["hold", "--unlimited", "a"],
         ["acquire", "--priority", "10", "a"],
         ["acquire", "--label", "x", "a"],
         ["acquire", "a,"],
@@ -236,6 +255,9 @@ def test_election():
     code, out, _ = tenure(server, "resign", "--owner", "b", "--token", term, "e")
     equal((code, out), (0, "released e\n"))
     equal(json.loads(watcher.stdout.readline())["owner"], None)
+    equal(second.wait(10), 79)
+    end = json.loads(second.stdout.readline())
+    equal((end["state"], end["loss"], end["end"]), ("lost", "ended", "released"))
 
 
 def test_a_leader_runs_a_command():

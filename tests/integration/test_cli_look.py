@@ -9,15 +9,21 @@ import os
 import pty
 import re
 import shutil
+import signal
+import socket
 import struct
 import subprocess
 import termios
+import threading
+import time
 
 from cli import TENURE, environment, start, tenure
-from lib import ROOT, Server, contains, equal, is_readable, need, run, scratch, skip, wait_for
+from lib import ROOT, Server, cleanup, contains, equal, is_readable, need, run, scratch, skip, wait_for
 
 GOLDEN = os.path.join(ROOT, "tests", "golden")
-CHANGING = re.compile(r"^(seq|token|tokens|at|acquired_at|url|node_id|version|text|.*_(ms|us))$")
+CHANGING = re.compile(
+    r"^(seq|tokens?|at|acquired_at|url|node_id|version|text|stall_count|.*_(ms|us|bytes|max))$"
+)
 
 
 def normal(value, key=""):
@@ -288,8 +294,10 @@ def test_doctor():
     code, out, err = tenure(server, "doctor")
     equal((code, err), (0, ""))
     checks = [line[5:17].strip() for line in out.splitlines()]
-    equal(checks, ["url", "connection", "round trip", "version", "safety", "clock rate",
-                   "clock step", "permission", "disk", "wall clocks"])
+    equal(checks, ["url", "connection", "round trip", "version", "safety", "disk space",
+                   "connections", "stalls", "clock rate", "clock step", "clock rates", "permission",
+                   "disk", "wall clocks"])
+    assert not re.search("(?m)^(warn|fail) +clock", out), out
     equal(tenure(server, "ls"), (0, "", ""))
     code, out, _ = tenure(server, "doctor", "--timeout", "0.3", "--url", "tenure://127.0.0.1:1")
     equal(code, 1)
@@ -299,6 +307,69 @@ def test_doctor():
     assert re.search("(?m)^fail url ", out), out
     code, out, _ = tenure(server, "doctor", "--json")
     equal(json.loads(out.splitlines()[0])["check"], "url")
+
+
+class Pretender:
+    """Says that it is a server, and that it is badly off; grants nothing."""
+
+    def __init__(self, info):
+        self.info = info
+        self.started_at = time.monotonic()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        cleanup(self.listener.close)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _answer(self, word):
+        if word == b"HELLO":
+            return b"%1\r\n$6\r\nserver\r\n$7\r\ntenured\r\n"
+        if word == b"INFO":
+            uptime_us = int((time.monotonic() - self.started_at) * 1e6 * self.info["rate"])
+            lines = dict(self.info, uptime_us=uptime_us, run_id="x", tenured_version="0.2.0")
+            text = "".join("%s:%s\r\n" % line for line in lines.items()).encode()
+            return b"$%d\r\n%s\r\n" % (len(text), text)
+        return b"-NOSPACE the disk is full\r\n"
+
+    def _serve(self, connection):
+        with connection, connection.makefile("rb") as stream:
+            while head := stream.readline():
+                words = []
+                for _ in range(int(head[1:])):
+                    words.append(stream.read(int(stream.readline()[1:]) + 2)[:-2])
+                connection.sendall(self._answer(words[0]))
+
+
+def test_doctor_tells_what_the_server_knows():
+    bad = {
+        "rate": 1.02, "journal_bytes": 123456789, "disk_free_bytes": 4096, "disk_full": 0,
+        "disk_slow": 0, "stalls": 3, "stalled_ms": 12000, "damaged_files": 2,
+        "connected_clients": 95, "maxclients": 100,
+    }
+    code, out, err = tenure(Pretender(bad), "doctor")
+    equal((code, err), (1, ""))
+    for line in (
+        "warn version     server 0.2.0",
+        "warn disk space  4.0 kB are free, the journal has 123.4 MB: make room",
+        "warn journal     2 damaged files",
+        "warn connections 95 of 100: raise --max-connections",
+        "warn stalls      the server stood still 3 times, for 12s in all",
+        "warn clock rates the store's and this one's differ by ",
+        "fail disk        the disk is full",
+    ):
+        contains(out, line)
+    code, out, _ = tenure(Pretender(dict(bad, rate=1, disk_full=1, disk_slow=1)), "doctor")
+    equal(code, 1)
+    contains(out, "fail disk space  the server's disk is full")
+    contains(out, "fail disk answers")
+    assert not re.search("(?m)^warn clock rates", out), out
 
 
 def test_bench():
@@ -401,6 +472,75 @@ def test_manual_pages_say_what_the_help_says():
         contains(page, summary.replace("`", ""))
         for option in re.findall(r"(?m)^ .*?--([a-z-]+)", rest.partition("\n\n")[0]):
             assert re.search(r"--%s\b" % option, page), (name, option)
+
+
+def members(value):
+    """The names of all members, of those inside too."""
+    if isinstance(value, list):
+        return set().union(*map(members, value))
+    if isinstance(value, dict):
+        return set(value) | set().union(*map(members, value.values()))
+    return set()
+
+
+def documented(name):
+    """The members that the chapter JSON of a manual page tells of."""
+    path = os.path.join(ROOT, "docs", "man", "tenure-%s.1" % name)
+    with open(path, encoding="utf-8") as file:
+        chapters = file.read().split("\n.Sh ")
+    (chapter,) = [chapter for chapter in chapters if chapter.startswith("JSON\n")]
+    elsewhere = re.search(r"(?m)^The members are those of\n\.Xr tenure-(\w+) 1", chapter)
+    if elsewhere:
+        return documented(elsewhere[1])
+    return {word for line in re.findall(r"(?m)^\.It Cm (.*)$", chapter)
+            for word in re.findall(r"\w+", line)}
+
+
+def test_manual_pages_tell_every_member():
+    server = Server()
+    token = crowd(server)
+    owner = ["--owner", "ann", "--token", token]
+    lead = start(server, "elect", "--json", "--owner", "x", "e", "v")
+    term = json.loads(lead.stdout.readline())["tokens"][0]
+    candidate = start(server, "elect", "--owner", "y", "e")
+    wait_for(lambda: "y" in tenure(server, "show", "--json", "e")[1], "the candidate")
+    observer = start(server, "elect", "--observe", "--json", "e")
+    watch = start(server, "watch", "--json", "--since", "1")
+    said = {
+        "ls": tenure(server, "ls", "--json")[1],
+        "show": tenure(server, "show", "--json", "deploy/prod")[1],
+        "history": tenure(server, "history", "--json", "deploy/prod")[1],
+        "watch": watch.stdout.readline(),
+        "elect": observer.stdout.readline(),
+        "server": tenure(server, "server", "--json")[1],
+        "doctor": tenure(server, "doctor", "--json")[1],
+        "bench": tenure(server, "bench", "-n", "1", "-t", "0.05", "--json")[1],
+        "acquire": tenure(server, "acquire", "--json", "j")[1],
+        "renew": tenure(server, "renew", "--json", *owner, "deploy/prod")[1],
+        "release": tenure(server, "release", "--json", *owner, "deploy/prod")[1],
+        "transfer": tenure(server, "transfer", "--json", "--to", "y", "e")[1],
+        "run": tenure(server, "run", "--json", "r", "--", "true")[2],
+    }
+    equal(lead.wait(20), 79)
+    said["elect"] = said["elect"].decode() + '{"names":0,"tokens":0,"slots":0,"ttl_ms":0,"url":0}\n'
+    said["elect"] += lead.stdout.readline().decode()
+    candidate.send_signal(signal.SIGTERM)
+    equal(candidate.wait(20), 0)
+    assert term
+    hold = start(server, "hold", "--json", "h")
+    said["hold"] = hold.stdout.readline().decode()
+    held = json.loads(said["hold"])["tokens"][0]
+    words = ["--token", held, "--reason", "x", "--yes"]
+    said["break"] = tenure(server, "break", "--json", *words, "h")[1]
+    equal(hold.wait(20), 79)
+    said["hold"] += hold.stdout.readline().decode()
+    said["resign"] = said["release"]
+    for name, _ in commands():
+        takes_it = "--json" in tenure(None, "help", name)[1]
+        equal((name, name in said), (name, takes_it))
+    for name, lines in said.items():
+        told = members([json.loads(line) for line in lines.splitlines()])
+        equal((name, sorted(told)), (name, sorted(documented(name))))
 
 
 if __name__ == "__main__":

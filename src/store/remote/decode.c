@@ -610,9 +610,18 @@ static void answer_info(struct store_op *op, struct reply *reply)
     result.as.info = (struct store_info){
         .version = version,
         .node_id = node_id,
-        .uptime_ms = info_number(text, "uptime_in_seconds") * 1000,
+        .uptime_us = info_number(text, "uptime_us"),
         .hold_count = info_number(text, "holds"),
         .waiter_count = info_number(text, "waiters"),
+        .connection_count = info_number(text, "connected_clients"),
+        .connection_count_max = info_number(text, "maxclients"),
+        .journal_bytes = info_number(text, "journal_bytes"),
+        .disk_free_bytes = info_number(text, "disk_free_bytes"),
+        .stall_count = info_number(text, "stalls"),
+        .stalled_ms = info_number(text, "stalled_ms"),
+        .damaged_file_count = info_number(text, "damaged_files"),
+        .is_disk_full = info_number(text, "disk_full") != 0,
+        .is_disk_slow = info_number(text, "disk_slow") != 0,
     };
     tni_remote_finish(op, &result);
 }
