@@ -223,17 +223,18 @@ rejoin(struct engine *engine, const struct engine_command *command, struct waite
         refuse_held(engine, command, find_obstacle(waiter), waiter_order(waiter));
         return;
     }
-    if (!output_reserve(engine, 0, 1, 1)) {
+    uint64_t client = waiter->client;
+    uint64_t tag = waiter->tag;
+    if (!output_reserve(engine, 0, 1, 1) || !waiter_rejoin(engine, waiter, command)) {
         output_refuse(engine, command, TENURE_NO_MEMORY, acquire->names[0], NULL);
         return;
     }
-    struct engine_reply *reply = output_reply(engine, waiter->client, waiter->tag);
+    struct engine_reply *reply = output_reply(engine, client, tag);
     reply->kind = ENGINE_ACQUIRE;
     reply->err = TENURE_CANCELED;
     reply->detail = "a newer request of the same owner has taken this place";
     add_obstacle(engine, find_obstacle(waiter), waiter_order(waiter), TENURE_CANCELED);
     engine->counters.canceled++;
-    waiter_rejoin(engine, waiter, command);
     engine->output.is_waiting = true;
 }
 

@@ -122,6 +122,11 @@ void command_proclaim(struct engine *engine, const struct engine_command *comman
     }
     struct hold *hold = release_claimed(engine, command, claim);
     if (hold == NULL) return;
+    /* The room that is left is for letting go of locks. */
+    if (engine->gate == ENGINE_GATE_NO_SPACE) {
+        output_refuse(engine, command, TENURE_NO_SPACE, claim->name, NULL);
+        return;
+    }
     size_t size = output_record_size(lock_name(hold->lock), hold_owner(hold), value);
     char *meta;
     if (!output_reserve(engine, size, 1, 1) || !hold_copy_meta(engine, value, &meta)) {
@@ -140,13 +145,13 @@ void command_proclaim(struct engine *engine, const struct engine_command *comman
 
 /* --------------------------------------------------------------- transfer */
 
-/* The handing over was asked for before and has happened: the same answer again. */
+/* This very handing over was asked for before and has happened: the same answer again. */
 static bool repeat_transfer(struct engine *engine, const struct engine_command *command)
 {
     const struct engine_claim *claim = &command->as.transfer.claim;
     struct ending ending;
     if (!release_find_ending(engine, claim->name, claim->owner, claim->token, &ending) ||
-        !ending.is_transferred)
+        !ending.is_transferred || !bytes_equal(ending.successor_owner, command->as.transfer.to))
     {
         return false;
     }

@@ -24,6 +24,7 @@ MUST_USE bool acquire_give_up(struct engine *engine, struct waiter *waiter, enum
 struct ending {
     enum engine_end end;
     struct token successor;
+    struct bytes successor_owner; /* in the window */
     bool is_transferred;
 };
 bool release_find_ending(

@@ -168,9 +168,31 @@ struct waiter *waiter_create(
     return waiter;
 }
 
-void waiter_rejoin(
+/* What is granted is what was asked for last.  False: no memory, and nothing has changed. */
+static bool
+take_terms(struct engine *engine, const struct waiter *waiter, const struct engine_acquire *acquire)
+{
+    UNINITIALIZED char *metas[LIMIT_NAME_COUNT_MAX];
+    for (uint32_t index = 0; index < waiter->hold_count; index++) {
+        if (hold_copy_meta(engine, acquire->meta, &metas[index])) continue;
+        while (index-- > 0) {
+            memory_give(engine->memory, metas[index], acquire->meta.size);
+        }
+        return false;
+    }
+    for (uint32_t index = 0; index < waiter->hold_count; index++) {
+        struct hold *hold = waiter->holds[index];
+        hold->ttl_ms = acquire->ttl_ms;
+        hold->lock_delay_ms = acquire->lock_delay_ms;
+        hold_set_meta(engine, hold, metas[index], acquire->meta.size);
+    }
+    return true;
+}
+
+bool waiter_rejoin(
     struct engine *engine, struct waiter *waiter, const struct engine_command *command)
 {
+    if (!take_terms(engine, waiter, &command->as.acquire)) return false;
     map_remove(&engine->waiters, &waiter->clients);
     waiter->client = command->client;
     waiter->tag = command->tag;
@@ -181,6 +203,7 @@ void waiter_rejoin(
     if (!map_reserve(&engine->waiters)) UNREACHABLE("a removal leaves room for an insertion");
     map_insert(&engine->waiters, &waiter->clients, client_hash(waiter->client));
     heap_move(&engine->wait_timers, &waiter->timer, waiter->deadline_ns);
+    return true;
 }
 
 void waiter_remove(struct engine *engine, struct waiter *waiter)

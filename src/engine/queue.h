@@ -34,9 +34,10 @@ MUST_USE struct waiter *waiter_create(
     const struct engine_command *command,
     struct hold *const *holds,
     uint32_t hold_count);
-/* Give the wait a new client and a new deadline: the owner asks again. */
-void waiter_rejoin(
-    struct engine *engine, struct waiter *waiter, const struct engine_command *command);
+/* Give the wait a new client, a new deadline and new terms: the owner asks again.  Its place, and
+ * with it its priority, stays.  False when there is no memory; nothing has changed then. */
+MUST_USE bool
+waiter_rejoin(struct engine *engine, struct waiter *waiter, const struct engine_command *command);
 /* Take the waiter out of every queue.  Its holds end too, unless they have been granted. */
 void waiter_remove(struct engine *engine, struct waiter *waiter);
 /* NULL when there is none. */

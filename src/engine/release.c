@@ -26,33 +26,35 @@ static bool is_successor(const struct record *granted, const struct record *ende
     return granted->slot == ended->slot;
 }
 
+/* `successor` has token 0 when there is none. */
 static void
-describe_end(const struct record *ended, struct token successor, struct ending *out_ending)
+describe_end(const struct record *ended, const struct record *successor, struct ending *out_ending)
 {
     *out_ending = (struct ending){ .end = ENGINE_END_RELEASED };
     if (ended->kind == RECORD_BROKEN) out_ending->end = ENGINE_END_BROKEN;
     if (ended->kind == RECORD_EXPIRED) {
         out_ending->end = ENGINE_END_EXPIRED_UNCLAIMED;
-        if (successor.value > 0) out_ending->end = ENGINE_END_EXPIRED_TAKEN;
-        out_ending->successor = successor;
+        if (successor->token.value > 0) out_ending->end = ENGINE_END_EXPIRED_TAKEN;
+        out_ending->successor = successor->token;
     }
     if (ended->reason.size > 0 && ended->kind == RECORD_RELEASED) {
         out_ending->is_transferred = true;
-        out_ending->successor = successor;
+        out_ending->successor = successor->token;
+        out_ending->successor_owner = successor->owner;
     }
 }
 
-/* The first grant behind event `after` that came in where `ended` had been, from the grants seen on
- * the way back.  They are few: the way is walked a second time rather than remembered. */
-static struct token
+/* The first grant behind `ended` that came in where that had been; token 0 when there is none.  The
+ * way back to `ended` is walked a second time rather than remembered. */
+static struct record
 find_successor(const struct engine *engine, const struct lock *lock, const struct record *ended)
 {
-    struct token successor = { 0 };
+    struct record successor = { .kind = RECORD_GRANTED };
     struct seq seq = lock->last_seq;
     const struct window_entry *entry;
     while (seq.value > ended->seq.value && (entry = window_find(&engine->window, seq)) != NULL) {
         struct record record = record_decode_known(window_record(entry));
-        if (record.kind == RECORD_GRANTED && is_successor(&record, ended)) successor = record.token;
+        if (record.kind == RECORD_GRANTED && is_successor(&record, ended)) successor = record;
         seq = entry->previous;
     }
     return successor;
@@ -75,7 +77,8 @@ bool release_find_ending(
         struct record record = record_decode_known(window_record(entry));
         if (is_end_of(&record, owner, token)) {
             record.seq = seq;
-            describe_end(&record, find_successor(engine, lock, &record), out_ending);
+            struct record successor = find_successor(engine, lock, &record);
+            describe_end(&record, &successor, out_ending);
             return true;
         }
         /* Tokens only rise: before the grant itself there is nothing about it. */

@@ -172,15 +172,18 @@ static void arm(struct model *model, struct model_hold *hold)
     hold->deadline_ns = ttl_ms == 0 ? MODEL_FOREVER : model->time_ns + ns_of(ttl_ms);
 }
 
-/* What became of a hold: false when it is unknown. */
+#define NOBODY UINT32_MAX
+
+/* What became of a hold: false when it is unknown.  `*out_heir` is whom it was handed over to. */
 static bool find_end(
     const struct model *model,
     const struct model_claim *claim,
     struct model_result *out_result,
-    bool *out_is_transferred)
+    uint32_t *out_heir)
 {
     const struct model_event *ended = NULL;
     uint64_t successor = 0;
+    uint32_t successor_owner = NOBODY;
     for (uint32_t index = 0; index < model->event_count; index++) {
         const struct model_event *event = &model->events[index];
         if (event->name != claim->name) continue;
@@ -188,7 +191,9 @@ static bool find_end(
         if (event->kind != RECORD_GRANTED && is_it) ended = event;
         if (ended == NULL || event->kind != RECORD_GRANTED || successor != 0) continue;
         bool is_beside = event->mode == ENGINE_SHARED && ended->mode == ENGINE_SHARED;
-        if (!is_beside && event->slot == ended->slot) successor = event->token;
+        if (is_beside || event->slot != ended->slot) continue;
+        successor = event->token;
+        successor_owner = event->owner;
     }
     if (ended == NULL) return false;
     out_result->end = ENGINE_END_RELEASED;
@@ -198,7 +203,7 @@ static bool find_end(
         out_result->end = successor > 0 ? ENGINE_END_EXPIRED_TAKEN : ENGINE_END_EXPIRED_UNCLAIMED;
         out_result->successor = successor;
     }
-    *out_is_transferred = ended->is_transferred;
+    *out_heir = ended->is_transferred ? successor_owner : NOBODY;
     return true;
 }
 
@@ -211,11 +216,11 @@ static struct model_hold *current(struct model *model, const struct model_claim 
 static void
 tell_lost(struct model *model, const struct model_claim *claim, struct model_reply *told)
 {
-    bool is_transferred;
+    uint32_t heir;
     struct model_result *result = &told->results[0];
     bool is_held = find_hold(model, claim->name, claim->owner) != NULL;
     result->err = is_held ? TENURE_STALE_TOKEN : TENURE_NOT_OWNER;
-    if (find_end(model, claim, result, &is_transferred)) result->err = TENURE_LOST;
+    if (find_end(model, claim, result, &heir)) result->err = TENURE_LOST;
     told->err = result->err;
 }
 
@@ -335,6 +340,7 @@ rejoin(struct model *model, const struct model_acquire *acquire, struct model_wa
     reply(model, wait->client, wait->tag, TENURE_CANCELED);
     wait->client = acquire->client;
     wait->tag = acquire->tag;
+    wait->terms = acquire->terms;
     wait->deadline_ns = model->time_ns + ns_of(acquire->wait_ms);
     model->is_waiting = true;
 }
@@ -523,6 +529,10 @@ void model_proclaim(
         tell_lost(model, claim, made);
         return;
     }
+    if (model->gate == ENGINE_GATE_NO_SPACE) {
+        made->err = made->results[0].err = TENURE_NO_SPACE;
+        return;
+    }
     made->results[0].token = hold->token;
     record(model, RECORD_PROCLAIMED, hold, 0);
 }
@@ -536,8 +546,8 @@ void model_transfer(
 {
     struct model_reply *made = reply(model, client, tag, TENURE_OK);
     struct model_result *result = &made->results[0];
-    bool is_transferred = false;
-    if (find_end(model, claim, result, &is_transferred) && is_transferred) {
+    uint32_t heir = NOBODY;
+    if (find_end(model, claim, result, &heir) && heir == to) {
         result->is_repeat = true;
         return;
     }

@@ -67,12 +67,11 @@ static void wait_add(struct world *world, struct request *request)
     struct wait wait = wait_from(world, request);
     struct wait *old = wait_by_owner(world, request->owner, request->names[0]);
     if (old != NULL) {
-        /* It takes the place of the old request, not its time. */
+        /* It takes the place of the old request, not its time, and not its ttl. */
         wait.number = old->number;
         wait.order_ns = old->order_ns;
         wait.arrived_ns = old->arrived_ns;
         wait.priority = old->priority;
-        wait.ttl_ms = old->ttl_ms;
         *old = wait;
     } else {
         bool is_full = oracle->wait_count == 2 * WORLD_REQUEST_COUNT_MAX ||

@@ -219,6 +219,23 @@ TEST(proclaim_gives_the_hold_a_new_value)
     harness_close(&harness);
 }
 
+/* The room that is left on a full disk is for letting go of locks. */
+TEST(proclaim_on_a_full_disk_is_refused)
+{
+    struct harness *harness = harness_open();
+    uint64_t token = harness_hold(harness, ASK(.name = "a", .owner = "A", .meta = "old"));
+    harness_gate(harness, ENGINE_GATE_NO_SPACE);
+    uint64_t hash = harness_hash(harness);
+    CHECK_EQ_INT(harness_proclaim(harness, "a", "A", token, "new")->err, TENURE_NO_SPACE);
+    CHECK_EQ_INT(harness_proclaim(harness, "a", "A", token + 1, "new")->err, TENURE_STALE_TOKEN);
+    CHECK_EQ_UINT(harness_hash(harness), hash);
+    harness_gate(harness, ENGINE_GATE_SLOW);
+    CHECK_EQ_INT(harness_proclaim(harness, "a", "A", token, "new")->err, TENURE_OK);
+    harness_gate(harness, ENGINE_GATE_OPEN);
+    CHECK_EQ_INT(harness_proclaim(harness, "a", "A", token, "newer")->err, TENURE_OK);
+    harness_close(&harness);
+}
+
 TEST(transfer_hands_over_to_the_named_candidate)
 {
     struct harness *harness = harness_open();
@@ -257,6 +274,12 @@ TEST(transfer_hands_over_to_the_named_candidate)
         CHECK_EQ_UINT(reply->results[0].successor.value, successor);
         harness_restart(harness);
     }
+    CHECK_EQ_UINT(harness_holder(harness, "a"), successor);
+
+    /* To somebody else it is another request, and it did not happen. */
+    reply = harness_transfer(harness, "a", "A", token, "B");
+    CHECK_EQ_INT(reply->err, TENURE_LOST);
+    CHECK_EQ_INT(reply->results[0].end, ENGINE_END_RELEASED);
     CHECK_EQ_UINT(harness_holder(harness, "a"), successor);
     harness_close(&harness);
 }

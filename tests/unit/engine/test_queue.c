@@ -358,6 +358,35 @@ TEST(queue_rejoin_for_many_names)
     harness_close(&harness);
 }
 
+/* What is granted is what was asked for last. */
+TEST(queue_rejoin_on_other_terms)
+{
+    struct harness *harness = harness_open();
+    static const char *const names[] = { "a", "b", NULL };
+    uint64_t token = harness_hold(harness, ASK(.name = "b", .owner = "A"));
+    (void)harness_wait(
+        harness,
+        ASK(.names = names, .owner = "B", .wait_ms = 9000, .ttl_ms = 500, .meta = "first"));
+    uint64_t fresh = harness_wait(
+        harness,
+        ASK(.names = names,
+            .owner = "B",
+            .wait_ms = 9000,
+            .ttl_ms = 7000,
+            .meta = "second",
+            .lock_delay_ms = 300));
+    (void)harness_release(harness, "b", "A", token);
+    CHECK(is_granted(harness, fresh));
+    for (unsigned index = 0; index < 2; index++) {
+        const struct engine_hold_view *hold = &harness_answer(harness, fresh)->results[index].hold;
+        CHECK_EQ_UINT(hold->ttl_ms, 7000);
+        CHECK_EQ_INT(hold->remaining_ms, 7000);
+        CHECK_EQ_UINT(hold->lock_delay_ms, 300);
+        CHECK_EQ_BYTES(hold->meta, BYTES_LITERAL("second"));
+    }
+    harness_close(&harness);
+}
+
 TEST(queue_is_bounded)
 {
     struct harness *harness = harness_open_with(&(struct engine_options){ .waiter_count_max = 2 });
