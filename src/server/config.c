@@ -10,9 +10,11 @@
 
 #include "base/decimal.h"
 #include "base/memory.h"
+#include "net/listener.h"
 
 #define FILE_SIZE_MAX ((size_t)1 << 20)
 #define WHERE_SIZE    160
+#define PATH_SHOWN    60 /* bytes of a path in an error: line and key must fit behind it */
 #define ENV_PREFIX    "TENURED_"
 #define FILE_VARIABLE BYTES_LITERAL("TENURED_CONFIG")
 
@@ -138,6 +140,14 @@ add_item(struct reader *reader, const struct option *option, const char *item, s
     }
     char *copy = copy_text(reader->config, item, size);
     if (copy == NULL) return fail(reader, "not enough memory");
+    bool is_loopback;
+    if (list == &reader->config->listen &&
+        listener_is_loopback(copy, &is_loopback, NULL) != TENURE_OK) {
+        return fail(
+            reader,
+            "must be a numeric address and a port, as in 127.0.0.1:7420 or [::1]:7420, not '%.40s'",
+            copy);
+    }
     list->items[list->count++] = copy;
     return TENURE_OK;
 }
@@ -295,11 +305,36 @@ static char *trim(char *text)
     return text;
 }
 
+/* "path:12: key"; the key may be left out.  Of a long path the end is the telling part. */
+static void set_place(struct reader *reader, const char *path, unsigned line, const char *key)
+{
+    size_t size = strlen(path);
+    bool is_long = size > PATH_SHOWN;
+    (void)snprintf(
+        reader->where,
+        sizeof(reader->where),
+        "%s%s:%u%s%.20s",
+        is_long ? "..." : "",
+        is_long ? path + size - PATH_SHOWN : path,
+        line,
+        key == NULL ? "" : ": ",
+        key == NULL ? "" : key);
+}
+
+/* "5 # so much": the comment would become a part of the value, of a path without an error. */
+static bool has_comment(const char *value)
+{
+    for (const char *at = value; *at != '\0'; at++) {
+        if (isspace((unsigned char)*at) && (at[1] == '#' || at[1] == ';')) return true;
+    }
+    return false;
+}
+
 /* `key = value`, `[tenured]`, `# comment`, `; comment`, or nothing. */
 static enum tenure_err
 read_line(struct reader *reader, const char *path, unsigned line_number, char *line)
 {
-    (void)snprintf(reader->where, sizeof(reader->where), "%s:%u", path, line_number);
+    set_place(reader, path, line_number, NULL);
     line = trim(line);
     if (line[0] == '\0' || line[0] == '#' || line[0] == ';') return TENURE_OK;
     if (line[0] == '[') {
@@ -315,8 +350,10 @@ read_line(struct reader *reader, const char *path, unsigned line_number, char *l
     if (option->type != TYPE_LIST && reader->sources[option - options] == SOURCE_FILE) {
         return fail(reader, "'%.60s' was given before", key);
     }
-    (void)snprintf(reader->where, sizeof(reader->where), "%s:%u: %s", path, line_number, key);
-    return set_value(reader, option, trim(equals + 1));
+    set_place(reader, path, line_number, key);
+    const char *value = trim(equals + 1);
+    if (has_comment(value)) return fail(reader, "a comment needs a line of its own");
+    return set_value(reader, option, value);
 }
 
 /* The whole file as one terminated text that the configuration owns. */

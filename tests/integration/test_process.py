@@ -298,8 +298,8 @@ def test_wider_than_loopback_is_refused():
     contains(errors, "does not have that address")
     for address in ["7420", "localhost", ":7420", "example.org:1", "127.0.0.1:65536", "[::1:1"]:
         code, _, errors = tenured("--data", scratch(), "--listen", address)
-        equal(code, 78)
-        contains(errors, "not an address to listen on")
+        equal(code, 64)
+        contains(errors, "--listen: must be a numeric address and a port")
     code, _, errors = tenured("--data", scratch(), "--listen", "none")
     contains(errors, "nothing to listen on")
     equal(code, 78)

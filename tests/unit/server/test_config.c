@@ -146,6 +146,7 @@ TEST(wrong_command_lines)
         { "--spin-us", "1000001", "--spin-us: must be a number from 0 to 1000000" },
         { "--log-level", "loud", "must be error, warning, info or debug" },
         { "--data", "", "--data: must have 1 to 4000 bytes" },
+        { "--listen", "::1:7420", "--listen: must be a numeric address and a port" },
     };
     for (size_t index = 0; index < sizeof(rows) / sizeof(rows[0]); index++) {
         struct reading reading =
@@ -176,14 +177,38 @@ TEST(the_file_and_its_errors)
         { "spin-us\n", ":1: expected 'key = value'" },
         { "[other]\n", ":1: the only section is [tenured]" },
         { "config = x\n", ":1: there is no option 'config'" },
+        { "listen = 127.0.0.1:0, example.org:1\n", ":1: listen: must be a numeric address" },
+        { "\ndata = /srv/a # the journal\n", ":2: data: a comment needs a line of its own" },
+        { "data = /srv/a\t;\n", ":1: data: a comment needs a line of its own" },
     };
     for (size_t index = 0; index < sizeof(rows) / sizeof(rows[0]); index++) {
         reading = read_text(rows[index].text);
         CHECK(!reading.is_usage);
         check_error(&reading, rows[index].part);
     }
+    reading = read_text("data = /srv/a#b;c\n");
+    CHECK_EQ_INT(reading.err, TENURE_OK);
+    CHECK_EQ_TEXT(reading.config.data, "/srv/a#b;c");
+    config_deinit(&reading.config);
     reading = read_words("--config", "/nonexistent/file", NULL, NULL, NULL);
     check_error(&reading, "/nonexistent/file: cannot be read");
+}
+
+/* As where an orchestrator makes up the names of directories. */
+TEST(a_long_path_does_not_hide_line_and_key)
+{
+    char directory[200];
+    char path[220];
+    (void)snprintf(directory, sizeof(directory), "/tmp/tenured-%0150d-XXXXXX", 0);
+    CHECK(mkdtemp(directory) != NULL);
+    (void)snprintf(path, sizeof(path), "%s/tenured.conf", directory);
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL);
+    CHECK(fputs("\n\nmax-connections = many\n", file) >= 0);
+    CHECK(fclose(file) == 0);
+    struct reading reading = read_words("--config", path, NULL, NULL, NULL);
+    check_error(&reading, "/tenured.conf:3: max-connections: must be a number from 1 to 1000000");
+    CHECK(unlink(path) == 0 && rmdir(directory) == 0);
 }
 
 TEST(the_environment_is_strict_and_weaker_than_a_flag)
