@@ -1,0 +1,91 @@
+-- release: end a hold, or take back the votes for a token that came to nothing.
+--
+-- KEYS  the lock (name), tenure:{name}:fence, tenure:{name}:queue, tenure:{name}:waiters,
+--       tenure:node
+-- ARGV  owner, token, ticket, life of a ticket in ms, channel, and what:
+--       "release"  by its holder       "abandon"  an attempt that failed, for good
+--       "break"    by an administrator; the owner is not looked at, the token is
+--       "yield"    an attempt that failed; its owner goes on waiting
+-- Gives {8, 0, fence, ticket, 0, voted, ended}                 deleted, now or before
+--       {7, 0, fence, ticket, 0, voted, ended}                 was not here
+--       {2, remaining, fence, ticket, token, voted, ended, owner}   it is somebody else's
+--
+-- The fence goes up to the token, so that a vote for it that is still on its way comes too late;
+-- after the end of a real hold so does `ended`, and with it no heal is taken.  Only the owner's own
+-- value is deleted, and only as far as this token: a late message of an old attempt does not touch
+-- a newer one.  This is no vote, so every node does it, admitted or not.
+local LIFE_MAX = 60000
+local owner, token, what = ARGV[1], tonumber(ARGV[2]), ARGV[6]
+
+local known = redis.call('HMGET', KEYS[2], 'owner', 'token', 'fence', 'voted', 'ended', 'freed')
+local fence = math.max(tonumber(known[3] or 0), token)
+local voted = tonumber(known[4] or redis.call('HGET', KEYS[5], 'floor') or 0)
+local ended = tonumber(known[5] or 0)
+local held = tonumber(known[2] or 0)
+if what == 'release' or what == 'break' then ended = math.max(ended, token) end
+redis.call('HSET', KEYS[2], 'fence', fence, 'ended', ended)
+
+local holder = redis.call('GET', KEYS[1])
+local is_deleted = false
+if holder and known[1] == holder then
+    if what == 'break' then
+        is_deleted = held == token
+    else
+        is_deleted = holder == owner and held <= token
+    end
+end
+if is_deleted then
+    redis.call('DEL', KEYS[1])
+    redis.call('HSET', KEYS[2], 'freed', known[2])
+end
+
+local function now_ms()
+    local time = redis.call('TIME')
+    return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- The place in the line: kept by who yields, given up by all others.
+local ticket = 0
+local is_gone = false
+local had = tonumber(redis.call('ZSCORE', KEYS[3], owner) or 0)
+if what == 'yield' then
+    ticket = math.max(tonumber(ARGV[3]), had)
+    if ticket == 1 then
+        local last = redis.call('ZRANGE', KEYS[3], -1, -1, 'WITHSCORES')
+        ticket = math.max(token, tonumber(last[2] or 0) + 1)
+    end
+    redis.call('ZADD', KEYS[3], ticket, owner)
+    redis.call('HSET', KEYS[4], owner,
+        string.format('%.0f', now_ms() + ARGV[4]) .. ' ' .. ARGV[5])
+    redis.call('PEXPIRE', KEYS[3], LIFE_MAX)
+    redis.call('PEXPIRE', KEYS[4], LIFE_MAX)
+elseif what ~= 'break' and had > 0 and had <= math.max(token, tonumber(ARGV[3])) then
+    redis.call('ZREM', KEYS[3], owner)
+    redis.call('HDEL', KEYS[4], owner)
+    is_gone = true
+end
+
+-- The first who is alive is woken: a hint, and it carries the fence, to save a round.
+if is_deleted or (is_gone and not holder) then
+    local head = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+    while head do
+        local note = redis.call('HGET', KEYS[4], head)
+        local left = note and tonumber(string.match(note, '^%d+')) - now_ms() or 0
+        if left > 0 and left <= LIFE_MAX then
+            redis.call('PUBLISH', string.match(note, '^%d+ (.*)$'),
+                string.format('%.0f %d %s%s', fence, #KEYS[1], KEYS[1], head))
+            break
+        end
+        redis.call('ZREM', KEYS[3], head)
+        redis.call('HDEL', KEYS[4], head)
+        head = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+    end
+end
+
+-- Asked again: the same answer.
+if (is_deleted and held == token) or tonumber(known[6] or 0) == token then
+    return {8, 0, fence, ticket, 0, voted, ended}
+end
+if not holder then return {7, 0, fence, ticket, 0, voted, ended} end
+if known[1] ~= holder then held = 0 end
+return {2, redis.call('PTTL', KEYS[1]), fence, ticket, held, voted, ended, holder}
