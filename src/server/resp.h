@@ -2,6 +2,7 @@
  *
  *   resp.c          input to commands, replies of the engine to bytes
  *   resp_command.c  the table of commands, and COMMAND
+ *   resp_docs.c     COMMAND DOCS: the syntax in the form that clients expect
  *   resp_args.c     arguments, checked against their limits
  *   resp_client.c   what clients expect of any server: PING, HELLO, CLIENT, INFO …
  *   resp_lock.c     LOCK.* and ELECT.* that the engine decides
@@ -32,6 +33,8 @@ struct resp {
     bool is_following;          /* EVENTS.FOLLOW: only PING, QUIT and RESET are taken */
     bool is_many;               /* the acquire under way has several names */
     bool is_backlogged;         /* takes no input until its answers have left */
+    bool is_midway;             /* a command has begun to arrive … */
+    struct mono since;          /* … at that time */
     char client_name[RESP_CLIENT_NAME_SIZE];
 };
 
@@ -61,6 +64,9 @@ struct resp_spec {
 const struct resp_spec *resp_find_spec(struct bytes name);
 /* All of them, for the check of the documentation. */
 const struct resp_spec *resp_specs(uint32_t *out_count);
+
+/* What COMMAND DOCS tells of one command: a map (resp_docs.c). */
+void resp_write_docs(struct resp *resp, const struct resp_spec *spec);
 
 /* ---- answers */
 
@@ -135,6 +141,8 @@ void resp_answer(struct resp *resp, const struct engine_reply *reply);
 void resp_follow_stop(struct resp *resp);
 /* Answers have left: go on with what was held back. */
 void resp_follow_drained(struct resp *resp);
+/* The server stops: a wait for a change is over. */
+void resp_observe_stop(struct resp *resp);
 /* The fields of an event, as a map. */
 void resp_write_record(struct resp *resp, const struct record *record);
 /* The leader of an election now, as a map; ends the answer (resp_view.c). */

@@ -280,11 +280,7 @@ static void write_info(struct resp *resp, const struct resp_spec *spec)
 static void write_docs(struct resp *resp, const struct resp_spec *spec)
 {
     write_lower(resp, spec->name);
-    resp_write_map(&resp->out, 4);
-    resp_pair_text(resp, "summary", spec->summary);
-    resp_pair_text(resp, "since", "0.1.0");
-    resp_pair_text(resp, "group", spec->group);
-    resp_pair_text(resp, "syntax", spec->syntax);
+    resp_write_docs(resp, spec);
 }
 
 static void answer_info(struct resp *resp, const struct resp_command *command)

@@ -33,6 +33,7 @@ def test_redis_cli():
     refusal = redis_cli(server, "--no-raw", "lock.acquire", "a", "you", "100")
     contains(refusal, "(error) HELD held by me")
     contains(redis_cli(server, "info"), "tenured_version")
+    contains(redis_cli(server, "help", "lock.acquire"), "[SLOTS n]")
     contains(redis_cli(server, stdin="ping\nlock.get none\necho behind\n"), "behind")
 
 
@@ -40,7 +41,7 @@ def test_redis_py():
     if redis is None:
         skip("no redis-py")
     server = Server()
-    client = redis.Redis(port=server.port, decode_responses=True)
+    client = redis.Redis("127.0.0.1", server.port, decode_responses=True)
     equal(client.ping(), True)
     grant = client.execute_command("LOCK.ACQUIRE", "a", "me", 15000)
     equal(grant[0], "token")

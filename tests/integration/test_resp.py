@@ -272,7 +272,15 @@ def test_command_table():
     info = client("COMMAND", "INFO", "lock.release", "nonsense")
     equal((info[0][0], info[0][1], info[1]), ("lock.release", 4, None))
     docs = client("COMMAND", "DOCS", "lock.acquire")
-    contains(docs["lock.acquire"]["syntax"], "name owner ttl-ms")
+    arguments = docs["lock.acquire"]["arguments"]
+    equal([a["name"] for a in arguments[:3]], ["name", "owner", "ttl-ms"])
+    equal(arguments[3], {"name": "SHARED", "type": "pure-token", "display_text": "SHARED",
+                         "token": "SHARED", "flags": ["optional"]})
+    equal(arguments[4], {"name": "n", "type": "integer", "display_text": "n", "token": "SLOTS",
+                         "flags": ["optional"]})
+    equal((arguments[-1]["token"], arguments[-1]["flags"]), ("AND", ["optional", "multiple"]))
+    block = client("COMMAND", "DOCS", "lock.renew")["lock.renew"]["arguments"][-1]
+    equal((block["type"], len(block["arguments"])), ("block", 4))
     equal(len(client("COMMAND", "DOCS")), len(names))
 
 
