@@ -66,6 +66,13 @@ static void poll_done(struct follower *follower)
     /* The memory is still in use further up; it goes with the next watch, or with the session. */
 }
 
+void watch_stop(struct http *http)
+{
+    struct watch *watch = http->watch;
+    if (watch == NULL || watch->done == NULL || !http->session->is_waiting) return;
+    poll_done(&watch->follower);
+}
+
 static bool poll_deliver(struct follower *follower, const struct record *record)
 {
     (void)record;

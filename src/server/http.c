@@ -3,8 +3,11 @@
 
 #include "base/memory.h"
 
-#define HEAD_MS_MAX      10000 /* from the first byte of a request to the end of its header */
-#define BODY_MS_MAX      30000 /* … to the end of its body */
+#define HEAD_MS_MAX 10000 /* from the first byte of a request to the end of its header */
+/* … to the end of its body: flat, and not by a rate.  What a request can mean fits into 100 KiB
+ * even with every character escaped, which is 4 kB/s; a floor of the rate would let a body that
+ * means nothing hold its megabyte for a quarter of an hour. */
+#define BODY_MS_MAX      30000
 #define IDLE_MS_MAX      60000 /* between requests */
 #define SHARED_KEEP_SIZE ((size_t)1 << 20)
 
@@ -164,6 +167,11 @@ static void on_tick(struct session *session)
     }
 }
 
+static void on_stop(struct session *session)
+{
+    watch_stop(session->state);
+}
+
 static bool is_midway(const struct session *session)
 {
     const struct http *http = session->state;
@@ -177,6 +185,7 @@ const struct session_protocol session_http = {
     .on_reply = on_reply,
     .on_drain = on_drain,
     .on_tick = on_tick,
+    .on_stop = on_stop,
     .is_midway = is_midway,
     .on_close = on_close,
 };

@@ -117,6 +117,8 @@ bool watch_name(
 /* Accepts that there is none. */
 void watch_end(struct http *http);
 void watch_resume(struct http *http);
+/* The server stops: a wait for a change is over. */
+void watch_stop(struct http *http);
 /* api_server.c */
 void api_server(struct http *http, struct http_call *call);
 void api_healthz(struct http *http, struct http_call *call);

@@ -288,6 +288,10 @@ split_target(struct bytes target, struct http_request *request, struct http_faul
         }
         target = slash == NULL ? BYTES_LITERAL("/") : (struct bytes){ slash, left - host.size };
     }
+    /* A server is never sent one: some would cut it off, and some would not. */
+    if (memchr(target.data, '#', target.size) != NULL) {
+        return bad(out_fault, "the request target must not have a fragment");
+    }
     bool is_star = target.size == 1 && target.data[0] == '*';
     if (target.size == 0 || (target.data[0] != '/' && !is_star)) {
         return bad(out_fault, "the request target must begin with '/'");

@@ -148,6 +148,7 @@ void http_end(struct http *http, const struct http_answer *answer, struct seq se
     struct server *server = http_server(http);
     struct buffer *out = session_out(http->session);
     const struct buffer *body = &server->http->body;
+    if (server->is_draining) http->is_keep_alive = false;
     put_status(out, answer->status);
     put_date(out, server, server->http);
     put_type(out, answer->type, answer->status);
@@ -210,7 +211,7 @@ void http_problem_begin(
 
 static int64_t retry_after_ms(enum tenure_err err)
 {
-    return tenure_err_retry(err) == TENURE_RETRY_LATER ? 1000 : 0;
+    return tenure_err_retry(err) == TENURE_RETRY_NEVER ? 0 : 1000;
 }
 
 void http_problem(struct http *http, enum tenure_err err, int status, const char *detail)

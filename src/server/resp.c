@@ -4,6 +4,8 @@
 
 #include "base/decimal.h"
 
+#define COMMAND_MS_MAX 30000 /* from the first byte of a command to its last */
+
 /* ------------------------------------------------------------------ answers */
 
 void resp_end(struct resp *resp, struct seq seq)
@@ -172,7 +174,12 @@ static size_t on_input(struct session *session, struct bytes input)
         const char *text;
         struct bytes rest = { input.data + used, input.size - used };
         enum proto_parse parse = resp_read_command(&resp->reader, rest, &command, &size, &text);
-        if (parse == PARSE_MORE) break;
+        if (parse == PARSE_MORE) {
+            if (!resp->is_midway) resp->since = session->server->now;
+            resp->is_midway = true;
+            break;
+        }
+        resp->is_midway = false;
         if (parse == PARSE_BAD) {
             resp_refuse_word(resp, "ERR Protocol error:", text);
             session_linger(session);
@@ -200,6 +207,22 @@ static void on_drain(struct session *session)
         session_resume(session);
     }
     resp_follow_drained(resp);
+}
+
+/* Clients may be silent for as long as they like, but not in the middle of a command. */
+static void on_tick(struct session *session)
+{
+    struct resp *resp = session->state;
+    int64_t age_ns = session->server->now.ns - resp->since.ns;
+    if (!resp->is_midway || session->is_closing || age_ns <= COMMAND_MS_MAX * NS_PER_MS) return;
+    resp_refuse_word(resp, "ERR Protocol error:", "a command took over 30 s to arrive");
+    session_linger(session);
+    session_close(session);
+}
+
+static void on_stop(struct session *session)
+{
+    resp_observe_stop(session->state);
 }
 
 static bool on_open(struct session *session)
@@ -230,5 +253,7 @@ const struct session_protocol session_resp = {
     .on_input = on_input,
     .on_reply = on_reply,
     .on_drain = on_drain,
+    .on_tick = on_tick,
+    .on_stop = on_stop,
     .on_close = on_close,
 };

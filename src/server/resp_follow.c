@@ -197,6 +197,12 @@ static void finish_observe(struct resp_follow *follow)
     session_resume(resp->session);
 }
 
+void resp_observe_stop(struct resp *resp)
+{
+    struct resp_follow *follow = resp->follow;
+    if (follow != NULL && !resp->is_following && !follow->is_done) finish_observe(follow);
+}
+
 static bool deliver_change(struct follower *follower, const struct record *record)
 {
     (void)record;

@@ -317,10 +317,17 @@ static bool is_midway(const struct session *session)
            session->protocol->is_midway(session);
 }
 
+static void stop_waiting(struct session *session)
+{
+    if (session->is_gone || session->protocol == NULL || session->protocol->on_stop == NULL) return;
+    session->protocol->on_stop(session);
+}
+
 void session_close_all(struct server *server)
 {
     list_foreach_safe(node, following, &server->sessions->all) {
         struct session *session = CONTAINER_OF(node, struct session, link);
+        stop_waiting(session);
         if (!is_midway(session)) session_close(session);
     }
 }

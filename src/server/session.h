@@ -44,6 +44,8 @@ struct session_protocol {
     void (*on_drain)(struct session *session);
     /* About once a second: for deadlines of slow clients.  May be NULL. */
     void (*on_tick)(struct session *session);
+    /* The server stops: answer what waits for something else than the engine.  May be NULL. */
+    void (*on_stop)(struct session *session);
     /* Has a request begun to arrive?  When the server stops, it is still taken, and the protocol
      * closes behind its answer.  May be NULL: then nothing is. */
     bool (*is_midway)(const struct session *session);

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 
+from http_client import Http
 from lib import (
     RespError, Server, cleanup, contains, equal, need, pairs, refused, run, scratch, strace,
     tenured, wait_for,
@@ -121,6 +122,26 @@ def test_a_request_under_way_at_sigterm_is_answered_and_told_of_the_drain():
         pass
     server.start()
     equal(server.resp()("LOCK.GET", "a"), None)
+
+
+def test_who_waits_for_a_change_at_sigterm_is_answered():
+    server = Server()
+    client, observer = server.resp(3), server.resp(3)
+    client("ELECT.CAMPAIGN", "e", "me", 15000)
+    observer.send("ELECT.OBSERVE", "e", "WAIT", 60000)
+    request = b"GET /v1/elections/e?wait_ms=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    poll = server.connect()
+    poll.sendall(request)
+    info = Http(server)
+    wait_for(lambda: info.get("/v1/server").json["followers"] == 2, "both")
+    server.process.send_signal(signal.SIGTERM)
+    equal(observer.read()["leader"]["owner"], "me")
+    assert observer.is_closed()
+    answer = read_all(poll)
+    assert answer.startswith("HTTP/1.1 200 "), answer
+    contains(answer, '"owner":"me"')
+    contains(answer, "\r\nConnection: close\r\n")
+    equal(server.process.wait(10), 0)
 
 
 def test_sigterm_does_not_wait_for_a_client_that_reads_nothing():

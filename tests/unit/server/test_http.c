@@ -736,6 +736,7 @@ TEST(who_is_in_the_middle_of_a_request_when_the_server_stops)
     struct bytes answer = harness_ask(a, "st: localhost\r\n\r\n");
     check_status(answer, 503);
     check_has(answer, "\"code\":\"draining\"");
+    check_has(answer, "\r\nRetry-After: 1\r\n");
     CHECK(!a->is_open);
     harness.server.is_draining = false;
 

@@ -225,6 +225,8 @@ static const struct refused refused[] = {
     { 400, "GET http://b/ HTTP/1.1\r\n" H "\r\n" },
     { 400, "GET https://a/ HTTP/1.1\r\n" H "\r\n" },
     { 400, "GET a HTTP/1.1\r\n" H "\r\n" },
+    { 400, "GET /a#b HTTP/1.1\r\n" H "\r\n" },
+    { 400, "GET /a?x=1# HTTP/1.1\r\n" H "\r\n" },
     { 400, "GET / HTTP/1.1\r\n" H "X: a\r\n b\r\n\r\n" },
     { 400, "GET / HTTP/1.1\r\n" H "X: a\r\n\tb\r\n\r\n" },
     { 400, "GET / HTTP/1.1\r\n Host: a\r\n\r\n" },

@@ -86,6 +86,29 @@ TEST(an_observer_of_another_history_is_answered_at_once)
     stop();
 }
 
+TEST(half_a_command_is_not_waited_for_for_ever)
+{
+    start();
+    struct client *idle = harness_open(0);
+    struct client *slow = harness_open(1);
+    struct client *quick = harness_open(2);
+    CHECK_EQ_TEXT(ask(idle, "PING\r\n"), "+PONG\r\n");
+    CHECK_EQ_TEXT(ask(slow, "*2\r\n$4\r\nEC"), "");
+    CHECK_EQ_TEXT(ask(quick, "*2\r\n$4\r\nEC"), "");
+    harness_pass(20000);
+    CHECK_EQ_TEXT(ask(slow, "HO\r\n$1\r\n"), "");
+    CHECK_EQ_TEXT(ask(quick, "HO\r\n$1\r\nx\r\nPI"), "$1\r\nx\r\n");
+    harness_pass(10001);
+    CHECK_EQ_TEXT(
+        harness_take(slow).data, "-ERR Protocol error: a command took over 30 s to arrive\r\n");
+    CHECK(!slow->is_open);
+    CHECK_EQ_TEXT(ask(quick, "NG\r\n"), "+PONG\r\n");
+    harness_pass(INT64_C(86400000));
+    CHECK_EQ_TEXT(ask(idle, "PING\r\n"), "+PONG\r\n");
+    CHECK(quick->is_open);
+    stop();
+}
+
 /* What makes an HTTP client send a request with a method that nobody knows must not make it speak
  * RESP: the body would be commands. */
 TEST(a_header_of_http_is_no_command_and_nothing_follows_it)
