@@ -11,10 +11,7 @@ enum { OPTION_PRINT = OPTION_OWN, OPTION_UNLIMITED };
 static const struct option_spec specs[] = {
     OPTIONS_WAIT,
     OPTIONS_LOCK,
-    { OPTION_UNLIMITED,
-      "unlimited",
-      NULL,
-      "no ttl: until it is released, whoever dies" },
+    { OPTION_UNLIMITED, "unlimited", NULL, "no ttl: until it is released, whoever dies" },
     { OPTION_PRINT,
       "print",
       "FORM",

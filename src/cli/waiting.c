@@ -31,7 +31,21 @@ static int64_t wall_us(void)
     return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
 }
 
-/* Called by tenure_inspect(), in our thread. */
+/* Leave what is known where waiting_show() finds it. */
+static void note(struct waiting *waiting, struct waiting_facts *facts)
+{
+    (void)pthread_mutex_lock(&waiting->mutex);
+    struct text line;
+    text_init(&line, waiting->line, sizeof(waiting->line));
+    waiting_compose(facts, &line);
+    facts->held_for_ms = -1;
+    text_init(&line, waiting->key, sizeof(waiting->key));
+    waiting_compose(facts, &line);
+    waiting->is_new = true;
+    (void)pthread_mutex_unlock(&waiting->mutex);
+}
+
+/* Called on the library's thread, while ours waits in tenure_inspect(). */
 static void look(const struct tenure_lock_view *view, void *user)
 {
     struct waiting *waiting = user;
@@ -53,15 +67,7 @@ static void look(const struct tenure_lock_view *view, void *user)
             facts.position = view->waiters[i].position;
         }
     }
-    (void)pthread_mutex_lock(&waiting->mutex);
-    struct text line;
-    text_init(&line, waiting->line, sizeof(waiting->line));
-    waiting_compose(&facts, &line);
-    facts.held_for_ms = -1;
-    text_init(&line, waiting->key, sizeof(waiting->key));
-    waiting_compose(&facts, &line);
-    waiting->is_new = true;
-    (void)pthread_mutex_unlock(&waiting->mutex);
+    note(waiting, &facts);
 }
 
 /* Until somebody wants us to stop, or it is time to ask again. */
@@ -96,6 +102,8 @@ static void *run_waiting(void *user)
             waiting->error.code = err;
         }
         (void)pthread_mutex_unlock(&waiting->mutex);
+        struct waiting_facts silence = { .name = waiting->options.name, .is_silent = true };
+        if (is_away && is_answered) note(waiting, &silence);
         is_answered = is_answered || !is_away;
         (void)eventfd_write(waiting->options.wake_fd, 1);
     } while ((waiting->options.is_shown || !is_answered) && pause_until_next(waiting));

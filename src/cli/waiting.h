@@ -22,6 +22,7 @@ struct waiting_facts {
     int64_t lock_delay_ms; /* 0: none runs */
     uint32_t hold_count;
     uint32_t position; /* 0: unknown */
+    bool is_silent;    /* the store does not answer any more: nothing is known */
 };
 void waiting_compose(const struct waiting_facts *facts, struct text *out_line);
 

@@ -4,6 +4,10 @@
 
 static void add_holder(struct text *line, const struct waiting_facts *facts)
 {
+    if (facts->is_silent) {
+        text_add(line, "the store does not answer; it is asked again and again");
+        return;
+    }
     if (facts->owner == NULL) {
         text_add(line, facts->lock_delay_ms > 0 ? "nobody may hold it yet" : "nobody holds it");
         return;
@@ -36,7 +40,8 @@ void waiting_compose(const struct waiting_facts *facts, struct text *out_line)
 {
     text_add(out_line, "waiting for ");
     text_add_visible(out_line, facts->name);
+    /* In front of what may be long and cut off. */
+    if (facts->position > 0) text_addf(out_line, ", position %u", facts->position);
     text_add(out_line, ": ");
     add_holder(out_line, facts);
-    if (facts->position > 0) text_addf(out_line, ", position %u", facts->position);
 }

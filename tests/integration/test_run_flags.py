@@ -428,8 +428,7 @@ def test_verbose():
     contains(err, "executing true")
     hold(server)
     _, _, err = tenure(server, "run", "-v", "-w", "1", "x", "--", "true")
-    contains(err, "waiting for x: held by")
-    contains(err, "position 1")
+    contains(err, "waiting for x, position 1: held by")
 
 
 # ---------------------------------------------------------------------- the manual page

@@ -186,7 +186,7 @@ TEST(waiting_line_tells_who_since_when_and_what)
                                    .position = 2 };
     CHECK_EQ_TEXT(
         waiting(&facts, buffer, sizeof(buffer)),
-        "waiting for x: held by alice@web1:812 for 3m12s (make, team=web), position 2");
+        "waiting for x, position 2: held by alice@web1:812 for 3m12s (make, team=web)");
     facts.hold_count = 3;
     facts.meta = "";
     facts.position = 0;
@@ -197,4 +197,8 @@ TEST(waiting_line_tells_who_since_when_and_what)
     CHECK_EQ_TEXT(waiting(&facts, buffer, sizeof(buffer)), "waiting for x: nobody holds it");
     facts.lock_delay_ms = 5;
     CHECK_EQ_TEXT(waiting(&facts, buffer, sizeof(buffer)), "waiting for x: nobody may hold it yet");
+    facts.is_silent = true;
+    CHECK_EQ_TEXT(
+        waiting(&facts, buffer, sizeof(buffer)),
+        "waiting for x: the store does not answer; it is asked again and again");
 }
