@@ -135,6 +135,7 @@ static void close_all(struct client *client)
     tni_hold_close_all(client);
     uv_close((uv_handle_t *)&client->wake, NULL);
     uv_close((uv_handle_t *)&client->timer, NULL);
+    uv_close((uv_handle_t *)&client->alarm_timer, NULL);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -226,8 +227,10 @@ static bool open_loop(struct client *client)
         return false;
     }
     (void)uv_timer_init(&client->loop, &client->timer);
+    (void)uv_timer_init(&client->loop, &client->alarm_timer);
     client->wake.data = client;
     client->timer.data = client;
+    client->alarm_timer.data = client;
     return true;
 }
 
@@ -235,6 +238,7 @@ static void close_loop(struct client *client)
 {
     uv_close((uv_handle_t *)&client->wake, NULL);
     uv_close((uv_handle_t *)&client->timer, NULL);
+    uv_close((uv_handle_t *)&client->alarm_timer, NULL);
     (void)uv_run(&client->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&client->loop);
     heap_deinit(&client->timers);

@@ -65,7 +65,9 @@ struct client {
     struct list holds;
     struct list watches;
     struct list observations;
-    struct store_watch alarm; /* tells when an administrator ends somebody's hold */
+    struct store_watch alarm; /* tells when somebody else ends a hold */
+    uv_timer_t alarm_timer;
+    char alarm_name[LIMIT_NAME_SIZE_MAX + 1]; /* what it listens to; empty: to all names */
     bool has_alarm;
     bool is_closed;  /* the store is */
     bool is_own_end; /* closed from inside a callback: nobody joins the thread */
@@ -86,8 +88,8 @@ bool tni_client_is_inside(const struct client *client);
 /* A hold's timer has changed. */
 void tni_client_arm(struct client *client);
 
-/* Look after administrators while there are holds (watch.c). */
-void tni_client_watch_breaks(struct client *client);
+/* The holds are others than before: listen to what others do to them (watch.c). */
+void tni_client_mind_alarm(struct client *client);
 
 /* In case of closing: end what is the files' own. */
 void tni_acquire_close_all(struct client *client);

@@ -41,6 +41,7 @@ enum tenure_err tni_hold_create(
                            .on_state = options->on_state,
                            .user = options->user,
                            .is_passive = options->is_kept_by_caller,
+                           .is_sole = options->mode == TENURE_EXCLUSIVE && options->slots <= 1,
                            .timer = { HEAP_INDEX_NONE },
                            .wake_at = { INT64_MAX },
                            .confirm_by = { INT64_MAX } };
@@ -375,7 +376,7 @@ void tni_hold_hand_out(struct hold *hold)
     tni_registry_lock();
     if (hold->slot != NULL) tni_registry_hand_out(hold->slot);
     tni_registry_unlock();
-    tni_client_watch_breaks(hold->client);
+    tni_client_mind_alarm(hold->client);
 }
 
 /* No timer, no renewal, no word to anybody any more. */
@@ -394,7 +395,7 @@ static void quiet(struct hold *hold)
         struct attempt *attempt = &hold->attempts[index];
         if (attempt->is_used) tni_store_cancel(hold->client->store, &attempt->op);
     }
-    tni_client_watch_breaks(hold->client);
+    tni_client_mind_alarm(hold->client);
 }
 
 void tni_hold_end(struct hold *hold)

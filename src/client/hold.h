@@ -56,6 +56,7 @@ struct hold {
     tenure_hold_fn on_state;
     void *user;
     bool is_passive;
+    bool is_sole; /* nobody else can hold the same name */
 
     /* From here on the thread's. */
     struct list link; /* in client->holds */

@@ -152,6 +152,12 @@ void tenure_watch_close(struct tenure_client handle, struct tenure_watch watch_h
     tni_client_give(client);
 }
 
+static void stop_alarm(struct client *client)
+{
+    if (client->has_alarm) tni_store_unwatch(client->store, &client->alarm);
+    client->has_alarm = false;
+}
+
 void tni_watch_close_all(struct client *client)
 {
     for (;;) {
@@ -161,14 +167,40 @@ void tni_watch_close_all(struct client *client)
         if (first == NULL) break;
         end(CONTAINER_OF(first, struct watch, link), TENURE_CANCELED);
     }
-    if (client->has_alarm) tni_store_unwatch(client->store, &client->alarm);
-    client->has_alarm = false;
+    stop_alarm(client);
 }
 
 /* ------------------------------------------------------------------ the alarm */
 
 /* An administrator does not wait until a holder asks again: while there are holds, somebody listens
- * to breaks.  It is a hint; what is true, the renewal that it causes will tell. */
+ * to breaks.  With one name it listens to that name's releases, too: a leadership that is handed
+ * over, or a release by somebody who knows owner and token; with many names, or many holders of
+ * one, that would be too many events.  It is a hint; what is true, the renewal that it causes will
+ * tell.
+ *
+ * It is a connection of its own, so it is made only for holds that last.  What happened until then
+ * the first renewal tells, which is sent when the alarm begins. */
+#define ALARM_MS 100u
+
+/* The one name that is held; empty when there are several, or many may hold it at a time. */
+static const char *only_name(const struct client *client)
+{
+    const struct list *first = list_first(&client->holds);
+    if (first == NULL || first->next != &client->holds) return "";
+    const struct hold *hold = CONTAINER_OF_CONST(first, struct hold, link);
+    return hold->name_count == 1 && hold->is_sole ? hold->names[0] : "";
+}
+
+static void on_alarm_begun(struct store_watch *alarm)
+{
+    struct client *client = CONTAINER_OF(alarm, struct client, alarm);
+    /* Only at the first time: over lost connections it misses nothing. */
+    alarm->begun = NULL;
+    list_foreach_safe(each, following, &client->holds) {
+        struct hold *hold = CONTAINER_OF(each, struct hold, link);
+        if (!hold->is_passive) tni_hold_hint(hold);
+    }
+}
 
 static bool on_break(struct store_watch *alarm, const struct store_event *event)
 {
@@ -189,24 +221,35 @@ static void on_alarm_end(struct store_watch *alarm, enum tenure_err err)
 {
     struct client *client = CONTAINER_OF(alarm, struct client, alarm);
     client->has_alarm = false;
-    if (err != TENURE_COMPACTED) return;
-    list_foreach_safe(each, following, &client->holds) {
-        tni_hold_hint(CONTAINER_OF(each, struct hold, link));
-    }
-    tni_client_watch_breaks(client);
+    if (err == TENURE_COMPACTED) tni_client_mind_alarm(client);
 }
 
-void tni_client_watch_breaks(struct client *client)
+static void on_alarm_time(uv_timer_t *timer)
 {
-    bool is_wanted = !list_is_empty(&client->holds) && !client->is_closed;
-    if (is_wanted && !client->has_alarm) {
-        client->alarm = (struct store_watch){ .kinds = "breaking,broken",
-                                              .event = on_break,
-                                              .end = on_alarm_end };
-        /* Without memory for it, the next renewal finds out. */
-        client->has_alarm = tni_store_watch(client->store, &client->alarm) == TENURE_OK;
-    } else if (!is_wanted && client->has_alarm) {
-        tni_store_unwatch(client->store, &client->alarm);
-        client->has_alarm = false;
+    struct client *client = timer->data;
+    const char *name = only_name(client);
+    if (client->has_alarm && strcmp(client->alarm_name, name) == 0) return;
+    stop_alarm(client);
+    (void)snprintf(client->alarm_name, sizeof(client->alarm_name), "%s", name);
+    client->alarm = (struct store_watch){
+        .prefix = client->alarm_name,
+        .kinds = name[0] == '\0' ? "breaking,broken" : "breaking,broken,released",
+        .begun = on_alarm_begun,
+        .event = on_break,
+        .end = on_alarm_end,
+    };
+    /* Without memory for it, the next renewal finds out. */
+    client->has_alarm = tni_store_watch(client->store, &client->alarm) == TENURE_OK;
+}
+
+void tni_client_mind_alarm(struct client *client)
+{
+    if (client->is_closed) return;
+    if (list_is_empty(&client->holds)) {
+        (void)uv_timer_stop(&client->alarm_timer);
+        stop_alarm(client);
+    } else if (uv_is_active((const uv_handle_t *)&client->alarm_timer) == 0) {
+        uv_update_time(&client->loop);
+        (void)uv_timer_start(&client->alarm_timer, on_alarm_time, ALARM_MS, 0);
     }
 }
