@@ -43,12 +43,12 @@ static bool expire(struct engine *engine, struct hold *hold)
 }
 
 /* The timer of a hold that was renewed fires early: it is put where it belongs. */
-static bool fire_hold(struct engine *engine)
+static bool fire_hold(struct engine *engine, int64_t due_ns)
 {
     struct heap_node *node = heap_first(&engine->hold_timers)->node;
     struct hold *hold = CONTAINER_OF(node, struct hold, timer);
     int64_t deadline_ns = hold_deadline(hold);
-    if (deadline_ns <= engine->time_ns) return expire(engine, hold);
+    if (deadline_ns <= due_ns) return expire(engine, hold);
     heap_move(&engine->hold_timers, &hold->timer, deadline_ns);
     return true;
 }
@@ -79,15 +79,16 @@ static bool fire_delay(struct engine *engine)
 
 /* Waits end before holds: a waiter whose time is over must not be granted what ends at the same
  * moment. */
-bool clock_fire(struct engine *engine)
+bool clock_fire(struct engine *engine, struct mono now)
 {
+    int64_t due_ns = now.ns - engine->stalled_ns;
     for (uint32_t count = 0; count < ENGINE_TIMER_BATCH; count++) {
         bool is_done = true;
-        if (is_due(&engine->wait_timers, engine->time_ns)) {
+        if (is_due(&engine->wait_timers, due_ns)) {
             is_done = fire_wait(engine);
-        } else if (is_due(&engine->hold_timers, engine->time_ns)) {
-            is_done = fire_hold(engine);
-        } else if (is_due(&engine->delay_timers, engine->time_ns)) {
+        } else if (is_due(&engine->hold_timers, due_ns)) {
+            is_done = fire_hold(engine, due_ns);
+        } else if (is_due(&engine->delay_timers, due_ns)) {
             is_done = fire_delay(engine);
         } else {
             return true;

@@ -9,8 +9,9 @@
 void clock_advance(struct engine *engine, struct mono now);
 /* All deadlines move by a stall. */
 void clock_stall(struct engine *engine, int64_t stall_ns);
-/* End what is due, at most ENGINE_TIMER_BATCH of it.  False: no memory, and nothing was done. */
-MUST_USE bool clock_fire(struct engine *engine);
+/* End what was due at `now`, at most ENGINE_TIMER_BATCH of it.  False: no memory, and nothing was
+ * done. */
+MUST_USE bool clock_fire(struct engine *engine, struct mono now);
 /* Grants up to `durable` can be known now: their ttl begins. */
 void clock_durable(struct engine *engine, struct seq durable);
 /* The start is over: every hold and every lock-delay gets its full time from now.  False: no

@@ -162,7 +162,7 @@ static enum tenure_err step_event(struct engine *engine, const struct engine_eve
 {
     switch (event->kind) {
     case ENGINE_COMMAND: step_command(engine, event->command); return TENURE_OK;
-    case ENGINE_TIMER: return clock_fire(engine) ? TENURE_OK : TENURE_NO_MEMORY;
+    case ENGINE_TIMER: return clock_fire(engine, event->now) ? TENURE_OK : TENURE_NO_MEMORY;
     case ENGINE_CLIENT_GONE: step_client_gone(engine, event->client); return TENURE_OK;
     case ENGINE_DURABLE: clock_durable(engine, event->durable); return TENURE_OK;
     case ENGINE_STALLED: clock_stall(engine, event->stall_ns); return TENURE_OK;

@@ -11,7 +11,8 @@
 
 enum engine_event_kind {
     ENGINE_COMMAND,     /* a client asks */
-    ENGINE_TIMER,       /* time has passed: end what is due, at most ENGINE_TIMER_BATCH of it */
+    ENGINE_TIMER,       /* end what was due at `now`, at most ENGINE_TIMER_BATCH of it; `now` may be
+                           before that of commands that came late in the same turn */
     ENGINE_CLIENT_GONE, /* a connection ended: its waiters vanish at once; holds stay */
     ENGINE_DURABLE,     /* everything up to `durable` is on the disk */
     ENGINE_STALLED,     /* for `stall_ns` nothing could be received: all deadlines move by it; it

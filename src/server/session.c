@@ -116,6 +116,7 @@ static bool open_protocol(struct session *session, const struct session_protocol
 static size_t on_input(struct connection *connection, struct bytes input)
 {
     struct session *session = owner_of(connection);
+    turn_hear(session->server);
     if (session->protocol == NULL) {
         const struct session_protocol *protocol;
         if (!session_detect(input, &protocol)) return 0;

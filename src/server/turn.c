@@ -73,9 +73,15 @@ void turn_wake(struct server *server)
     int64_t away_ns = read_mono().ns - server->now.ns;
     server->now.ns += away_ns;
     server->wall = read_wall();
+    turn->heard_at = server->now;
     /* Before any input of this turn is applied: a renewal that waited in the socket counts from the
      * moved time. */
     if (turn->is_guarded && away_ns > STALL_NS) report_stall(server, away_ns - GUARD_NS);
+}
+
+void turn_hear(struct server *server)
+{
+    server->turn->heard_at = read_mono();
 }
 
 /* ------------------------------------------------------------------ the engine */
@@ -104,7 +110,9 @@ hand_out(struct server *server, const struct engine_reply *reply, const struct s
 bool turn_step(struct server *server, struct engine_event *event, struct session *submitter)
 {
     struct engine_update update;
-    event->now = server->now;
+    /* A command counts from when it was read: a client counts from before it was sent, and in a long
+     * turn that is later than the turn began. */
+    event->now = event->kind == ENGINE_COMMAND ? server->turn->heard_at : server->now;
     event->wall = server->wall;
     enum tenure_err err = engine_step(server->engine, event, &update);
     if (err != TENURE_OK) turn_die(EX_OSERR, "not enough memory");

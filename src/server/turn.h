@@ -38,6 +38,7 @@ struct turn {
     uv_signal_t signals[2]; /* SIGTERM and SIGINT */
 
     bool is_awake;          /* the clock was read in this turn */
+    struct mono heard_at;   /* when input was last read, in this turn */
     bool is_guarded;        /* there were deadlines at the end of the last turn */
     bool is_settling;       /* after a stall: no expiry before all input has been looked at */
     struct mono settle_at;  /* … but no longer than until then */
@@ -82,6 +83,9 @@ MUST_USE enum tenure_err turn_destroy(struct server *server, struct tenure_error
 /* Something happened in this turn: read the clock, once.  Every callback of the loop begins with
  * it. */
 void turn_wake(struct server *server);
+
+/* Input was read: the commands that are in it count from now. */
+void turn_hear(struct server *server);
 
 /* Let something happen to the engine, and do what it says must be done.  Not from within an answer
  * of the engine.  `submitter` is who asks, or NULL; true when his request was queued. */

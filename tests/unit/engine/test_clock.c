@@ -102,6 +102,31 @@ TEST(clock_lets_a_renewal_that_arrived_come_first)
     harness_close(&harness);
 }
 
+/* A turn takes time.  What is read late in it counts from then: who sent it believes so, too.  But
+ * the timers of the turn end only what was due when it began: a renewal that came since may wait in
+ * a socket that was looked at before. */
+TEST(clock_of_a_long_turn)
+{
+    struct harness *harness = harness_open();
+    uint64_t token = harness_hold(harness, ASK(.name = "a", .owner = "A", .ttl_ms = 1000));
+    uint64_t late = harness_hold(harness, ASK(.name = "b", .owner = "B", .ttl_ms = 1000));
+    harness_pass(harness, 980);
+    struct mono begin = harness->now;
+    harness_pass(harness, 40);
+    CHECK_EQ_INT(harness_renew(harness, "b", "B", late, ENGINE_TTL_KEEP)->err, TENURE_OK);
+    struct mono end = harness->now;
+    harness->now = begin;
+    harness_timer(harness);
+    CHECK_EQ_UINT(harness_holder(harness, "a"), token);
+    harness->now = end;
+    CHECK_EQ_INT(harness_renew(harness, "a", "A", token, ENGINE_TTL_KEEP)->err, TENURE_OK);
+    harness_advance(harness, 999);
+    CHECK_EQ_UINT(harness_holder(harness, "b"), late);
+    harness_advance(harness, 1);
+    CHECK_EQ_UINT(harness_holder(harness, "b"), 0);
+    harness_close(&harness);
+}
+
 /* While the loop could hear nothing, no deadline passes: of holds, of waits, of lock-delays. */
 TEST(clock_moves_all_deadlines_by_a_stall)
 {
