@@ -74,7 +74,7 @@ say(struct doctor *doctor, enum verdict verdict, const char *check, const char *
     if (!doctor->arguments->is_json) {
         const char *word = words[verdict];
         (void)printf("%s%-5s%s", out_begin(colours[verdict]), word, out_end());
-        (void)printf("%-12s%s\n", check, buffer);
+        (void)printf("%-14s%s\n", check, buffer);
         (void)fflush(stdout);
         return;
     }

@@ -76,7 +76,8 @@ hand_over(const struct arguments *arguments, struct transfer *transfer, struct t
     const char *name = arguments->words[0];
     struct tenure_error error = { .code = TENURE_OK };
     enum tenure_err err = TENURE_OK;
-    if (transfer->owner[0] == '\0' || transfer->token == 0) {
+    bool is_by_stranger = transfer->owner[0] == '\0' || transfer->token == 0;
+    if (is_by_stranger) {
         err = tenure_inspect(client, name, on_view, transfer, &error);
         bool is_unknown = transfer->owner[0] == '\0' || transfer->token == 0;
         if (err == TENURE_NOT_FOUND || (err == TENURE_OK && is_unknown)) {
@@ -94,6 +95,12 @@ hand_over(const struct arguments *arguments, struct transfer *transfer, struct t
     }
     if (err != TENURE_OK) return connect_complain(command, err, &error);
     tell(name, transfer, token, arguments->is_json);
+    if (is_by_stranger) {
+        complain(
+            command,
+            "the old leader was not asked: until it hears of it, two may act; tokens tell them "
+            "apart");
+    }
     return EX_OK;
 }
 

@@ -40,18 +40,18 @@ static const struct option_spec specs[] = {
     { OPTION_PRIORITY, "priority", "N", "0 to 9; 9 comes first (default 0)" },
     { 'E', "conflict-exit-code", "CODE", "when the lock was not obtained (default 75)" },
     { 'q', "quiet", NULL, "not obtained: say nothing and exit with 0" },
-    { 'c', "command", "STRING", "behind the name: let $SHELL, else /bin/sh, run STRING" },
+    { 'c', "command", "STRING", "behind the name: $SHELL, else /bin/sh, runs it" },
     { 'o',
       "close",
       NULL,
-      "release when the command itself has ended; do not wait\n"
-      "for what it has left in the background" },
-    { OPTION_TTL, "ttl", "TIME", "how long the lease lasts when it is not renewed (15 s)" },
-    { OPTION_MAX_HOLD, "max-hold", "TIME", "stop the command when it takes longer: exit code 124" },
+      "release when the command itself has ended; what it\n"
+      "has left in the background is not waited for" },
+    { OPTION_TTL, "ttl", "TIME", "how long the lease lasts without renewal (15 s)" },
+    { OPTION_MAX_HOLD, "max-hold", "TIME", "stop a command that takes longer; exit code 124" },
     { OPTION_KILL_GRACE,
       "kill-grace",
       "TIME",
-      "from TERM to KILL (a fifth of the ttl, 5 s at most)" },
+      "from TERM to KILL (a fifth of the ttl, up to 5 s)" },
     { OPTION_ON_LOST,
       "on-lost",
       "WHAT",
@@ -94,15 +94,15 @@ static const char *const examples[] = {
 };
 
 static const char notes[] =
-    "The command finds TENURE_NAME, TENURE_TOKEN, TENURE_SLOT, TENURE_OWNER, TENURE_TTL_MS,\n"
-    "TENURE_URL and TENURE_FD (a descriptor that closes when the lock is lost) in its "
-    "environment.\n"
+    "The command finds TENURE_NAME, TENURE_TOKEN, TENURE_SLOT, TENURE_OWNER,\n"
+    "TENURE_TTL_MS, TENURE_URL and TENURE_FD (a descriptor that closes when the lock\n"
+    "is lost) in its environment.\n"
     "\n"
     "exit codes:\n"
     "  the command's, or 128 + signal\n"
-    "  64   usage            69   the store is not available      70   internal error\n"
-    "  75   not obtained     77   not allowed                     79   lost\n"
-    "  124  --max-hold       126  the command cannot be executed  127  there is no such command\n";
+    "  64  usage                  75  not obtained     124  --max-hold was over\n"
+    "  69  no store is available  77  not allowed      126  it cannot be executed\n"
+    "  70  internal error         79  lost             127  there is no such command\n";
 
 /* ------------------------------------------------------------------ names */
 

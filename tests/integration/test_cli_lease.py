@@ -246,7 +246,8 @@ def test_election():
         "the second candidate",
     )
     equal(tenure(server, "transfer", "e", "--to", "nobody")[0], 66)
-    code, out, _ = tenure(server, "transfer", "--json", "e", "--to", "b")
+    code, out, err = tenure(server, "transfer", "--json", "e", "--to", "b")
+    contains(err, "the old leader was not asked")
     term = json.loads(second.stdout.readline())["tokens"][0]
     equal((code, json.loads(out)["token"]), (0, term))
     assert term > seen["token"]
