@@ -1,6 +1,7 @@
 #include "server/start.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
@@ -72,9 +73,25 @@ static bool is_network_filesystem(const char *path)
     return false;
 }
 
+/* A crash must not take away the directory with all that was acknowledged in it: its name is synced
+ * into its parent.  False, and errno, when that fails. */
+static bool make_directory(const char *path)
+{
+    if (mkdir(path, 0700) != 0) return errno == EEXIST;
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int parent = directory < 0 ? -1 : openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* A parent that may be written and not be read cannot be synced by us. */
+    bool is_done = parent < 0 ? errno == EACCES : fsync(parent) == 0;
+    int failure = errno;
+    if (parent >= 0) (void)close(parent);
+    if (directory >= 0) (void)close(directory);
+    errno = failure;
+    return is_done;
+}
+
 static int prepare_directory(const char *path)
 {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+    if (!make_directory(path)) {
         int failure = errno;
         log_write(
             LOG_ERROR,

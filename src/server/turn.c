@@ -414,17 +414,20 @@ static bool is_flushed(const struct server *server)
            server->durable.value == engine_seq(server->engine).value;
 }
 
-/* After a signal: waiters are told, answers are flushed, clients are let go; a second signal cuts
- * off those who do not take their answers. */
+/* After a signal: waiters are told, answers are flushed, clients are let go; after a while, or a
+ * second signal, those who do not take their answers are cut off.  Then a full disk is waited for
+ * no longer: what could not be written was told to nobody. */
 static void advance_stop(struct server *server)
 {
     struct turn *turn = server->turn;
     if (turn->signal_count == 0) return;
     if (!server->is_draining) begin_stop(server);
-    if (!is_flushed(server)) return;
+    bool is_late = turn->signal_count > 1 || server->now.ns >= turn->stop_at.ns;
+    bool is_stuck = turn->committer_state == COMMITTER_NO_SPACE;
+    if (!is_flushed(server) && !(is_late && is_stuck)) return;
     if (server->session_count == 0) {
         turn->is_stopped = true;
-    } else if (turn->signal_count > 1 || server->now.ns >= turn->stop_at.ns) {
+    } else if (is_late) {
         session_abort_all(server);
     }
 }
@@ -520,6 +523,14 @@ static enum tenure_err out_of_memory(struct tenure_error *out_error)
     return TENURE_NO_MEMORY;
 }
 
+static enum tenure_err out_of_room(struct tenure_error *out_error)
+{
+    *out_error = (struct tenure_error){
+        .code = TENURE_NO_SPACE, .text = "the disk is full: what was not answered is not written"
+    };
+    return TENURE_NO_SPACE;
+}
+
 static bool init_handles(struct server *server)
 {
     struct turn *turn = server->turn;
@@ -613,7 +624,10 @@ enum tenure_err turn_destroy(struct server *server, struct tenure_error *out_err
     struct turn *turn = server->turn;
     if (turn == NULL) return TENURE_OK;
     snapshot_deinit(server);
+    offer_pending(server);
+    bool is_all_offered = turn->pending_count == 0;
     enum tenure_err err = committer_stop(&turn->committer, out_error);
+    if (err == TENURE_OK && !is_all_offered) err = out_of_room(out_error);
     housekeeper_stop(&turn->housekeeper);
     close_handles(server);
     buffer_deinit(&turn->pending);

@@ -76,8 +76,8 @@ void turn_ready(struct server *server);
 /* Run until a signal has ended it and everything is flushed: 0, or an exit code of sysexits. */
 MUST_USE int turn_run(struct server *server);
 
-/* Stop the threads, write the mark, give back the journal and everything else.  TENURE_IO: the mark
- * is not on the disk. */
+/* Stop the threads, write the mark, give back the journal and everything else.  Any error: what was
+ * not acknowledged, or the mark, is not on the disk. */
 MUST_USE enum tenure_err turn_destroy(struct server *server, struct tenure_error *out_error);
 
 /* Something happened in this turn: read the clock, once.  Every callback of the loop begins with

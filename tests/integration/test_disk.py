@@ -188,6 +188,37 @@ def test_writes_without_room():
         equal(pairs(client("LOCK.ACQUIRE", name, "o", 0))["token"], token)
 
 
+def test_a_stop_without_room_ends_and_says_so():
+    server = Server(*SMALL, wrapper=strace("pwrite64", "error=ENOSPC:when=12+"))
+    client = server.resp()
+    granted = {}
+    for index in range(2000):
+        client.send("LOCK.ACQUIRE", "n%d" % index, "o", 0)
+        if client.is_silent(1):
+            break
+        granted["n%d" % index] = pairs(client.read())["token"]
+    with open("/proc/%d/task/%d/children" % (server.pid, server.pid), encoding="ascii") as file:
+        os.kill(int(file.read().split()[0]), signal.SIGTERM)
+    equal(server.process.wait(20), 74)
+    contains(server.errors(), "No space left on device")
+    assert client.is_closed()
+    server.wrapper = []
+    server.start()
+    client = server.resp()
+    for name, token in granted.items():
+        equal(pairs(client("LOCK.ACQUIRE", name, "o", 0))["token"], token)
+
+
+def test_a_new_directory_is_as_durable_as_what_is_in_it():
+    trace = os.path.join(scratch(), "trace")
+    need("no strace, or no right to trace", "strace", "-f", "-qq", "-o", os.devnull, "true")
+    server = Server(wrapper=["strace", "-f", "-qq", "-y", "-o", trace, "-e", "trace=mkdir,fsync"])
+    with open(trace, encoding="utf-8") as file:
+        calls = file.read()
+    made = calls.index("mkdir(\"%s\"" % server.data)
+    contains(calls[made:], "<%s>) = 0" % os.path.realpath(os.path.dirname(server.data)))
+
+
 class SmallDisk:
     """A tmpfs in a mount namespace of its own, kept by a process that sleeps."""
 
