@@ -1,10 +1,12 @@
 #include "journal/housekeeper.h"
 
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/buffer.h"
 #include "journal/thread.h"
 
+#define NICENESS        15
 #define SPARE_RETRY_MS  1000
 #define FINISH_RETRY_MS 20
 
@@ -245,9 +247,16 @@ static void scrub(struct housekeeper *housekeeper)
     tell(housekeeper);
 }
 
+/* Where processors are short, commits and the loop come first: they are waited for. */
+static void give_way(void)
+{
+    (void)setpriority(PRIO_PROCESS, 0, NICENESS); /* 0: this thread alone, on Linux */
+}
+
 static void *run(void *user)
 {
     struct housekeeper *housekeeper = user;
+    give_way();
     for (;;) {
         switch (wait_for_chore(housekeeper)) {
         case CHORE_STOP:

@@ -24,6 +24,9 @@
 #define RESUME_ROUND_COUNT 64 /* looks at input that answers have made possible, in one turn */
 #define STOP_NS            (5 * NS_PER_S)
 
+/* So many records are worth a commit of their own before the turn is over. */
+#define EARLY_COUNT 128
+
 /* A disk that has not finished a commit for so long gets no new grants: their requests would pile
  * up behind it, and who waits for an answer is better told. */
 #define SLOW_NS (2 * NS_PER_S)
@@ -96,6 +99,29 @@ static void gather_records(struct turn *turn, const struct engine_update *update
     turn->pending_count += update->record_count;
 }
 
+static void offer_pending(struct server *server)
+{
+    struct turn *turn = server->turn;
+    if (turn->pending_count == 0) return;
+    struct seq last = { turn->pending_first.value + turn->pending_count - 1 };
+    if (!committer_offer(turn->committer, &turn->pending, turn->pending_count, turn->pending_first))
+    {
+        return;
+    }
+    turn->pending_count = 0;
+    net_offer(&server->net, last);
+}
+
+/* A long input begins on its way to the disk while the rest of it is looked at: else a client that
+ * keeps many requests under way, the server and the disk would take turns in working. */
+static void offer_early(struct server *server)
+{
+    const struct turn *turn = server->turn;
+    if (turn->pending_count < EARLY_COUNT) return;
+    bool is_disk_idle = committer_durable(turn->committer).value == server->net.offered.value;
+    if (is_disk_idle) offer_pending(server);
+}
+
 static void
 hand_out(struct server *server, const struct engine_reply *reply, const struct session *submitter)
 {
@@ -110,8 +136,8 @@ hand_out(struct server *server, const struct engine_reply *reply, const struct s
 bool turn_step(struct server *server, struct engine_event *event, struct session *submitter)
 {
     struct engine_update update;
-    /* A command counts from when it was read: a client counts from before it was sent, and in a long
-     * turn that is later than the turn began. */
+    /* A command counts from when it was read: a client counts from before it was sent, and in a
+     * long turn that is later than the turn began. */
     event->now = event->kind == ENGINE_COMMAND ? server->turn->heard_at : server->now;
     event->wall = server->wall;
     enum tenure_err err = engine_step(server->engine, event, &update);
@@ -120,6 +146,7 @@ bool turn_step(struct server *server, struct engine_event *event, struct session
     for (uint32_t index = 0; index < update.reply_count; index++) {
         hand_out(server, &update.replies[index], submitter);
     }
+    offer_early(server);
     return update.is_waiting;
 }
 
@@ -321,19 +348,6 @@ static void take_news(struct server *server)
     check_committer(server);
 }
 
-static void offer_pending(struct server *server)
-{
-    struct turn *turn = server->turn;
-    if (turn->pending_count == 0) return;
-    struct seq last = { turn->pending_first.value + turn->pending_count - 1 };
-    if (!committer_offer(turn->committer, &turn->pending, turn->pending_count, turn->pending_first))
-    {
-        return;
-    }
-    turn->pending_count = 0;
-    net_offer(&server->net, last);
-}
-
 /* ------------------------------------------------------------------ sleeping */
 
 static void on_alarm(uv_timer_t *timer)
@@ -455,7 +469,8 @@ static void on_second(uv_timer_t *timer)
  *
  *   poll      sleep until something happens
  *   input     read all that has arrived, parse it, let the engine decide (callbacks inside the
- *             poll; a connection is read once a turn)
+ *             poll; a connection is read once a turn); while that takes long, the first records
+ *             go to an idle committer
  *   timers    only now end what is due: a renewal that has arrived comes before its expiry
  *   resume    look at the input of those whose wait has ended
  *   durable   the engine learns how far the disk has come
@@ -525,9 +540,9 @@ static enum tenure_err out_of_memory(struct tenure_error *out_error)
 
 static enum tenure_err out_of_room(struct tenure_error *out_error)
 {
-    *out_error = (struct tenure_error){
-        .code = TENURE_NO_SPACE, .text = "the disk is full: what was not answered is not written"
-    };
+    *out_error =
+        (struct tenure_error){ .code = TENURE_NO_SPACE,
+                               .text = "the disk is full: what was not answered is not written" };
     return TENURE_NO_SPACE;
 }
 
