@@ -137,20 +137,15 @@ static enum tenure_err check_virgin(struct journal *journal, struct tenure_error
         "restore the file from a backup");
 }
 
-/* A temporary identity that nobody has locked is left from a first start that was cut short. */
+/* A temporary identity that nobody has locked is left from a first start that was cut short, or it
+ * is that of a server that is just about to lock it.  It is used, and never removed: so the file
+ * that is locked is the one that the name means. */
 static enum tenure_err
 create_temporary(struct journal *journal, int *out_file, struct tenure_error *out_error)
 {
     int file = journal_file_open(&journal->dir, identity_temporary, ENV_OPEN_CREATE);
     if (file == -EEXIST) {
-        int left = journal_file_open(&journal->dir, identity_temporary, ENV_OPEN_WRITE);
-        if (left < 0) return journal_error_system(out_error, left, "open", "identity.tmp");
-        enum tenure_err err = lock_identity(journal, left, out_error);
-        int result = err == TENURE_OK ? journal_file_unlink(&journal->dir, identity_temporary) : 0;
-        journal_file_close(&journal->dir, left);
-        if (err != TENURE_OK) return err;
-        if (result < 0) return journal_error_system(out_error, result, "remove", "identity.tmp");
-        file = journal_file_open(&journal->dir, identity_temporary, ENV_OPEN_CREATE);
+        file = journal_file_open(&journal->dir, identity_temporary, ENV_OPEN_WRITE);
     }
     if (file < 0) return journal_error_system(out_error, file, "create", "identity.tmp");
     enum tenure_err err = lock_identity(journal, file, out_error);
@@ -184,8 +179,9 @@ static enum tenure_err create_new(struct journal *journal, struct tenure_error *
     unsigned char bytes[JOURNAL_PREAMBLE_SIZE];
     if (result >= 0) {
         journal_preamble_encode(JOURNAL_FILE_IDENTITY, &journal->id, bytes);
-        result = journal_file_write(&journal->dir, file, bytes, sizeof(bytes), 0);
+        result = journal_file_truncate(&journal->dir, file, 0);
     }
+    if (result >= 0) result = journal_file_write(&journal->dir, file, bytes, sizeof(bytes), 0);
     if (result >= 0) result = journal_file_sync(&journal->dir, file);
     if (result < 0) {
         journal_file_close(&journal->dir, file);

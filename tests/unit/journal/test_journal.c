@@ -1,6 +1,7 @@
 /* The journal as its users see it: what was committed comes back, in order and in whole batches. */
 #include <stdio.h>
 
+#include "fault_env.h"
 #include "fixture.h"
 
 static struct env_memory *memory;
@@ -152,6 +153,59 @@ TEST(journal_keeps_a_second_server_out)
     env_memory_destroy(&memory);
 }
 
+/* --- two first starts at the same time --- */
+
+static const struct env *race_env; /* without the hook */
+static struct fault_env race_fault;
+static struct journal *race_other;
+static uint64_t race_at;
+static bool is_race_run;
+
+/* The second one begins between the creation of the identity by the first one and its lock, and
+ * comes to grief at the n-th call, or goes through. */
+static int lock_behind_another(void *context, int file)
+{
+    if (!is_race_run) {
+        is_race_run = true;
+        struct journal_options options = fixture_options("/");
+        struct journal_report other_report;
+        fault_env_init(&race_fault, race_env);
+        fault_env_arm(&race_fault, FAULT_KIND_IO, race_at, true);
+        enum tenure_err err =
+            journal_open(&options, &race_fault.env, NULL, &race_other, &other_report, NULL);
+        CHECK_EQ_INT(err == TENURE_OK, race_other != NULL);
+    }
+    return race_env->lock(context, file);
+}
+
+TEST(journal_begun_by_two_servers_at_once)
+{
+    bool is_through = false;
+    for (race_at = 1; !is_through; race_at++) {
+        memory = env_memory_create();
+        race_env = env_memory_env(memory);
+        race_other = NULL;
+        is_race_run = false;
+        struct env env = *race_env;
+        env.lock = lock_behind_another;
+        struct journal_options options = fixture_options("/");
+        struct journal *journal = NULL;
+        enum tenure_err err = journal_open(&options, &env, NULL, &journal, &report, NULL);
+        test_note("the other one at call %u: %d", (unsigned)race_at, (int)err);
+        is_through = race_other != NULL;
+        CHECK(!is_through || err == TENURE_UNAVAILABLE);
+        if (err == TENURE_OK) fixture_must_commit(journal, 1, 1, 64);
+        journal_destroy(&journal);
+        journal_destroy(&race_other);
+
+        journal = reopen();
+        CHECK_EQ_UINT(recovered.seq_last, err == TENURE_OK ? 1 : 0);
+        journal_destroy(&journal);
+        CHECK_EQ_UINT(env_memory_handle_count(memory), 0);
+        env_memory_destroy(&memory);
+    }
+}
+
 TEST(journal_read_only_changes_nothing)
 {
     memory = env_memory_create();
@@ -196,12 +250,14 @@ TEST(journal_counts_its_disk)
 {
     memory = env_memory_create();
     struct journal *journal = reopen();
-    for (uint64_t seq = 1; seq < 300; seq++)
+    for (uint64_t seq = 1; seq < 300; seq++) {
         fixture_must_commit(journal, seq, 1, 200);
+    }
     CHECK_EQ_INT(fixture_snapshot(journal, 100, 3, 100, &error), TENURE_OK);
     bool is_done = false;
-    while (!is_done)
+    while (!is_done) {
         CHECK_EQ_INT(journal_prepare(journal, &is_done, &error), TENURE_OK);
+    }
     check_disk(journal);
     for (int i = 0; i < 3; i++) {
         journal_destroy(&journal);
