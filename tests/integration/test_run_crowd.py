@@ -157,13 +157,14 @@ def test_release_comes_when_all_are_gone():
 def test_guardian_survives_what_hits_the_groups():
     server = Server()
     path = os.path.join(scratch(), "pid")
-    process = start(
-        server, "run", "--ttl", "2", "x", "-c", "trap '' TERM; echo $$ >%s; sleep 60" % path,
-        start_new_session=True,
-    )
+    end = os.path.join(scratch(), "end")
+    script = "trap 'echo TERM >%s; :' TERM; echo $$ >%s; while :; do sleep 0.05; done" % (end, path)
+    process = start(server, "run", "--ttl", "2", "x", "-c", script, start_new_session=True)
     pid = int(wait_for(lambda: read_file(path), "the command"))
     os.killpg(process.pid, signal.SIGKILL)
     wait_for(lambda: not is_alive(pid), "the command to be killed", 3)
+    # Without a guardian the kernel would have killed it, without a word.
+    equal(read_file(end), "TERM\n")
 
 
 def test_a_start_costs_little():
