@@ -33,6 +33,7 @@
 #include "engine/update.h"
 
 struct engine;
+struct hold;
 
 struct engine_options {
     const struct memory *memory; /* outlives the engine */
@@ -93,6 +94,15 @@ bool engine_inspect_hold(
     struct bytes name,
     struct mono now,
     uint32_t index,
+    struct engine_hold_view *out_view);
+
+/* All of them in that order: `*cursor` begins as NULL and belongs to the engine.  False behind the
+ * last.  The engine must not change meanwhile. */
+bool engine_next_hold(
+    const struct engine *engine,
+    struct bytes name,
+    struct mono now,
+    const struct hold **cursor,
     struct engine_hold_view *out_view);
 
 struct engine_waiter_view {

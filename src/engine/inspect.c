@@ -74,6 +74,22 @@ bool engine_inspect_hold(
     UNREACHABLE("the count of holds is right");
 }
 
+bool engine_next_hold(
+    const struct engine *engine,
+    struct bytes name,
+    struct mono now,
+    const struct hold **cursor,
+    struct engine_hold_view *out_view)
+{
+    const struct lock *lock = *cursor == NULL ? lock_find(engine, name) : (*cursor)->lock;
+    if (lock == NULL) return false;
+    struct list *link = *cursor == NULL ? lock->holds.next : (*cursor)->link.next;
+    if (link == &lock->holds) return false;
+    *cursor = hold_from_link(link);
+    hold_view(*cursor, time_at(engine, now), out_view);
+    return true;
+}
+
 uint32_t engine_inspect_waiters(
     const struct engine *engine,
     struct bytes name,

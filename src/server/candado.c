@@ -70,11 +70,11 @@ static bool find_hold(
     const struct server *server = http_server(http);
     struct bytes owner = args_text(&call->args, ARG_OWNER);
     struct engine_lock_view lock;
-    bool is_there = engine_inspect(server->engine, call->name, server->now, &lock);
+    (void)engine_inspect(server->engine, call->name, server->now, &lock);
     *out_seq = lock.seq;
-    for (uint32_t i = 0; is_there; i++) {
-        struct engine_hold_view hold;
-        if (!engine_inspect_hold(server->engine, call->name, server->now, i, &hold)) break;
+    struct engine_hold_view hold;
+    const struct hold *cursor = NULL;
+    while (engine_next_hold(server->engine, call->name, server->now, &cursor, &hold)) {
         if (owner.size > 0 && !bytes_equal(owner, hold.owner)) continue;
         *out_hold = hold;
         return true;

@@ -183,8 +183,9 @@ void shape_lock(
     json_key(json, "holders");
     json_begin_array(json);
     struct engine_hold_view hold;
+    const struct hold *cursor = NULL;
     for (uint32_t i = 0; i < HOLDER_COUNT_MAX; i++) {
-        if (!engine_inspect_hold(engine, lock->name, now, i, &hold)) break;
+        if (!engine_next_hold(engine, lock->name, now, &cursor, &hold)) break;
         shape_hold(json, &hold);
     }
     json_end_array(json);

@@ -28,11 +28,13 @@ static void write_holders(struct resp *resp, const struct engine_lock_view *lock
     resp_write_text(&resp->out, "holders");
     resp_write_array(&resp->out, lock->hold_count);
     struct engine_hold_view hold;
-    for (uint32_t index = 0; index < lock->hold_count; index++) {
-        bool is_there = engine_inspect_hold(server->engine, lock->name, server->now, index, &hold);
-        ASSERT(is_there);
+    const struct hold *cursor = NULL;
+    uint32_t count = 0;
+    while (engine_next_hold(server->engine, lock->name, server->now, &cursor, &hold)) {
         write_holder(resp, &hold);
+        count++;
     }
+    ASSERT(count == lock->hold_count);
 }
 
 static void write_waiters(struct resp *resp, const struct engine_lock_view *lock)

@@ -356,3 +356,31 @@ TEST(counters_tell_what_happened)
     CHECK_EQ_UINT(counters.hold_times.sum_us, 10000);
     harness_close(&harness);
 }
+
+/* One lock may have a great many holders: to see them all must not take the square of that. */
+TEST_WITHIN(20, walk_over_the_holds_of_a_crowd)
+{
+    struct harness *harness = harness_open();
+    harness->check_every = 1 << 20;
+    struct engine_hold_view view;
+    const struct hold *cursor = NULL;
+    struct bytes name = BYTES_LITERAL("a");
+    CHECK(!engine_next_hold(harness->engine, name, harness->now, &cursor, &view));
+    enum { READER_COUNT = 40000 };
+    for (uint32_t index = 0; index < READER_COUNT; index++) {
+        char owner[16];
+        (void)snprintf(owner, sizeof owner, "%u", index);
+        (void)harness_hold(harness, ASK(.name = "a", .owner = owner, .mode = ENGINE_SHARED));
+    }
+    struct engine_hold_view indexed;
+    uint32_t count = 0;
+    while (engine_next_hold(harness->engine, name, harness->now, &cursor, &view)) {
+        if (count < 10) {
+            CHECK(engine_inspect_hold(harness->engine, name, harness->now, count, &indexed));
+            CHECK_EQ_UINT(indexed.token.value, view.token.value);
+        }
+        count++;
+    }
+    CHECK_EQ_UINT(count, READER_COUNT);
+    harness_close(&harness);
+}
