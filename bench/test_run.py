@@ -172,6 +172,27 @@ class HandoffTest(unittest.TestCase):
         self.assertIn("not a grant", done.stderr)
 
 
+class StartTest(unittest.TestCase):
+    def run_start(self, script):
+        return subprocess.run(
+            [os.path.join(PROGRAMS, "bench-start"), "--rounds", "3", "--", "sh", "-c", script, "-"],
+            capture_output=True, text=True, timeout=20, check=False)
+
+    def test_times_are_in_their_order(self):
+        done = self.run_start('sleep 0.02; "$@"; sleep 0.02')
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        result = json.loads(done.stdout)
+        self.assertEqual(len(result["samples_us"]), 3)
+        for started, ended in zip(result["samples_us"], result["ended_us"]):
+            self.assertGreater(started, 20000)
+            self.assertGreater(ended, started + 20000)
+
+    def test_runners_that_do_not_run_it_are_noticed(self):
+        for script in ("true", '"$@"; exit 1', '"$@"; "$@"', "echo 7x"):
+            done = self.run_start(script)
+            self.assertEqual((done.returncode, done.stdout), (70, ""), script)
+
+
 class FloorTest(unittest.TestCase):
     def setUp(self):
         self.data = tempfile.mkdtemp()

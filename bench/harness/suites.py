@@ -322,6 +322,55 @@ def waiters(bench):
         ["", "p50 µs", "p90 µs", "p99 µs", "wake-ups a release", "out of order"], rows, verdicts)
 
 
+START_TOTAL = 500
+START_MS_MOST = 5
+
+
+def start_command(place, rounds, *runner):
+    return [place.program("bench-start"), "--rounds", str(rounds), "--cpu", CLIENT_CPU, "--",
+            *runner]
+
+
+def start(bench):
+    rounds = max(1, bench.count(START_TOTAL) // bench.rounds)
+    tenure = os.path.join(bench.place.build, "tenure")
+    if not os.path.exists(tenure):
+        raise Failure(f"{tenure} is missing: run ./dev build")
+    contenders = [
+        ("flock, one machine only", Floor,
+         lambda server: ["flock", os.path.join(server.directory, "lock")]),
+        ("etcdctl lock", Etcd,
+         lambda server: ["etcdctl", "--endpoints", server.tcp, "lock", "bench/start"]),
+        ("tenure run --try", Tenured,
+         lambda server: [tenure, "run", "--url", f"tenure://{server.tcp}", "--try",
+                         "bench/start", "--"]),
+    ]
+    started, ended = {}, {}
+    for _ in range(bench.rounds):
+        for label, make, runner in contenders:
+            with make(bench.place) as server:
+                command = start_command(bench.place, rounds, *runner(server))
+                bench.note_server(server)
+                bench.note(label + ", load", command)
+                sample = measure.run_json(command)
+                started.setdefault(label, []).extend(sample["samples_us"])
+                ended.setdefault(label, []).extend(sample["ended_us"])
+    rows = [[label,
+             *(measure.quantile(taken, fraction) / 1000 for fraction in (0.5, 0.9, 0.99)),
+             measure.quantile(ended[label], 0.5) / 1000, len(taken)]
+            for label, taken in started.items()]
+    median = {label: measure.quantile(taken, 0.5) / 1000 for label, taken in started.items()}
+    mine = median["tenure run --try"]
+    return bench.result(
+        "start", "A command under a lock: from the runner's start to the command's",
+        "One run after the other with a lock that is free; the command says the time as soon as it "
+        "runs.  `flock` knows nothing of other machines: it is what two processes cost.  The last "
+        "time is that of the whole run, with the release.",
+        ["", "median ms", "p90 ms", "p99 ms", "whole run, median ms", "runs"], rows,
+        [report.at_most("median of tenure run, ms", mine, START_MS_MOST),
+         report.at_least("etcdctl lock / tenure run, medians", median["etcdctl lock"] / mine, 2)])
+
+
 def fill(bench, server, mode, names):
     options = {**FILL, "names": names}
     bench.note_server(server)
@@ -514,6 +563,7 @@ SUITES = {
     "get-cpu": (get_cpu, True),
     "handoff": (handoff, True),
     "waiters": (waiters, True),
+    "start": (start, False),
     "memory": (memory, True),
     "renew": (renew, False),
     "restart": (restart, True),
