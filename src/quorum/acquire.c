@@ -49,6 +49,18 @@ static void learn(struct quorum_acquire *acquire, uint64_t token)
 
 /* ------------------------------------------------------------------ a round */
 
+static void ask(struct quorum_acquire *acquire, uint32_t node, struct quorum_update *update)
+{
+    struct quorum_call *call = quorum_update_call(update, QUORUM_VOTE, node);
+    call->token = acquire->token;
+    call->ttl_ms = acquire->options.ttl_ms;
+    call->serial = acquire->round.serial;
+    call->ticket = QUORUM_TICKET_NONE;
+    if (acquire->is_waiting_asked) {
+        call->ticket = acquire->is_ticket_settled ? acquire->ticket : QUORUM_TICKET_ASK;
+    }
+}
+
 static void ask_all(
     struct quorum_acquire *acquire, const struct quorum_event *event, struct quorum_update *update)
 {
@@ -59,28 +71,35 @@ static void ask_all(
     learn(acquire, acquire->token);
     quorum_round_begin(round, event->now, acquire->options.paces, acquire->options.ttl_ms);
     acquire->round_count++;
+    acquire->is_called = acquire->is_woken;
     acquire->is_woken = false;
     for (uint32_t node = 0; node < round->node_count; node++) {
-        struct quorum_call *call = quorum_update_call(update, QUORUM_VOTE, node);
-        call->token = acquire->token;
-        call->ttl_ms = acquire->options.ttl_ms;
-        call->serial = round->serial;
-        call->ticket = QUORUM_TICKET_NONE;
-        if (acquire->is_waiting_asked) {
-            call->ticket = acquire->is_ticket_settled ? acquire->ticket : QUORUM_TICKET_ASK;
-        }
+        ask(acquire, node, update);
     }
+}
+
+/* A node that refused us has become free: ask it again, in the same round. */
+static void ask_again(struct quorum_acquire *acquire, uint32_t node, struct quorum_update *update)
+{
+    ASSERT(node < acquire->round.node_count);
+    struct quorum_seat *seat = &acquire->round.seats[node];
+    bool is_refused = seat->stand == QUORUM_STAND_HELD || seat->stand == QUORUM_STAND_QUEUED;
+    if (!is_refused) return;
+    seat->stand = QUORUM_STAND_ASKED;
+    ask(acquire, node, update);
 }
 
 /* The numbers that nodes gave; a vote without one is the number of its token. */
 static void settle_ticket(struct quorum_acquire *acquire)
 {
     if (acquire->is_ticket_settled || !acquire->is_waiting_asked) return;
-    uint32_t count = quorum_round_count(&acquire->round, QUORUM_STAND_YES) +
-                     quorum_round_count(&acquire->round, QUORUM_STAND_HELD) +
-                     quorum_round_count(&acquire->round, QUORUM_STAND_QUEUED);
-    bool has_yes = quorum_round_count(&acquire->round, QUORUM_STAND_YES) > 0;
-    if (has_yes && acquire->token > acquire->ticket) acquire->ticket = acquire->token;
+    uint32_t count = 0;
+    for (uint32_t node = 0; node < acquire->round.node_count; node++) {
+        const struct quorum_seat *seat = &acquire->round.seats[node];
+        bool is_yes = seat->stand == QUORUM_STAND_YES;
+        if (is_yes && acquire->token > acquire->ticket) acquire->ticket = acquire->token;
+        count += is_yes || seat->ticket != 0;
+    }
     acquire->is_ticket_settled = count >= quorum_majority(acquire->options.node_count);
 }
 
@@ -131,7 +150,7 @@ static void leave(
     start.kind = QUORUM_START;
     struct quorum_update parting;
     quorum_release_step(&acquire->leaving, &start, &parting);
-    ASSERT(update->call_count == 0);
+    /* What was not sent yet is not sent any more. */
     memcpy(update->calls, parting.calls, parting.call_count * sizeof parting.calls[0]);
     update->call_count = parting.call_count;
     update->deadline = parting.deadline;
@@ -169,15 +188,19 @@ static void note_obstacle(struct quorum_acquire *acquire)
 }
 
 /* Take back votes that were given and those that may still be: a node that has answered otherwise
- * has none.  `is_first`: every node gets to know our place in the line. */
-static void yield(struct quorum_acquire *acquire, bool is_first, struct quorum_update *update)
+ * has none.  The same call brings our place in the line to nodes that have another one, or none. */
+static void yield(struct quorum_acquire *acquire, struct quorum_update *update)
 {
     const struct quorum_round *round = &acquire->round;
     for (uint32_t node = 0; node < round->node_count; node++) {
-        enum quorum_stand stand = round->seats[node].stand;
-        bool may_have_voted = stand == QUORUM_STAND_YES || stand == QUORUM_STAND_SILENT ||
-                              stand == QUORUM_STAND_ASKED;
-        if (!may_have_voted && !is_first) continue;
+        const struct quorum_seat *seat = &round->seats[node];
+        bool may_have_voted = seat->stand == QUORUM_STAND_YES ||
+                              seat->stand == QUORUM_STAND_SILENT ||
+                              seat->stand == QUORUM_STAND_ASKED;
+        bool is_misplaced =
+            seat->ticket != (acquire->is_ticket_settled ? acquire->ticket : seat->ticket) ||
+            seat->ticket == 0;
+        if (!may_have_voted && !is_misplaced) continue;
         struct quorum_call *call = quorum_update_call(update, QUORUM_YIELD, node);
         call->token = acquire->token;
         call->ticket = acquire->is_ticket_settled ? acquire->ticket : QUORUM_TICKET_ASK;
@@ -239,12 +262,24 @@ static void fail_round(
         return;
     }
     note_traces(acquire);
-    bool is_first = !acquire->is_waiting_asked;
     acquire->is_waiting_asked = true;
     settle_ticket(acquire);
-    yield(acquire, is_first, update);
+    yield(acquire, update);
     move(acquire, QUORUM_PHASE_WAITING);
     acquire->again_at = next_try(acquire, event);
+}
+
+/* Nodes that are not free yet, but may be in a moment. */
+static uint32_t count_hopeful(const struct quorum_acquire *acquire, struct mono now)
+{
+    if (!acquire->is_called && !acquire->is_woken) return 0;
+    uint32_t count = 0;
+    for (uint32_t node = 0; node < acquire->round.node_count; node++) {
+        const struct quorum_seat *seat = &acquire->round.seats[node];
+        bool is_refused = seat->stand == QUORUM_STAND_HELD || seat->stand == QUORUM_STAND_QUEUED;
+        count += is_refused && now.ns < seat->until.ns;
+    }
+    return count;
 }
 
 static void judge(
@@ -259,7 +294,7 @@ static void judge(
         if (!grant(acquire, event->now, update)) fail_round(acquire, event, update);
         return;
     }
-    if (yes + asked >= majority) return;
+    if (yes + asked + count_hopeful(acquire, event->now) >= majority) return;
     bool may_be_enough = yes + asked + stale >= majority;
     if (stale > 0 && may_be_enough && acquire->stale_count < STALE_COUNT_MAX) {
         acquire->stale_count++;
@@ -323,9 +358,18 @@ static void start(
     ask_all(acquire, event, update);
 }
 
-static struct mono deadline_of(const struct quorum_acquire *acquire)
+static struct mono deadline_of(const struct quorum_acquire *acquire, struct mono now)
 {
-    if (acquire->phase == QUORUM_PHASE_ASKING) return quorum_round_deadline(&acquire->round);
+    if (acquire->phase == QUORUM_PHASE_ASKING) {
+        struct mono deadline = quorum_round_deadline(&acquire->round);
+        for (uint32_t node = 0; node < acquire->round.node_count; node++) {
+            /* Hopeful until then. */
+            struct mono until = acquire->round.seats[node].until;
+            bool is_ahead = until.ns > acquire->round.sent_at.ns && until.ns > now.ns;
+            if (is_ahead) deadline = quorum_earliest(deadline, until);
+        }
+        return deadline;
+    }
     if (acquire->phase != QUORUM_PHASE_WAITING) return never;
     return quorum_earliest(acquire->again_at, acquire->contend_until);
 }
@@ -351,7 +395,9 @@ void quorum_acquire_step(
     case QUORUM_WOKEN:
         learn(acquire, event->fence);
         acquire->is_woken = true;
-        acquire->again_at = event->now;
+        /* Where too few nodes answer, one more free node is no reason to hurry. */
+        if (acquire->is_answered) acquire->again_at = event->now;
+        if (acquire->phase == QUORUM_PHASE_ASKING) ask_again(acquire, event->node, out_update);
         break;
     case QUORUM_CANCELED: leave(acquire, TENURE_CANCELED, event, out_update); break;
     case QUORUM_TIME: break;
@@ -363,5 +409,6 @@ void quorum_acquire_step(
     bool was_waiting = acquire->phase == QUORUM_PHASE_WAITING && !is_asking;
     if (was_waiting) ask_if_due(acquire, event, out_update);
     out_update->is_over = acquire->phase == QUORUM_PHASE_OVER;
-    if (acquire->phase != QUORUM_PHASE_LEAVING) out_update->deadline = deadline_of(acquire);
+    if (acquire->phase != QUORUM_PHASE_LEAVING)
+        out_update->deadline = deadline_of(acquire, event->now);
 }

@@ -18,6 +18,8 @@
  *     many contenders converge, without backing off at random.
  *   - The place in the line is the highest of the numbers that a majority of nodes gave, as in
  *     Lamport's bakery.  Clocks of clients do not matter to it.
+ *   - A round that began with a wake-up is given a little time: the end of the hold before ours
+ *     reaches the nodes one by one, and each that it reaches wakes us and is asked again.
  *   - To be woken is a hint.  A timer runs to the moment at which a majority may be free, and to
  *     the next refreshing of the ticket.
  *   - Who does not want to wait still contends, as if waiting, for a moment when nobody has a
@@ -59,8 +61,9 @@ struct quorum_acquire {
     bool is_waiting_asked;  /* it has, or wants, a place in the line */
     bool is_try;            /* it does not wait */
     bool is_traced;         /* a node may have a vote or a ticket of ours */
-    bool is_woken;
-    bool is_answered; /* a majority of nodes answered in the last round */
+    bool is_woken;          /* since the last round began */
+    bool is_called;         /* this round began because we were woken: others are giving way */
+    bool is_answered;       /* a majority of nodes answered in the last round */
     uint32_t stale_count;
     uint32_t fail_count;  /* rounds in a row without a majority of answers */
     uint32_t round_count; /* for those who want to know */

@@ -229,6 +229,7 @@ on_answer(struct quorum_admission *admission, const struct quorum_admission_even
     candidate->looked_at = candidate->sent_at;
     candidate->voted = answer->voted;
     candidate->has_pass = answer->pass.size > 0;
+    if (candidate->has_pass) admission->options.is_new = false; /* it was true once */
     candidate->was_durable = answer->is_durable;
     candidate->met_ms = answer->met_ms;
     candidate->is_met =

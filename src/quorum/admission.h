@@ -54,7 +54,7 @@ struct quorum_admission_options {
     uint32_t clock_error_ppm;
     struct bytes config; /* at most QUORUM_CONFIG_SIZE_MAX, without blanks; borrowed for good */
     bool is_new;         /* somebody's word that nothing was ever locked here: the very first start
-                            need not wait */
+                            need not wait.  Only until a node has been let in */
 };
 
 enum quorum_admission_event_kind {

@@ -52,6 +52,7 @@ bool quorum_round_answer(
     seat->token = answer->token;
     seat->holder = answer->kind == QUORUM_HELD ? hash(answer->owner) : 0;
     seat->voted = answer->voted;
+    seat->ticket = answer->ticket;
     return true;
 }
 

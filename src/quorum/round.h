@@ -28,6 +28,7 @@ struct quorum_seat {
     uint64_t token;  /* held: of the holder */
     uint64_t holder; /* held: a hash of who holds */
     uint64_t voted;  /* gone, held */
+    uint64_t ticket; /* our number there; 0: none, or not told */
 };
 
 struct quorum_round {

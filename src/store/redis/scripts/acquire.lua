@@ -7,7 +7,7 @@
 -- Gives {1, remaining}                                 voted
 --       {2, remaining, fence, ticket, token, 0, 0, owner}   held; token 0: by no client of Tenure
 --       {3, remaining, fence, ticket}                  free, but somebody alive is ahead, so long
---       {4, 0, fence}                                  the token is not above the fence
+--       {4, 0, fence, ticket}                          the token is not above the fence
 --       {5}                                            this node does not vote
 --
 -- One vote a node: the lock's key, as Redlock has it.  A token must be above every token that this
@@ -38,14 +38,16 @@ local function enqueue(now)
     return number
 end
 
--- Who is first and alive, and for how long yet; the dead before it are removed.
+-- Who is first and alive, for how long yet, and its channel; the dead before it are removed.
 local function first(now)
     while true do
         local head = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
         if not head then return nil end
         local note = redis.call('HGET', KEYS[4], head)
         local left = note and tonumber(string.match(note, '^%d+')) - now or 0
-        if left > 0 and left <= LIFE_MAX then return head, left end
+        if left > 0 and left <= LIFE_MAX then
+            return head, left, string.match(note, '^%d+ (.*)$')
+        end
         redis.call('ZREM', KEYS[3], head)
         redis.call('HDEL', KEYS[4], head)
     end
@@ -56,20 +58,29 @@ local function now_ms()
     return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+local ticket = 0
 local holder = redis.call('GET', KEYS[1])
 if holder and holder == owner and known[1] == owner then
     if tonumber(known[2]) == token then return {1, redis.call('PTTL', KEYS[1])} end
 elseif holder then
-    local ticket = enqueue(now_ms())
+    ticket = enqueue(now_ms())
     local held = known[1] == holder and tonumber(known[2]) or 0
     return {2, redis.call('PTTL', KEYS[1]), fence, ticket, held, 0, 0, holder}
 elseif redis.call('EXISTS', KEYS[3]) == 1 then
     local now = now_ms()
-    local ticket = enqueue(now)
-    local head, left = first(now)
-    if head and head ~= owner then return {3, left, fence, ticket} end
+    local before = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+    ticket = enqueue(now)
+    local head, left, channel = first(now)
+    if head and head ~= owner then
+        -- It is free, and it has become the turn of somebody who does not know.
+        if head ~= before then
+            redis.call('PUBLISH', channel,
+                string.format('%.0f %d %s%s', fence, #KEYS[1], KEYS[1], head))
+        end
+        return {3, left, fence, ticket}
+    end
 end
-if token <= fence then return {4, 0, fence} end
+if token <= fence then return {4, 0, fence, ticket} end
 
 redis.call('SET', KEYS[1], owner, 'PX', ARGV[4])
 redis.call('HSET', KEYS[2], 'owner', owner, 'token', ARGV[3], 'fence', ARGV[3], 'voted', ARGV[3],

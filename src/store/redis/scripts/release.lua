@@ -46,7 +46,7 @@ end
 
 -- The place in the line: kept by who yields, given up by all others.
 local ticket = 0
-local is_gone = false
+local before = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
 local had = tonumber(redis.call('ZSCORE', KEYS[3], owner) or 0)
 if what == 'yield' then
     ticket = math.max(tonumber(ARGV[3]), had)
@@ -62,30 +62,31 @@ if what == 'yield' then
 elseif what ~= 'break' and had > 0 and had <= math.max(token, tonumber(ARGV[3])) then
     redis.call('ZREM', KEYS[3], owner)
     redis.call('HDEL', KEYS[4], owner)
-    is_gone = true
 end
 
--- The first who is alive is woken: a hint, and it carries the fence, to save a round.
-if is_deleted or (is_gone and not holder) then
-    local head = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
-    while head do
-        local note = redis.call('HGET', KEYS[4], head)
-        local left = note and tonumber(string.match(note, '^%d+')) - now_ms() or 0
-        if left > 0 and left <= LIFE_MAX then
-            redis.call('PUBLISH', string.match(note, '^%d+ (.*)$'),
-                string.format('%.0f %d %s%s', fence, #KEYS[1], KEYS[1], head))
-            break
-        end
-        redis.call('ZREM', KEYS[3], head)
-        redis.call('HDEL', KEYS[4], head)
-        head = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+-- The first who is alive is woken when it is free and was not before, or was not the first: a hint,
+-- and it carries the fence, to save a round.  Who has just given up its vote knows.
+local is_free = is_deleted or not holder
+local head = (before or what == 'yield') and is_free and redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+if not is_deleted and head == before then head = nil end
+if is_deleted and head == owner then head = nil end
+while head do
+    local note = redis.call('HGET', KEYS[4], head)
+    local left = note and tonumber(string.match(note, '^%d+')) - now_ms() or 0
+    if left > 0 and left <= LIFE_MAX then
+        redis.call('PUBLISH', string.match(note, '^%d+ (.*)$'),
+            string.format('%.0f %d %s%s', fence, #KEYS[1], KEYS[1], head))
+        break
     end
+    redis.call('ZREM', KEYS[3], head)
+    redis.call('HDEL', KEYS[4], head)
+    head = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
 end
 
 -- Asked again: the same answer.
 if (is_deleted and held == token) or tonumber(known[6] or 0) == token then
     return {8, 0, fence, ticket, 0, voted, ended}
 end
-if not holder then return {7, 0, fence, ticket, 0, voted, ended} end
+if is_free then return {7, 0, fence, ticket, 0, voted, ended} end
 if known[1] ~= holder then held = 0 end
 return {2, redis.call('PTTL', KEYS[1]), fence, ticket, held, voted, ended, holder}
