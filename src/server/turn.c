@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sysexits.h>
 #include <time.h>
@@ -23,6 +24,10 @@
 #define TIMER_BATCH_COUNT  4  /* calls of ENGINE_TIMER in one turn */
 #define RESUME_ROUND_COUNT 64 /* looks at input that answers have made possible, in one turn */
 #define STOP_NS            (5 * NS_PER_S)
+
+/* Looks at sockets in one turn: clients write while others of them are read, and one commit for all
+ * costs less than two. */
+#define LOOK_COUNT_MAX 8
 
 /* So many records are worth a commit of their own before the turn is over. */
 #define EARLY_COUNT 128
@@ -355,9 +360,14 @@ static void on_alarm(uv_timer_t *timer)
     turn_wake(timer->data);
 }
 
-static void on_news(uv_async_t *async)
+static void on_news(uv_poll_t *poll, int status, int events)
 {
-    turn_wake(async->data);
+    (void)status;
+    (void)events;
+    struct server *server = poll->data;
+    uint64_t count;
+    (void)!read(server->turn->wake_file, &count, sizeof(count)); /* the news is elsewhere */
+    turn_wake(server);
 }
 
 static void set_alarm(struct server *server)
@@ -388,14 +398,25 @@ static void poll_events(struct server *server, bool may_sleep)
     if (may_sleep) {
         may_sleep = committer_arm(turn->committer, server->durable, turn->committer_state);
     }
-    (void)uv_run(server->loop, may_sleep ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    uv_run_mode mode = may_sleep ? UV_RUN_ONCE : UV_RUN_NOWAIT;
+    for (unsigned looks = 0; looks < LOOK_COUNT_MAX; looks++) {
+        uint64_t read_count = server->net.read_count;
+        (void)uv_run(server->loop, mode);
+        if (server->net.read_count == read_count) return;
+        mode = UV_RUN_NOWAIT;
+    }
 }
 
-/* On other threads: the committer's, and the housekeeper's. */
+/* On other threads: the committer's, and the housekeeper's.
+ *
+ * Not a uv_async_t: where the threads share a processor, the loop takes it from the thread in the
+ * middle of uv_async_send, and then spins until that is done, which it cannot be. */
 static void on_other_thread(void *user)
 {
     struct turn *turn = user;
-    (void)uv_async_send(&turn->wake);
+    const uint64_t one = 1;
+    /* It fails when the count is full, and then the loop is awake already. */
+    (void)!write(turn->wake_file, &one, sizeof(one));
 }
 
 /* ------------------------------------------------------------------ stopping */
@@ -469,7 +490,7 @@ static void on_second(uv_timer_t *timer)
  *
  *   poll      sleep until something happens
  *   input     read all that has arrived, parse it, let the engine decide (callbacks inside the
- *             poll; a connection is read once a turn); while that takes long, the first records
+ *             poll; it looks again while more arrives); while that takes long, the first records
  *             go to an idle committer
  *   timers    only now end what is due: a renewal that has arrived comes before its expiry
  *   resume    look at the input of those whose wait has ended
@@ -553,7 +574,10 @@ static bool init_handles(struct server *server)
     turn->wake.data = server;
     turn->alarm.data = server;
     turn->second.data = server;
-    if (uv_async_init(server->loop, &turn->wake, on_news) != 0) return false;
+    turn->wake_file = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (turn->wake_file < 0) return false;
+    if (uv_poll_init(server->loop, &turn->wake, turn->wake_file) != 0) return false;
+    (void)uv_poll_start(&turn->wake, UV_READABLE, on_news);
     (void)uv_timer_init(server->loop, &turn->alarm);
     (void)uv_timer_init(server->loop, &turn->second);
     (void)uv_timer_start(&turn->second, on_second, 1000, 1000);
@@ -632,6 +656,7 @@ static void close_handles(struct server *server)
     uv_close((uv_handle_t *)&turn->alarm, NULL);
     uv_close((uv_handle_t *)&turn->wake, NULL);
     (void)uv_run(server->loop, UV_RUN_DEFAULT);
+    (void)close(turn->wake_file);
 }
 
 enum tenure_err turn_destroy(struct server *server, struct tenure_error *out_error)

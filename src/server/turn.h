@@ -32,7 +32,8 @@ struct turn {
     uint32_t pending_count;
     struct seq pending_first;
 
-    uv_async_t wake;        /* the committer has news */
+    uv_poll_t wake;         /* the committer has news */
+    int wake_file;          /* an eventfd: what `wake` polls */
     uv_timer_t alarm;       /* the engine's next deadline, or the guard against stalls */
     uv_timer_t second;      /* things that are looked at once a second */
     uv_signal_t signals[2]; /* SIGTERM and SIGINT */
