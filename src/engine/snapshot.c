@@ -12,10 +12,12 @@ enum entry_kind { ENTRY_HEAD = 1, ENTRY_EVENT = 2, ENTRY_LOCK = 3, ENTRY_END = 4
 
 #define HOLDS_OF_LOCK_MAX ((uint64_t)1 << 32)
 
-/* What is not a hold in an entry of a lock: the name and five numbers; and the largest hold. */
-#define LOCK_FIELDS_SIZE_MAX (LIMIT_NAME_SIZE_MAX + 6 * CODEC_NUMBER_SIZE_MAX)
+/* What is in an entry of a lock beside its holds, what is in a hold beside its texts, and the
+ * largest hold. */
+#define LOCK_FIELDS_SIZE_MAX  (LIMIT_NAME_SIZE_MAX + 6 * CODEC_NUMBER_SIZE_MAX)
+#define HOLD_NUMBERS_SIZE_MAX ((size_t)9 * CODEC_NUMBER_SIZE_MAX)
 #define HOLD_SIZE_MAX                                                                              \
-    (LIMIT_OWNER_SIZE_MAX + LIMIT_META_SIZE_MAX + LIMIT_REASON_SIZE_MAX + 9 * CODEC_NUMBER_SIZE_MAX)
+    (LIMIT_OWNER_SIZE_MAX + LIMIT_META_SIZE_MAX + LIMIT_REASON_SIZE_MAX + HOLD_NUMBERS_SIZE_MAX)
 
 /* ----------------------------------------------------------------- writing */
 
@@ -85,7 +87,7 @@ find_part_end(const struct lock *lock, const struct list *begin, uint64_t *out_c
     for (; end != &lock->holds && size <= ENGINE_SNAPSHOT_ENTRY_SIZE_MAX; end = end->next) {
         const struct hold *hold = CONTAINER_OF_CONST(end, struct hold, link);
         size_t reason_size = hold->breaking == NULL ? 0 : hold->breaking->reason_size;
-        size += hold->owner_size + hold->meta_size + reason_size + 9 * CODEC_NUMBER_SIZE_MAX;
+        size += hold->owner_size + hold->meta_size + reason_size + HOLD_NUMBERS_SIZE_MAX;
         count++;
     }
     *out_count = count;
