@@ -105,8 +105,19 @@ def test_valgrind_finds_nothing():
         assert "==" not in err, err
     holder = start(server, "run", "x", "--", "sleep", "60")
     wait_for(lambda: server.resp()("LOCK.GET", "x"), "the lock")
-    found, _, err = tenure(server, "run", "-v", "-w", "1", "x", "--", "true", prefix=wrapper)
-    equal((found, "==" in err), (75, False))
+    for words, code in (
+        (["run", "-v", "-w", "1", "x", "--", "true"], 75),
+        (["acquire", "--json", "--label", "a=b", "y"], 0),
+        (["ls"], 0),
+        (["show", "--json", "x"], 0),
+        (["history", "y"], 0),
+        (["break", "--token", "5", "--reason", "why", "-y", "x"], 79),
+        (["elect", "-n", "z", "value", "--", "true"], 0),
+        (["doctor"], 0),
+        (["bench", "-n", "2", "-t", "0.2"], 0),
+    ):
+        found, _, err = tenure(server, *words, prefix=wrapper, limit_s=60)
+        equal((words, found, "==" in err), (words, code, False))
     holder.terminate()
 
 
