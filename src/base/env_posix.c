@@ -61,6 +61,14 @@ static int posix_fdatasync(void *context, int file)
     return result_of(fdatasync(file));
 }
 
+static int posix_write_out(void *context, int file, uint64_t offset, size_t size)
+{
+    (void)context;
+    const unsigned flags =
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    return result_of(sync_file_range(file, (off_t)offset, (off_t)size, flags));
+}
+
 static int posix_fsync_dir(void *context, int dir)
 {
     (void)context;
@@ -148,6 +156,7 @@ const struct env env_posix = {
     .close = posix_close,
     .pread = posix_pread,
     .pwrite = posix_pwrite,
+    .write_out = posix_write_out,
     .fdatasync = posix_fdatasync,
     .fsync_dir = posix_fsync_dir,
     .rename = posix_rename,

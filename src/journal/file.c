@@ -6,9 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Zeros are written in pieces and synced after each, so that the commits of the other thread never
- * wait for one large flush. */
-#define ZERO_PIECE_SIZE (UINT64_C(1) << 20)
+/* Zeros go to the disk in pieces, so that the commits of the other thread never wait for one large
+ * flush; and only the last is synced, for each sync of a growing file costs the file system a
+ * commit of its own. */
+#define ZERO_PIECE_SIZE (UINT64_C(256) << 10)
 
 /* One page at a time: larger writes make Linux keep the file in larger pieces of cache, and a
  * commit of a hundred bytes then dirties such a piece. */
@@ -134,24 +135,34 @@ int journal_file_write(
     return 0;
 }
 
+static int write_out(const struct journal_dir *dir, int file, uint64_t offset, size_t size)
+{
+    int result;
+    int interruptions = 0;
+    do {
+        result = dir->env->write_out(dir->env->context, file, offset, size);
+    } while (is_interrupted(result, &interruptions));
+    return result;
+}
+
 int journal_file_write_zeros(
     const struct journal_dir *dir, int file, uint64_t size, uint64_t offset)
 {
     static const char zeros[ZERO_BLOCK_SIZE];
-    uint64_t unsynced = 0;
+    uint64_t piece_size = 0; /* not yet given to the disk */
     while (size > 0) {
-        size_t piece = size < sizeof(zeros) ? (size_t)size : sizeof(zeros);
-        int result = journal_file_write(dir, file, zeros, piece, offset);
+        size_t block_size = size < sizeof(zeros) ? (size_t)size : sizeof(zeros);
+        int result = journal_file_write(dir, file, zeros, block_size, offset);
         if (result < 0) return result;
-        size -= piece;
-        offset += piece;
-        unsynced += piece;
-        if (unsynced < ZERO_PIECE_SIZE && size > 0) continue;
-        result = journal_file_sync(dir, file);
+        size -= block_size;
+        offset += block_size;
+        piece_size += block_size;
+        if (piece_size < ZERO_PIECE_SIZE || size == 0) continue;
+        result = write_out(dir, file, offset - piece_size, (size_t)piece_size);
         if (result < 0) return result;
-        unsynced = 0;
+        piece_size = 0;
     }
-    return 0;
+    return journal_file_sync(dir, file);
 }
 
 int journal_file_sync(const struct journal_dir *dir, int file)

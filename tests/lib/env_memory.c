@@ -144,6 +144,14 @@ memory_pwrite(void *context, int handle, const void *data, size_t size, uint64_t
     return (int64_t)size;
 }
 
+static int memory_write_out(void *context, int handle, uint64_t offset, size_t size)
+{
+    (void)offset;
+    (void)size;
+    (void)file_of(context, handle);
+    return 0;
+}
+
 static int memory_fdatasync(void *context, int handle)
 {
     (void)file_of(context, handle);
@@ -235,6 +243,7 @@ struct env_memory *env_memory_create(void)
         .close = memory_close,
         .pread = memory_pread,
         .pwrite = memory_pwrite,
+        .write_out = memory_write_out,
         .fdatasync = memory_fdatasync,
         .fsync_dir = memory_fsync_dir,
         .rename = memory_rename,

@@ -74,6 +74,13 @@ static int64_t fault_pwrite(void *context, int file, const void *data, size_t si
     return base->pwrite(base->context, file, data, size, offset);
 }
 
+static int fault_write_out(void *context, int file, uint64_t offset, size_t size)
+{
+    struct fault_env *fault = context;
+    int error = hard_fault(fault, false);
+    return error != 0 ? error : fault->base->write_out(fault->base->context, file, offset, size);
+}
+
 static int fault_fdatasync(void *context, int file)
 {
     struct fault_env *fault = context;
@@ -153,6 +160,7 @@ void fault_env_init(struct fault_env *fault, const struct env *base)
             .close = fault_close,
             .pread = fault_pread,
             .pwrite = fault_pwrite,
+            .write_out = fault_write_out,
             .fdatasync = fault_fdatasync,
             .fsync_dir = fault_fsync_dir,
             .rename = fault_rename,
