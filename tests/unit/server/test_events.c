@@ -208,8 +208,9 @@ TEST(who_is_paused_too_long_is_told)
     struct client *client = harness_open(0);
     start(&watchers[0], "", false, (struct seq){ 0 });
     watchers[0].refusals = 1;
-    for (int i = 0; i < 2000; i++)
+    for (int i = 0; i < 2000; i++) {
         churn(client, "a");
+    }
     CHECK_EQ_UINT(watchers[0].seen_count, 0);
     CHECK(!watchers[0].is_compacted);
     follower_resume(harness.server.events, &watchers[0].follower);
