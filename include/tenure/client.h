@@ -1,8 +1,9 @@
 /* client - the connection to a store: where locks are.
  *
  * A client is opened by URL and owns one thread, which does all input and output, renews holds and
- * runs callbacks.  Every operation exists in two forms: `tenure_x_start` returns at once and calls
- * back exactly once, by its deadline; `tenure_x` is the same operation and a wait.
+ * runs callbacks.  Every operation ends exactly once, by its deadline.  Functions wait for that
+ * end; what may take long or is done often also has the form `tenure_x_start`, which returns at
+ * once and calls back.
  *
  * URLs:  tenure://HOST:PORT   a tenured server (port 7420 when it is left out)
  *        tenure+unix:///PATH  the same over a Unix socket
@@ -11,9 +12,9 @@
  * a crash, and is never used again.
  *
  * Threads: every function may be called from every thread, also from inside a callback, except that
- * a blocking function called from inside a callback is refused (TENURE_DEADLOCK): it would wait for
- * itself.  Callbacks of one client run one after the other, on its thread, never inside the call
- * that started the operation.
+ * a function that waits is refused inside a callback of the same client (TENURE_DEADLOCK): it would
+ * wait for itself.  Callbacks of one client run one after the other, on its thread, never inside
+ * the call that started the operation.
  *
  * fork(): a client belongs to the process that opened it.  In a child every call answers
  * TENURE_INVALID, renews nothing and releases nothing. */

@@ -150,6 +150,7 @@ typedef void (*tenure_release_fn)(
  * released; `end` is the worst of their ends.  `fn` may be NULL. */
 TENURE_API TENURE_MUST_USE enum tenure_err
 tenure_hold_release_start(struct tenure_hold hold, tenure_release_fn fn, void *user);
+/* The same and wait.  Without an answer `*out_end` is TENURE_END_UNKNOWN.  Both may be NULL. */
 TENURE_API TENURE_MUST_USE enum tenure_err
 tenure_hold_release(struct tenure_hold hold, enum tenure_end *out_end, uint64_t *out_successor);
 /* Renew now (0: the ttl as it is) and wait for the answer.  TENURE_INVALID: the ttl, or the handle
@@ -168,9 +169,11 @@ struct tenure_claim {
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_claim_renew(
     struct tenure_client client,
     const struct tenure_claim *claim,
-    uint32_t ttl_ms, /* 0: as it is */
-    int64_t *out_remaining_ms,
+    uint32_t ttl_ms,           /* 0: as it is */
+    int64_t *out_remaining_ms, /* -1: until released */
     struct tenure_error *out_error);
+/* How it ended is in `*out_end`, also when that was before; without an answer it is
+ * TENURE_END_UNKNOWN.  The out parameters may be NULL. */
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_claim_release(
     struct tenure_client client,
     const struct tenure_claim *claim,

@@ -59,10 +59,10 @@ TENURE_API TENURE_MUST_USE enum tenure_err tenure_inspect(
 struct tenure_list_options {
     size_t size;
     const char *prefix; /* NULL: all */
-    const char *owner;  /* NULL: of anybody */
+    const char *owner;  /* only what he holds or waits for; NULL: of anybody */
     bool is_waited;     /* only those that somebody waits for */
 };
-/* All locks, in order of names; `fn` is called for each, with its first holder. */
+/* All locks, in order of names; `fn` is called for each, as by tenure_inspect(). */
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_list(
     struct tenure_client client,
     const struct tenure_list_options *options,
@@ -86,7 +86,7 @@ struct tenure_event {
 /* Return false to stop. */
 typedef bool (*tenure_event_fn)(const struct tenure_event *event, void *user);
 
-/* The recent events of one lock, newest first. */
+/* The recent events of one lock, newest first; `count_max` 0: all that are remembered, up to 64. */
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_history(
     struct tenure_client client,
     const char *name,
@@ -98,8 +98,8 @@ TENURE_API TENURE_MUST_USE enum tenure_err tenure_history(
 struct tenure_watch {
     uint64_t id;
 };
-/* How a watch ended: TENURE_CANCELED (closed), TENURE_COMPACTED (it asked for events that are no
- * longer remembered, or fell behind: some are missing). */
+/* How a watch ended: TENURE_CANCELED (closed, or on_event returned false), TENURE_COMPACTED (it
+ * asked for events that are no longer remembered, or fell behind: some are missing). */
 typedef void (*tenure_watch_end_fn)(enum tenure_err err, void *user);
 struct tenure_watch_options {
     size_t size;
@@ -121,7 +121,8 @@ TENURE_API TENURE_MUST_USE enum tenure_err tenure_watch_open(
 TENURE_API void tenure_watch_close(struct tenure_client client, struct tenure_watch watch);
 
 /* End somebody's hold.  `token` must be the current one: nobody is hit by mistake.  With a grace
- * the holder is told and may finish. */
+ * the holder is told and may finish; without one (0) the lock is granted again at once, while the
+ * holder still believes that it has it.  TENURE_NOT_FOUND: nobody holds it.  TENURE_STALE_TOKEN. */
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_break(
     struct tenure_client client,
     const char *name,

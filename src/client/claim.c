@@ -232,9 +232,14 @@ enum tenure_err tenure_election_transfer(
     struct tenure_claim claim = { hold->claims[0].name,
                                   hold->claims[0].owner,
                                   hold->claims[0].token };
+    atomic_store(&hold->is_handing_over, true);
     enum tenure_err err = tenure_claim_transfer(client, &claim, to_owner, out_token, out_error);
     /* It is somebody else's now: there is nothing to release. */
-    if (err == TENURE_OK) tenure_hold_forget(handle);
+    if (err == TENURE_OK) {
+        tenure_hold_forget(handle);
+    } else {
+        atomic_store(&hold->is_handing_over, false);
+    }
     tni_hold_give(hold);
     return err;
 }

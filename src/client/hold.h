@@ -58,6 +58,8 @@ struct hold {
     bool is_passive;
     bool is_sole; /* nobody else can hold the same name */
 
+    _Atomic bool is_handing_over; /* its holder is; what others see of that is no news to him */
+
     /* From here on the thread's. */
     struct list link; /* in client->holds */
     struct heap_node timer;

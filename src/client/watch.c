@@ -207,6 +207,7 @@ static bool on_break(struct store_watch *alarm, const struct store_event *event)
     struct client *client = CONTAINER_OF(alarm, struct client, alarm);
     list_foreach_safe(each, following, &client->holds) {
         struct hold *hold = CONTAINER_OF(each, struct hold, link);
+        if (atomic_load(&hold->is_handing_over)) continue;
         for (uint32_t index = 0; index < hold->name_count; index++) {
             if (hold->claims[index].token != event->token) continue;
             if (strcmp(hold->claims[index].name, event->name) != 0) continue;

@@ -560,8 +560,9 @@ TEST(client_is_told_of_a_release_by_another)
         seen_init(&seen);
         struct tenure_hold hold = lock(client, 60000, &seen);
         /* Two holds, and one again: what is listened to changes. */
-        if (round == 1)
+        if (round == 1) {
             CHECK_EQ_INT(tenure_hold_release(lock_with(client, &second), NULL, NULL), 0);
+        }
         if (round == 2) sleep_ms(300);
         struct tenure_hold_info info;
         CHECK_EQ_INT(tenure_hold_info(hold, &info), TENURE_OK);
@@ -572,6 +573,36 @@ TEST(client_is_told_of_a_release_by_another)
         CHECK(now_ms() - before_ms < 2000);
         CHECK_EQ_INT(seen.loss, TENURE_LOSS_ENDED);
         CHECK_EQ_INT(tenure_hold_release(hold, NULL, NULL), TENURE_OK);
+    }
+    tenure_client_close(other);
+    tenure_client_close(client);
+    tenured_remove(&server);
+}
+
+TEST(leader_that_hands_over_is_not_told_of_a_loss)
+{
+    struct tenured server;
+    tenured_start(&server);
+    struct tenure_client client = open_client(server.url);
+    struct tenure_client other = open_client(server.url);
+    for (unsigned round = 0; round < 10; round++) {
+        struct seen leader;
+        struct seen candidate;
+        seen_init(&leader);
+        seen_init(&candidate);
+        struct tenure_hold hold = lock(client, 60000, &leader);
+        struct tenure_lock_options options = plain(60000, TENURE_WAIT_FOREVER, NULL);
+        options.owner = "next";
+        CHECK_EQ_INT(
+            tenure_lock_start(other, &options, on_acquired, &candidate, NULL, NULL), TENURE_OK);
+        while (count_waiters(client) == 0) {
+            sleep_ms(1);
+        }
+        sleep_ms(150); /* somebody listens now to what others do to the hold */
+        CHECK_EQ_INT(tenure_election_transfer(hold, "next", NULL, NULL), TENURE_OK);
+        await(&candidate, &candidate.done_count, 1);
+        CHECK_EQ_INT(tenure_hold_release(candidate.hold, NULL, NULL), TENURE_OK);
+        CHECK_EQ_UINT(leader.lost_count, 0);
     }
     tenure_client_close(other);
     tenure_client_close(client);
