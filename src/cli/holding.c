@@ -65,9 +65,7 @@ bool holding_option(struct holding *holding, struct options *words, int id, bool
     case 'n':
     case OPTION_HOLDING_TRY: options->wait_ms = 0; break;
     case 'w': is_good = options_duration(words, 0, WAIT_MS_MAX, &options->wait_ms); break;
-    case OPTION_HOLDING_LIMIT:
-        is_good = read_number(words, 1, SLOT_COUNT_MAX, &options->slots);
-        break;
+    case 'L': is_good = read_number(words, 1, SLOT_COUNT_MAX, &options->slots); break;
     case OPTION_HOLDING_TTL:
         is_good = options_duration(words, TTL_MS_MIN, TTL_MS_MAX, &options->ttl_ms);
         break;

@@ -11,7 +11,6 @@
 
 enum {
     OPTION_HOLDING_TRY = 260,
-    OPTION_HOLDING_LIMIT,
     OPTION_HOLDING_TTL,
     OPTION_HOLDING_PRIORITY,
     OPTION_HOLDING_LABEL,
@@ -31,7 +30,7 @@ enum {
 /* What only locks have. */
 #define OPTIONS_LOCK                                                                               \
     { 's', "shared", NULL, "together with others that say -s" },                                   \
-        { OPTION_HOLDING_LIMIT, "limit", "N", "up to N at a time, each in a numbered slot" },      \
+        { 'L', "limit", "N", "up to N at a time, each in a numbered slot" },                       \
     {                                                                                              \
         OPTION_HOLDING_LABEL, "label", "KEY=VALUE", "shown to those who ask who holds it"          \
     }

@@ -16,7 +16,6 @@
 
 enum {
     OPTION_TRY = OPTION_OWN,
-    OPTION_LIMIT,
     OPTION_TTL,
     OPTION_MAX_HOLD,
     OPTION_PRIORITY,
@@ -32,7 +31,7 @@ static const struct option_spec specs[] = {
     { 'x', "exclusive", NULL, "one at a time (the default; -e means the same)" },
     { 'e', "exclusive", NULL, NULL },
     { 's', "shared", NULL, "together with others that say -s" },
-    { OPTION_LIMIT, "limit", "N", "up to N at a time, each in a numbered slot" },
+    { 'L', "limit", "N", "up to N at a time, each in a numbered slot" },
     { 'n', "nonblock", NULL, "do not wait; also --nb, --try and -w 0" },
     { OPTION_TRY, "try", NULL, NULL },
     { OPTION_TRY, "nb", NULL, NULL },
@@ -213,7 +212,7 @@ static bool read_option(struct options *words, int id, struct run_options *optio
     case 'q': options->is_quiet = true; return true;
     case 'o': options->is_closing = true; return true;
     case 'v': options->is_verbose = true; return true;
-    case OPTION_LIMIT: return read_number(words, 1, SLOT_COUNT_MAX, &options->slots);
+    case 'L': return read_number(words, 1, SLOT_COUNT_MAX, &options->slots);
     case OPTION_TTL: return options_duration(words, TTL_MS_MIN, TTL_MS_MAX, &options->ttl_ms);
     case OPTION_MAX_HOLD: return options_duration(words, 1, DURATION_MS_MAX, &options->max_hold_ms);
     case OPTION_PRIORITY: return read_number(words, 0, 9, &options->priority);

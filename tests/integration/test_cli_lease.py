@@ -126,7 +126,7 @@ def test_modes():
     lease(server, "-s", "a")
     lease(server, "--try", "-s", "a")
     equal(tenure(server, "acquire", "--try", "a")[0], 75)
-    equal([lease(server, "--try", "--limit", "2", "b")["slots"] for _ in "ab"], [[0], [1]])
+    equal([lease(server, "--try", "-L", "2", "b")["slots"] for _ in "ab"], [[0], [1]])
     equal(tenure(server, "acquire", "--try", "--limit", "2", "b")[0], 75)
     equal(tenure(server, "acquire", "--try", "--limit", "3", "b")[0], 64)
     equal(tenure(server, "acquire", "-s", "--limit", "3", "c")[0], 64)

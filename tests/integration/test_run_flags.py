@@ -177,7 +177,7 @@ def test_slots():
     server = Server()
     hold(server, "--limit", "3")
     show = ("--", "sh", "-c", "echo $TENURE_SLOT")
-    equal(tenure(server, "run", "--try", "--limit", "3", "x", *show)[:2], (0, "1\n"))
+    equal(tenure(server, "run", "--try", "-L3", "x", *show)[:2], (0, "1\n"))
     hold(server, "--limit", "3")
     hold(server, "--limit", "3")
     wait_for(
