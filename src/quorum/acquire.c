@@ -139,7 +139,6 @@ static void leave(
         .node_count = acquire->options.node_count,
         .verb = QUORUM_ABANDON,
         .token = acquire->token,
-        .ticket = acquire->ticket,
         .ttl_ms = acquire->options.ttl_ms,
         .serial = acquire->round.serial + 1,
         .paces = acquire->options.paces,
@@ -187,20 +186,22 @@ static void note_obstacle(struct quorum_acquire *acquire)
     if (node == acquire->round.node_count) acquire->result.holder_size = 0;
 }
 
-/* Take back votes that were given and those that may still be: a node that has answered otherwise
- * has none.  The same call brings our place in the line to nodes that have another one, or none. */
+/* Take back votes that were given, and those that may have been where no answer came.  The same call
+ * brings our place in the line to nodes that have another one, or none.  Nodes that have not answered
+ * yet get it when they have, if it is needed. */
 static void yield(struct quorum_acquire *acquire, struct quorum_update *update)
 {
-    const struct quorum_round *round = &acquire->round;
+    struct quorum_round *round = &acquire->round;
     for (uint32_t node = 0; node < round->node_count; node++) {
-        const struct quorum_seat *seat = &round->seats[node];
-        bool may_have_voted = seat->stand == QUORUM_STAND_YES ||
-                              seat->stand == QUORUM_STAND_SILENT ||
-                              seat->stand == QUORUM_STAND_ASKED;
-        bool is_misplaced =
-            seat->ticket != (acquire->is_ticket_settled ? acquire->ticket : seat->ticket) ||
-            seat->ticket == 0;
+        struct quorum_seat *seat = &round->seats[node];
+        if (seat->is_taken_back || seat->stand == QUORUM_STAND_ASKED) continue;
+        if (seat->stand == QUORUM_STAND_MUTE) continue;
+        bool may_have_voted =
+            seat->stand == QUORUM_STAND_YES || seat->stand == QUORUM_STAND_SILENT;
+        bool is_misplaced = seat->ticket == 0 || (acquire->is_ticket_settled &&
+                                                  seat->ticket != acquire->ticket);
         if (!may_have_voted && !is_misplaced) continue;
+        seat->is_taken_back = true;
         struct quorum_call *call = quorum_update_call(update, QUORUM_YIELD, node);
         call->token = acquire->token;
         call->ticket = acquire->is_ticket_settled ? acquire->ticket : QUORUM_TICKET_ASK;
@@ -264,7 +265,6 @@ static void fail_round(
     note_traces(acquire);
     acquire->is_waiting_asked = true;
     settle_ticket(acquire);
-    yield(acquire, update);
     move(acquire, QUORUM_PHASE_WAITING);
     acquire->again_at = next_try(acquire, event);
 }
@@ -371,7 +371,8 @@ static struct mono deadline_of(const struct quorum_acquire *acquire, struct mono
         return deadline;
     }
     if (acquire->phase != QUORUM_PHASE_WAITING) return never;
-    return quorum_earliest(acquire->again_at, acquire->contend_until);
+    struct mono deadline = quorum_earliest(acquire->again_at, acquire->contend_until);
+    return quorum_earliest(deadline, quorum_round_deadline(&acquire->round));
 }
 
 void quorum_acquire_step(
@@ -408,6 +409,7 @@ void quorum_acquire_step(
     /* Not in the step that began to wait: that one's calls have gone out first. */
     bool was_waiting = acquire->phase == QUORUM_PHASE_WAITING && !is_asking;
     if (was_waiting) ask_if_due(acquire, event, out_update);
+    if (acquire->phase == QUORUM_PHASE_WAITING) yield(acquire, out_update);
     out_update->is_over = acquire->phase == QUORUM_PHASE_OVER;
     if (acquire->phase != QUORUM_PHASE_LEAVING)
         out_update->deadline = deadline_of(acquire, event->now);

@@ -58,6 +58,7 @@ static void look(
 /* Has no node ever been let in, as far as all tell? */
 static bool is_virgin(const struct quorum_admission *admission)
 {
+    if (admission->is_used) return false;
     for (uint32_t node = 0; node < admission->options.node_count; node++) {
         const struct quorum_candidate *candidate = &admission->nodes[node];
         if (candidate->standing == QUORUM_DOWN || !candidate->is_looked || candidate->has_pass) {
@@ -67,30 +68,33 @@ static bool is_virgin(const struct quorum_admission *admission)
     return true;
 }
 
-/* Counted from the start of the process, or from when it was met first? */
-static bool counts_from_meeting(
-    const struct quorum_admission *admission, const struct quorum_candidate *candidate)
+/* The very first start: no node can have forgotten a vote that it was never let in for.  This is
+ * noted on each, because the first that is let in ends that moment. */
+static void note_unused(struct quorum_admission *admission)
 {
-    if (candidate->is_promoted) return true;
-    return !candidate->has_pass && !is_virgin(admission);
+    if (!is_virgin(admission)) return;
+    for (uint32_t node = 0; node < admission->options.node_count; node++) {
+        struct quorum_candidate *candidate = &admission->nodes[node];
+        if (candidate->is_unused) continue;
+        candidate->is_unused = true;
+        candidate->is_new = admission->options.is_new;
+    }
 }
 
-/* The quarantine ends when the process has been up for long enough since `from`.  Its uptime grows
- * on its own clock; we count on ours, the slower way. */
+/* The quarantine ends when the process has been up for long enough since it began or, where that
+ * says nothing, since it was met.  Its uptime grows on its own clock; we count on ours, the slower
+ * way. */
 static void set_ripe(struct quorum_admission *admission, struct quorum_candidate *candidate)
 {
-    if (admission->options.is_new && is_virgin(admission)) {
-        candidate->ripe_at = candidate->read_at;
-        return;
-    }
-    bool is_counted_from_meeting = counts_from_meeting(admission, candidate);
-    if (is_counted_from_meeting && !candidate->is_met) {
+    bool has_lost_data = !candidate->has_pass && !candidate->is_unused;
+    bool counts_from_meeting = candidate->is_promoted || has_lost_data;
+    if (counts_from_meeting && !candidate->is_met) {
         candidate->ripe_at = never;
         return;
     }
-    int64_t from_ms = is_counted_from_meeting ? (int64_t)candidate->met_ms : 0;
+    int64_t from_ms = counts_from_meeting ? (int64_t)candidate->met_ms : 0;
     int64_t left_ms = from_ms + quarantine_ms(admission) - (int64_t)candidate->uptime_ms;
-    if (left_ms < 0) left_ms = 0;
+    if (left_ms < 0 || (candidate->is_unused && candidate->is_new)) left_ms = 0;
     left_ms += left_ms * (int64_t)admission->options.clock_error_ppm / 1000000;
     candidate->ripe_at = quorum_later(candidate->read_at, left_ms * NS_PER_MS);
 }
@@ -229,7 +233,10 @@ on_answer(struct quorum_admission *admission, const struct quorum_admission_even
     candidate->looked_at = candidate->sent_at;
     candidate->voted = answer->voted;
     candidate->has_pass = answer->pass.size > 0;
-    if (candidate->has_pass) admission->options.is_new = false; /* it was true once */
+    if (candidate->has_pass) {
+        candidate->is_unused = false;
+        admission->is_used = true;
+    }
     candidate->was_durable = answer->is_durable;
     candidate->met_ms = answer->met_ms;
     candidate->is_met =
@@ -262,6 +269,7 @@ static void handle(struct quorum_admission *admission, const struct quorum_admis
         if (candidate->standing != QUORUM_VOTING) break;
         candidate->standing = QUORUM_LOOKING;
         candidate->is_looked = false;
+        candidate->is_unused = false;
         candidate->again_at = event->now;
         break;
     case QUORUM_NODE_TIME: break;
@@ -310,6 +318,7 @@ void quorum_admission_step(
         bool is_late = candidate->serial != 0 && event->now.ns >= candidate->sent_at.ns + ANSWER_NS;
         if (is_late) candidate->serial = 0;
     }
+    note_unused(admission);
     for (uint32_t node = 0; node < node_count; node++) {
         advance(admission, node, event, out_update);
     }

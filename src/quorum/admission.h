@@ -20,7 +20,8 @@
  *
  * When fewer than Q others vote (too many restarted at once, or N is 1), what a majority knew may
  * be gone.  Then all nodes must answer, so that all memory that there is has been asked, and the
- * wall clock raises the floor over the rest.  The very first start is the same case.
+ * wall clock raises the floor over the rest.  The very first start is the same case; a cluster whose
+ * nodes were all emptied without a restart, while nobody looked, cannot be told from it.
  *
  *   - A node verified to have written every vote to its disk, before and after the restart, has
  *     forgotten nothing and votes at once.
@@ -115,12 +116,16 @@ struct quorum_candidate {
     uint32_t serial; /* of the call under way; 0: none */
     struct mono sent_at;
     struct mono ripe_at; /* the end of the quarantine; INT64_MAX: not known */
+    bool is_unused;      /* there was a moment when no node had ever been let in, and this one has
+                            not been since */
+    bool is_new;
     struct mono again_at;
 };
 
 struct quorum_admission {
     struct quorum_admission_options options;
     uint32_t serial;
+    bool is_used; /* a node had a pass at some time: this is no first start */
     struct quorum_candidate nodes[QUORUM_NODE_COUNT_MAX];
 };
 

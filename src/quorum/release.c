@@ -29,7 +29,6 @@ ask(struct quorum_release *release,
     struct quorum_leaver *leaver = &release->nodes[node];
     struct quorum_call *call = quorum_update_call(update, release->options.verb, node);
     call->token = release->options.token;
-    call->ticket = release->options.ticket;
     call->serial = release->options.serial;
     int64_t wait_ns = pace_timeout_ns(&release->options.paces[node], release->options.ttl_ms);
     int64_t least_ns = pause_ns(leaver->tries, event->random >> node);

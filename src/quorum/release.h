@@ -24,7 +24,6 @@ struct quorum_release_options {
     uint32_t node_count;
     enum quorum_verb verb; /* RELEASE, ABANDON or BREAK */
     uint64_t token;
-    uint64_t ticket; /* its place in the line goes too */
     uint32_t ttl_ms;
     uint32_t serial;          /* of its calls: one that no other call of the operation has */
     const struct pace *paces; /* one for each node; valid until it is over */

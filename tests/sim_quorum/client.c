@@ -261,7 +261,6 @@ static void begin_release(struct world *world, struct client *client)
         .node_count = world->swarm.node_count,
         .verb = QUORUM_RELEASE,
         .token = session->token,
-        .ticket = 0,
         .ttl_ms = session->ttl_ms,
         .serial = 1,
         .paces = client->paces,
@@ -667,6 +666,7 @@ void client_start(struct world *world, struct client *client)
         client->links[node].retry_ns = world->now_ns;
     }
     go_idle(world, client);
+    if (world->swarm.is_crowd) client->session.start_at = in_ms(world, client, 50);
     client_run(world, client);
 }
 

@@ -75,7 +75,9 @@ void foreign_receive(struct world *world, uint32_t slot)
     bool is_it = message.kind == MESSAGE_FOREIGN_SET && foreign->is_asking &&
                  message.call.serial == foreign->round;
     if (!is_it) return;
-    foreign->answers++;
+    uint32_t bit = 1u << message.node;
+    if ((foreign->answers & bit) != 0) return;
+    foreign->answers |= bit;
     foreign->yes += message.fence == 1;
     if (foreign->yes < world_majority(world)) return;
     int64_t life_ns = (int64_t)FOREIGN_TTL_MS * NS_PER_MS;

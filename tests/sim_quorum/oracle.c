@@ -60,7 +60,7 @@ static void check_line(struct world *world, const struct client *client)
     bool is_gentle = !swarm->has_loss && !swarm->has_resets && !swarm->has_partitions &&
                      !swarm->has_freezes && !swarm->has_kept && !swarm->has_pauses &&
                      !swarm->has_frozen_clocks && !swarm->has_crashes && !swarm->has_late &&
-                     !swarm->has_doubles && has_memory(world);
+                     !swarm->has_doubles && !swarm->has_same_owner && has_memory(world);
     if (!is_gentle) return;
     for (uint32_t index = 0; index < swarm->client_count; index++) {
         const struct session *waiting = &world->clients[index].session;
@@ -189,6 +189,8 @@ void oracle_gone(
     const struct quorum_release *release,
     struct mono now)
 {
+    /* A node that comes back with an older memory has the vote again; it is in quarantine. */
+    if (world->swarm.has_back || world->swarm.has_promotion) return;
     bool is_early = now.ns < release->over_at.ns;
     for (uint32_t node = 0; node < world->swarm.node_count; node++) {
         if (!is_early && !release->nodes[node].is_told) continue;

@@ -240,7 +240,9 @@ static void disturb_node(struct world *world)
         }
         break;
     case 4:
-        if (swarm->has_flush && !node->is_durable && may_forget(world, node)) {
+        /* All at once could not be told from a first start. */
+        if (swarm->has_flush && !node->is_durable && may_forget(world, node) &&
+            forgetful(world) + 1 < swarm->node_count) {
             node_flush(world, index);
         }
         break;

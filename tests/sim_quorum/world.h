@@ -189,7 +189,8 @@ struct foreign {
     uint32_t round;
     char value[OWNER_SIZE];
     int64_t asked_ns, valid_until_ns, next_ns;
-    uint32_t yes, answers;
+    uint32_t yes;
+    uint32_t answers; /* bit n: node n */
 };
 
 /* ------------------------------------------------------------------ what is true */

@@ -59,7 +59,7 @@ if what == 'yield' then
         string.format('%.0f', now_ms() + ARGV[4]) .. ' ' .. ARGV[5])
     redis.call('PEXPIRE', KEYS[3], LIFE_MAX)
     redis.call('PEXPIRE', KEYS[4], LIFE_MAX)
-elseif what ~= 'break' and had > 0 and had <= math.max(token, tonumber(ARGV[3])) then
+elseif what ~= 'break' and had > 0 then
     redis.call('ZREM', KEYS[3], owner)
     redis.call('HDEL', KEYS[4], owner)
 end
