@@ -10,6 +10,9 @@
 #define PIECE_SIZE ((size_t)256 << 10)
 _Static_assert(PIECE_SIZE + ENGINE_SNAPSHOT_ENTRY_SIZE_MAX <= JOURNAL_CHUNK_SIZE_MAX, "it fits");
 
+/* Of events, a snapshot writes a quarter of what the journal has written since the last one. */
+#define WINDOW_COUNT 4u
+
 #define FORCED_RETRY_NS (60 * NS_PER_S)
 
 void snapshot_init(struct server *server)
@@ -46,6 +49,10 @@ static bool is_growth_due(const struct server *server)
 {
     struct journal_status status = journal_status(server->turn->journal);
     uint64_t due = server->config->snapshot_bytes;
+    /* The window of events is written whole: better not each time when it has gone by once. */
+    uint64_t window_due = engine_counters(server->engine).window_size * WINDOW_COUNT;
+    if (window_due > due * WINDOW_COUNT) window_due = due * WINDOW_COUNT;
+    if (due < window_due) due = window_due;
     /* A large state is not written again for every little change. */
     if (due < status.snapshot_size) due = status.snapshot_size;
     if (due < server->turn->snapshot.retry_bytes) due = server->turn->snapshot.retry_bytes;
