@@ -54,9 +54,9 @@ static const struct memory memory = { resize, NULL };
 /* One place for a hold: it is asked for, got, given back. */
 struct place {
     _Atomic unsigned state; /* 0 free, 1 asking, 2 held */
-    struct tenure_hold hold;
+    _Atomic uint64_t hold_id;
+    _Atomic unsigned name;
     struct tenure_op op;
-    unsigned name;
     struct person *person;
 };
 
@@ -79,17 +79,25 @@ static void complain(const char *what)
     if (atomic_fetch_add(&broken_rules, 1) == 0) (void)fprintf(stderr, "broken rule: %s\n", what);
 }
 
-/* No other handle of this name may be valid at the same time. */
-static void check_alone(const struct place *mine)
+static struct tenure_hold hold_of(struct place *place)
 {
+    return (struct tenure_hold){ atomic_load(&place->hold_id) };
+}
+
+/* No other handle of this name may be valid at the same time. */
+static void check_alone(struct place *mine)
+{
+    unsigned name = atomic_load(&mine->name);
     for (unsigned index = 0; index < THREAD_COUNT; index++) {
         for (unsigned slot = 0; slot < SLOT_COUNT; slot++) {
             struct place *other = &people[index].places[slot];
             if (other == mine || atomic_load(&other->state) != 2) continue;
-            if (other->name != mine->name) continue;
-            struct tenure_hold hold = other->hold;
-            bool is_valid = tenure_hold_valid(hold);
-            if (is_valid && tenure_hold_valid(mine->hold) && atomic_load(&other->state) == 2) {
+            struct tenure_hold hold = hold_of(other);
+            if (atomic_load(&other->name) != name || !tenure_hold_valid(hold)) continue;
+            /* A place that is now another hold's proves nothing. */
+            bool is_mine_valid = tenure_hold_valid(hold_of(mine));
+            if (is_mine_valid && atomic_load(&other->hold_id) == hold.id &&
+                atomic_load(&other->state) == 2) {
                 complain("two handles of one name are valid");
             }
         }
@@ -116,8 +124,10 @@ static void on_acquired(
     }
     atomic_fetch_add(&granted, 1);
     uint64_t token = tenure_hold_token(hold);
-    if (token <= atomic_exchange(&token_last[place->name], token)) complain("a token fell");
-    place->hold = hold;
+    if (token <= atomic_exchange(&token_last[atomic_load(&place->name)], token)) {
+        complain("a token fell");
+    }
+    atomic_store(&place->hold_id, hold.id);
     check_alone(place);
     atomic_store(&place->state, 2);
 }
@@ -126,11 +136,12 @@ static void on_acquired(
 
 static void start(struct person *person, struct place *place)
 {
-    place->name = (unsigned)test_random_below(&person->random, NAME_COUNT);
+    unsigned name = (unsigned)test_random_below(&person->random, NAME_COUNT);
+    atomic_store(&place->name, name);
     place->person = person;
     struct tenure_lock_options options = {
         .size = sizeof(options),
-        .names = &all_names[place->name],
+        .names = &all_names[name],
         .name_count = 1,
         .ttl_ms = 300 + (uint32_t)test_random_below(&person->random, 500),
         .wait_ms = test_random_below(&person->random, 3) == 0
@@ -150,7 +161,7 @@ static void start(struct person *person, struct place *place)
 
 static void release(struct person *person, struct place *place)
 {
-    struct tenure_hold hold = place->hold;
+    struct tenure_hold hold = hold_of(place);
     enum tenure_end end = TENURE_END_UNKNOWN;
     atomic_store(&place->state, 3);
     if (test_random_below(&person->random, 2) == 0) {
@@ -182,10 +193,10 @@ static void use(struct person *person, struct place *place)
 {
     struct tenure_hold_info info;
     switch (test_random_below(&person->random, 4)) {
-    case 0: (void)!tenure_hold_renew(place->hold, 0, NULL); break;
-    case 1: (void)!tenure_hold_info(place->hold, &info); break;
+    case 0: (void)!tenure_hold_renew(hold_of(place), 0, NULL); break;
+    case 1: (void)!tenure_hold_info(hold_of(place), &info); break;
     case 2: check_alone(place); break;
-    default: (void)tenure_hold_remaining_ms(place->hold); break;
+    default: (void)tenure_hold_remaining_ms(hold_of(place)); break;
     }
 }
 
