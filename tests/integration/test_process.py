@@ -394,19 +394,19 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file():
 def test_check_and_dump():
     server = Server("--snapshot-bytes", "64K", "--segment-bytes", "64K")
     client = server.resp()
-    for index in range(300):
+    for index in range(900):
         token = pairs(client("LOCK.ACQUIRE", "n%d" % index, "o", 0, "META", "m" * 300))["token"]
     wait_for(lambda: any(f.startswith("snapshot-") for f in os.listdir(server.data)), "a snapshot")
-    client("LOCK.RELEASE", "n299", "o", token)
+    client("LOCK.RELEASE", "n899", "o", token)
     equal(server.stop(), 0)
     code, out, _ = tenured("--check", server.data)
     equal(code, 0)
-    contains(out, "sound: last event 301, 299 holds")
+    contains(out, "sound: last event 901, 899 holds")
     code, out, _ = tenured("--dump", server.data)
     equal(code, 0)
     lines = [json.loads(line) for line in out.strip().split("\n")]
-    equal([line["seq"] for line in lines], list(range(1, 302)))
-    equal((lines[-1]["kind"], lines[-1]["name"], lines[-1]["token"]), ("released", "n299", token))
+    equal([line["seq"] for line in lines], list(range(1, 902)))
+    equal((lines[-1]["kind"], lines[-1]["name"], lines[-1]["token"]), ("released", "n899", token))
 
 
 def test_damage_is_refused_with_file_and_offset():
