@@ -18,7 +18,8 @@ import threading
 import time
 
 from cli import TENURE, environment, start, tenure
-from lib import ROOT, Server, cleanup, contains, equal, is_readable, need, run, scratch, skip, wait_for
+from lib import ROOT, Server, cleanup, contains, equal, is_readable, need, run, scratch, skip
+from lib import wait_for
 
 GOLDEN = os.path.join(ROOT, "tests", "golden")
 CHANGING = re.compile(
