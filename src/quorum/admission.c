@@ -113,7 +113,7 @@ static bool find_floor(
                         candidate->standing != QUORUM_MISMATCH &&
                         candidate->looked_at.ns >= admission->nodes[node].ripe_at.ns;
         if (!is_fresh) continue;
-        answered++;
+        answered += candidate->is_claimed;
         if (candidate->voted > floor) floor = candidate->voted;
         voting += other != node && candidate->standing == QUORUM_VOTING;
     }
@@ -150,6 +150,40 @@ static void admit(
     call(admission, node, &what, now, update);
 }
 
+/* A node without a configuration gets ours where that is certainly the one: a majority of the others
+ * votes under it, or no node at all carries another. */
+static bool may_claim(const struct quorum_admission *admission, uint32_t node)
+{
+    uint32_t voting = 0;
+    uint32_t open = 0;
+    for (uint32_t other = 0; other < admission->options.node_count; other++) {
+        const struct quorum_candidate *candidate = &admission->nodes[other];
+        voting += other != node && candidate->standing == QUORUM_VOTING;
+        open += candidate->standing != QUORUM_DOWN && candidate->is_looked &&
+                candidate->standing != QUORUM_MISMATCH;
+    }
+    return voting >= quorum_majority(admission->options.node_count) ||
+           open == admission->options.node_count;
+}
+
+/* The uptime was read when we connected; by now it is this much, or less. */
+static void
+meet(struct quorum_admission *admission,
+     uint32_t node,
+     struct mono now,
+     struct quorum_admission_update *update)
+{
+    const struct quorum_candidate *candidate = &admission->nodes[node];
+    int64_t since_ms = (now.ns - candidate->read_at.ns) / NS_PER_MS;
+    since_ms += since_ms * (int64_t)admission->options.clock_error_ppm / 1000000 + 1;
+    const struct quorum_call what = {
+        .verb = QUORUM_MEET,
+        .uptime_ms = candidate->uptime_ms + (uint64_t)since_ms,
+        .is_claim = may_claim(admission, node),
+    };
+    call(admission, node, &what, now, update);
+}
+
 /* The others tell what they voted for; those under way will. */
 static void ask_others(
     struct quorum_admission *admission,
@@ -182,12 +216,12 @@ static void advance(
     }
     set_ripe(admission, candidate);
     candidate->standing = QUORUM_WAITING;
-    if (candidate->ripe_at.ns == never.ns) {
-        const struct quorum_call what = { .verb = QUORUM_MEET, .uptime_ms = candidate->uptime_ms };
-        call(admission, node, &what, event->now, update);
+    bool is_unknown = !candidate->is_met && candidate->ripe_at.ns == never.ns;
+    if (is_unknown || (!candidate->is_claimed && may_claim(admission, node))) {
+        meet(admission, node, event->now, update);
         return;
     }
-    if (event->now.ns < candidate->ripe_at.ns) return;
+    if (event->now.ns < candidate->ripe_at.ns || !candidate->is_claimed) return;
     candidate->standing = QUORUM_ASKING;
     uint64_t floor = 0;
     if (find_floor(admission, node, event->wall, &floor)) {
@@ -237,14 +271,13 @@ on_answer(struct quorum_admission *admission, const struct quorum_admission_even
         candidate->is_unused = false;
         admission->is_used = true;
     }
+    candidate->is_claimed = bytes_equal(answer->config, admission->options.config);
     candidate->was_durable = answer->is_durable;
     candidate->met_ms = answer->met_ms;
     candidate->is_met =
         bytes_equal(answer->met, (struct bytes){ candidate->run_id, candidate->run_id_size });
     copy(candidate->pass, &candidate->pass_size, answer->pass, QUORUM_PASS_SIZE_MAX);
-    bool is_other =
-        answer->config.size > 0 && !bytes_equal(answer->config, admission->options.config);
-    if (is_other) {
+    if (answer->config.size > 0 && !candidate->is_claimed) {
         candidate->standing = QUORUM_MISMATCH;
     } else if (is_ours(admission, event->node)) {
         candidate->standing = QUORUM_VOTING;

@@ -28,6 +28,8 @@
  *   - A process that was not always the master of its data (a promoted replica), and one that lost
  *     its data without a restart, is in quarantine from when it was first met; `met` is kept on it.
  *   - A node with another configuration (other nodes, another longest ttl) does not vote for us.
+ *     Where no majority votes yet, nobody is let in before all nodes carry our configuration: of
+ *     clients that disagree about the nodes at most one kind gets that far.
  *   - The pass binds all this together: it holds the run_id and the configuration, a script
  *     compares it, and letting in is a compare-and-set on it. */
 #ifndef TENURE_QUORUM_ADMISSION_H
@@ -107,6 +109,7 @@ struct quorum_candidate {
     struct mono looked_at; /* when that look was asked for */
     uint64_t voted;
     bool has_pass;
+    bool is_claimed; /* our configuration is stored on it */
     bool was_durable;
     bool is_met;
     uint64_t met_ms;

@@ -109,6 +109,7 @@ static void write_admit(
         add(command, BYTES_LITERAL("meet"));
         add(command, texts->run_id);
         add(command, number(command, call->uptime_ms));
+        add(command, call->is_claim ? texts->config : BYTES_LITERAL(""));
     } else {
         add(command, BYTES_LITERAL("admit"));
         add(command, texts->pass);

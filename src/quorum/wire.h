@@ -68,6 +68,7 @@ struct quorum_call {
     uint32_t life_ms;   /* of the ticket */
     uint64_t uptime_ms; /* MEET */
     bool is_durable;    /* ADMIT */
+    bool is_claim;      /* MEET: it is to have our configuration */
 };
 
 /* The texts of an operation; those not needed are empty. */
@@ -78,7 +79,7 @@ struct quorum_texts {
     struct bytes meta;
     struct bytes pass;   /* of the node; ADMIT: the one that was looked at */
     struct bytes run_id; /* MEET, ADMIT */
-    struct bytes config; /* ADMIT */
+    struct bytes config; /* MEET, ADMIT */
 };
 
 #define QUORUM_KEY_SIZE_MAX       (LIMIT_NAME_SIZE_MAX + 24u)

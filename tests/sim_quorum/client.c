@@ -28,7 +28,8 @@ static int64_t true_time(const struct client *client, struct mono at)
     if (at.ns == INT64_MAX) return INT64_MAX;
     int64_t ns = at.ns - client->offset_ns + client->frozen_ns;
     if (ns < 0) return 0;
-    return ns - ns / (1000000 + client->rate_ppm) * client->rate_ppm + 2000;
+    int64_t coarse_ns = client->rate_ppm < 0 ? -client->rate_ppm : client->rate_ppm;
+    return ns - ns / (1000000 + client->rate_ppm) * client->rate_ppm + coarse_ns + 2000;
 }
 
 bool client_believes(const struct world *world, const struct client *client)
@@ -67,6 +68,7 @@ static void send_call(
                                .incarnation = client->incarnation,
                                .node = call->node,
                                .run = link->run,
+                               .config = client->config,
                                .link = link->number,
                                .op_id = op == NULL ? 0 : op->id,
                                .call = *call,
@@ -134,6 +136,9 @@ step_op(struct world *world, struct client *client, struct op *op, const struct 
         send_call(world, client, op, &update.calls[at]);
     }
     op->deadline = update.deadline;
+    bool is_split = op->kind == OP_ACQUIRE && op->as.acquire.phase == QUORUM_PHASE_WAITING &&
+                    quorum_round_count(&op->as.acquire.round, QUORUM_STAND_YES) > 0;
+    if (is_split) world_probe(world, PROBE_SPLIT);
     if (update.is_done) on_result(world, client, op, &update.result);
     if (!update.is_over) return;
     const struct quorum_release *release = op->kind == OP_RELEASE   ? &op->as.release
@@ -198,6 +203,7 @@ static void begin(struct world *world, struct client *client)
     }
     uint32_t kind = rng_below(&world->rng, 10);
     session->is_forever = world->is_calm || world->swarm.is_crowd || kind < 5;
+    if (client_is_stray(world, client)) session->is_forever = false;
     struct mono wait_until = client_now(world, client);
     if (session->is_forever) {
         wait_until = never;
@@ -213,7 +219,7 @@ static void begin(struct world *world, struct client *client)
     session->invoked_ns = world->now_ns;
     session->settled_ns = 0;
     const struct quorum_acquire_options options = {
-        .node_count = world->swarm.node_count,
+        .node_count = client->node_count,
         .ttl_ms = session->ttl_ms,
         .clock_error_ppm = CLOCK_ERROR_PPM,
         .wait_until = wait_until,
@@ -235,7 +241,7 @@ static void begin_renewal(struct world *world, struct client *client)
     if (op == NULL) return;
     session->renewal_id = op->id;
     const struct quorum_renewal_options options = {
-        .node_count = world->swarm.node_count,
+        .node_count = client->node_count,
         .token = session->token,
         .ttl_ms = session->ttl_ms,
         .clock_error_ppm = CLOCK_ERROR_PPM,
@@ -258,7 +264,7 @@ static void begin_release(struct world *world, struct client *client)
     }
     session->op_id = op->id;
     const struct quorum_release_options options = {
-        .node_count = world->swarm.node_count,
+        .node_count = client->node_count,
         .verb = QUORUM_RELEASE,
         .token = session->token,
         .ttl_ms = session->ttl_ms,
@@ -314,7 +320,9 @@ static void on_acquired(
         }
         break;
     case TENURE_TIMEOUT: world_probe(world, PROBE_TIMEOUT); break;
-    case TENURE_UNAVAILABLE: world_probe(world, PROBE_UNAVAILABLE); break;
+    case TENURE_UNAVAILABLE:
+        world_probe(world, client_is_stray(world, client) ? PROBE_STRAY : PROBE_UNAVAILABLE);
+        break;
     case TENURE_CANCELED: world_probe(world, PROBE_CANCELED); break;
     default: world_fail(world, "acquire: outcome %d", (int)result->err);
     }
@@ -389,6 +397,10 @@ static void link_up(struct world *world, struct client *client, uint32_t index)
     bool is_reachable = world->now_ns >= node->down_until_ns &&
                         world->now_ns >= node->frozen_until_ns &&
                         world->now_ns >= link->cut_until_ns;
+    /* Where there is no race, the stray comes when the others have settled. */
+    bool is_early = client_is_stray(world, client) && !world->swarm.has_race &&
+                    world->names[0].grant_count == 0;
+    if (is_early) is_reachable = false;
     if (!is_reachable) {
         link->retry_ns = world->now_ns + rng_scale(&world->rng, 10, 200) * NS_PER_MS;
         return;
@@ -522,7 +534,8 @@ static void run_session(struct world *world, struct client *client)
     struct session *session = &client->session;
     struct mono now = client_now(world, client);
     if (session->state == SESSION_IDLE && now.ns >= session->start_at.ns) {
-        if (world->is_stopping || (world->is_calm && client->grants_in_calm >= 2)) {
+        bool is_done = client->grants_in_calm >= 2 || client_is_stray(world, client);
+        if (world->is_stopping || (world->is_calm && is_done)) {
             session->start_at = never;
             return;
         }
@@ -550,7 +563,7 @@ static void run_session(struct world *world, struct client *client)
 
 static void run_links(struct world *world, struct client *client)
 {
-    for (uint32_t node = 0; node < world->swarm.node_count; node++) {
+    for (uint32_t node = 0; node < client->node_count; node++) {
         struct link *link = &client->links[node];
         if (!link->is_up && world->now_ns >= link->retry_ns) link_up(world, client, node);
     }
@@ -560,6 +573,8 @@ static void run_links(struct world *world, struct client *client)
 static void run_flights(struct world *world, struct client *client)
 {
     struct mono now = client_now(world, client);
+    if (now.ns < client->flights_at.ns) return;
+    client->flights_at = quorum_later(now, 100 * NS_PER_MS);
     for (uint32_t at = 0; at < FLIGHT_MAX; at++) {
         struct flight *flight = &client->flights[at];
         if (!flight->is_open || now.ns < flight->sent_at.ns + NS_PER_S) continue;
@@ -568,7 +583,7 @@ static void run_flights(struct world *world, struct client *client)
     }
 }
 
-static int64_t next_time(const struct world *world, const struct client *client)
+static int64_t next_time(const struct client *client)
 {
     const struct session *session = &client->session;
     struct mono next = client->admission_deadline;
@@ -583,7 +598,7 @@ static int64_t next_time(const struct world *world, const struct client *client)
         next = quorum_earliest(next, session->renew_at);
     }
     int64_t at_ns = true_time(client, next);
-    for (uint32_t node = 0; node < world->swarm.node_count; node++) {
+    for (uint32_t node = 0; node < client->node_count; node++) {
         const struct link *link = &client->links[node];
         if (!link->is_up && link->retry_ns < at_ns) at_ns = link->retry_ns;
     }
@@ -625,7 +640,7 @@ void client_run(struct world *world, struct client *client)
         step_op(world, client, op, &event);
     }
     run_session(world, client);
-    int64_t next_ns = next_time(world, client);
+    int64_t next_ns = next_time(client);
     if (next_ns == INT64_MAX) return;
     if (next_ns <= world->now_ns) next_ns = world->now_ns + 1000;
     world_push(world, next_ns, EVENT_TIMER, client->index, ++client->timer);
@@ -644,6 +659,9 @@ bool client_is_quiet(const struct client *client)
 
 void client_start(struct world *world, struct client *client)
 {
+    bool is_stray = world->swarm.has_stray && client->index == 0;
+    client->node_count = is_stray ? 3 : world->swarm.node_count;
+    client->config = is_stray ? "old" : "cfg";
     client->is_down = false;
     client->incarnation++;
     client->token_known = 0;
@@ -653,10 +671,10 @@ void client_start(struct world *world, struct client *client)
     memset(client->flights, 0, sizeof client->flights);
     memset(&client->session, 0, sizeof client->session);
     const struct quorum_admission_options options = {
-        .node_count = world->swarm.node_count,
+        .node_count = client->node_count,
         .ttl_ms_max = TTL_MS_MAX,
         .clock_error_ppm = CLOCK_ERROR_PPM,
-        .config = BYTES_LITERAL("cfg"),
+        .config = bytes_from_text(client->config),
         .is_new = world->now_ns == 0,
     };
     quorum_admission_init(&client->admission, &options);

@@ -36,7 +36,7 @@ struct failure {
 
 /* Shared between the processes. */
 struct job {
-    uint64_t seed, passed, failed, scripts, grants, overlaps;
+    uint64_t seed, passed, failed, scripts, grants, overlaps, overlap_failures;
     uint64_t rounds[ROUNDS_MAX];
     uint64_t probes[PROBE_COUNT];
     struct failure failures[FAILURE_COUNT_MAX];
@@ -124,6 +124,7 @@ static struct job add_up(struct job *jobs, uint32_t count)
             sum.probes[probe] += job->probes[probe];
         }
         for (uint64_t at = 0; at < job->failed && at < FAILURE_COUNT_MAX; at++) {
+            sum.overlap_failures += strncmp(job->failures[at].what, "I3", 2) == 0;
             printf("seed %" PRIu64 ": %s\n", job->failures[at].seed, job->failures[at].what);
         }
     }
@@ -180,8 +181,9 @@ static int run_all(const struct settings *settings)
     if (is_missing) printf("%u probes were never hit\n", missed);
     if (settings->is_tight) {
         /* I4: a checker that cannot see an overlap would see none here either. */
-        printf("%d passed, %d failed\n", sum.failed > 0, sum.failed == 0);
-        return sum.failed > 0 ? 0 : 1;
+        bool is_seen = sum.overlap_failures > 0;
+        printf("%d passed, %d failed\n", is_seen, !is_seen);
+        return is_seen ? 0 : 1;
     }
     printf("%" PRIu64 " passed, %" PRIu64 " failed\n", sum.passed, sum.failed + is_missing);
     return sum.failed > 0 || is_missing ? 1 : 0;

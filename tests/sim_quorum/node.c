@@ -10,7 +10,7 @@ const char *const world_names[NAME_MAX_COUNT] = { "a", "b/c", "d" };
 int64_t node_now_us(const struct world *world, const struct node *node)
 {
     int64_t us = world->now_ns / 1000;
-    return WALL_START_US + node->offset_us + us + us / 1000000 * node->rate_ppm;
+    return WALL_START_US + node->offset_us + us + us * node->rate_ppm / 1000000;
 }
 
 void node_run_id(const struct world *world, uint32_t node, char out_text[static 16])
@@ -224,7 +224,7 @@ run(struct world *world, uint32_t index, const struct message *message, struct m
         .meta = BYTES_LITERAL(""),
         .pass = bytes_from_text(message->pass),
         .run_id = bytes_from_text(message->run_id),
-        .config = BYTES_LITERAL("cfg"),
+        .config = bytes_from_text(message->config == NULL ? "" : message->config),
     };
     struct quorum_command command;
     quorum_command_write(&message->call, &texts, &command);

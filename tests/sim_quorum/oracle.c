@@ -116,7 +116,7 @@ void oracle_granted(
     session->grant_count_at_grant = name->grant_count;
     if (result->token > name->token_acked) name->token_acked = result->token;
     check_alone(world, session->name, client);
-    bool is_backed = backing(world, session) >= world_majority(world);
+    bool is_backed = backing(world, session) >= quorum_majority(client->node_count);
     if (has_memory(world) && !is_backed) world_fail(world, "I5: a grant without a majority");
     check_line(world, client);
     probe_grant(world, op, session);
@@ -128,7 +128,7 @@ void oracle_renewed(struct world *world, struct client *client, const struct quo
     uint32_t count = backing(world, session);
     world_probe(world, PROBE_RENEWED);
     if (count < world->swarm.node_count) world_probe(world, PROBE_RENEWED_ERODED);
-    if (has_memory(world) && count < world_majority(world)) {
+    if (has_memory(world) && count < quorum_majority(client->node_count)) {
         world_fail(world, "I5: a renewal without a majority");
     }
     struct mono now = client_now(world, client);
@@ -153,7 +153,7 @@ void oracle_lost(struct world *world, struct client *client, const struct quorum
     const struct swarm *swarm = &world->swarm;
     bool is_ordered =
         !swarm->has_doubles && !swarm->has_disorder && !swarm->has_resets && !swarm->has_late;
-    if (is_ordered && has_memory(world) && backing(world, session) >= world_majority(world)) {
+    if (is_ordered && has_memory(world) && backing(world, session) >= quorum_majority(client->node_count)) {
         world_fail(world, "I7: told that it is lost, but a majority has it");
     }
 }
@@ -192,7 +192,7 @@ void oracle_gone(
     /* A node that comes back with an older memory has the vote again; it is in quarantine. */
     if (world->swarm.has_back || world->swarm.has_promotion) return;
     bool is_early = now.ns < release->over_at.ns;
-    for (uint32_t node = 0; node < world->swarm.node_count; node++) {
+    for (uint32_t node = 0; node < release->options.node_count; node++) {
         if (!is_early && !release->nodes[node].is_told) continue;
         int64_t left_ms = node_holds_ms(world, node, name, owner, release->options.token);
         if (left_ms >= 0) {

@@ -108,6 +108,8 @@ static void draw_faults(struct world *world)
     swarm->has_sweeps = flip(world, 20);
     swarm->has_durable = flip(world, 15);
     swarm->has_foreign = flip(world, 15);
+    swarm->has_stray = swarm->node_count >= 5 && flip(world, 30);
+    swarm->has_race = swarm->has_stray && flip(world, 50);
     if (!swarm->has_foreign) {
         swarm->has_back = flip(world, 30);
         swarm->has_empty = flip(world, 40);
@@ -115,6 +117,8 @@ static void draw_faults(struct world *world)
         swarm->has_promotion = flip(world, 15);
         swarm->has_majority_loss = flip(world, 15);
     }
+    if (swarm->has_foreign || swarm->has_majority_loss) swarm->has_stray = false;
+    if (!swarm->has_stray) swarm->has_race = false;
     uint32_t outside = rng_below(&world->rng, 10);
     swarm->has_jumps = outside == 0;
     swarm->has_frozen_clocks = outside == 1;
@@ -146,12 +150,12 @@ static void draw(struct world *world)
     swarm->delay_ns_min = rng_scale(&world->rng, 20, 2000) * 1000;
     swarm->delay_ns_max = swarm->delay_ns_min * (1 + rng_below(&world->rng, 8));
     swarm->fault_gap_ms = (uint32_t)rng_scale(&world->rng, 60, 800);
-    swarm->faults_end_ns = rng_between(&world->rng, 2500, 9000) * NS_PER_MS;
+    swarm->faults_end_ns = rng_between(&world->rng, 2000, 7000) * NS_PER_MS;
     swarm->is_tight = world->options.is_tight;
     if (!swarm->is_tight) draw_faults(world);
     /* Restarts need time to come back from. */
     if (swarm->has_empty || swarm->has_back) swarm->faults_end_ns += 6 * NS_PER_S;
-    swarm->end_ns = swarm->faults_end_ns + CALM_NS;
+    swarm->end_ns = swarm->faults_end_ns + (swarm->has_race ? CALM_NS / 20 : CALM_NS);
 }
 
 /* Nothing goes wrong, but everybody wants the same at once. */
@@ -179,7 +183,7 @@ static void set_clocks(struct world *world)
     for (uint32_t index = 0; index < swarm->node_count; index++) {
         struct node *node = &world->nodes[index];
         node->rate_ppm = rng_between(&world->rng, -ppm_max, ppm_max);
-        if (swarm->is_tight) node->rate_ppm = 3 * CLOCK_ERROR_PPM;
+        if (swarm->is_tight) node->rate_ppm = 3 * (int64_t)CLOCK_ERROR_PPM;
         node->offset_us = rng_between(&world->rng, -5000000, 5000000);
         node->is_durable = swarm->has_durable && flip(world, 50);
         /* Most were there before we came. */
@@ -188,7 +192,7 @@ static void set_clocks(struct world *world)
     for (uint32_t index = 0; index < swarm->client_count; index++) {
         struct client *client = &world->clients[index];
         client->rate_ppm = rng_between(&world->rng, -ppm_max, ppm_max);
-        if (swarm->is_tight) client->rate_ppm = -3 * CLOCK_ERROR_PPM;
+        if (swarm->is_tight) client->rate_ppm = -3 * (int64_t)CLOCK_ERROR_PPM;
         client->offset_ns = rng_between(&world->rng, 1, 1000000) * NS_PER_MS;
         client->wall_offset_us = swarm->has_offsets ? rng_between(&world->rng, -5000000, 5000000)
                                                     : rng_between(&world->rng, -20000, 20000);
@@ -374,7 +378,8 @@ static bool is_at_rest(const struct world *world)
     if (!world->is_calm) return false;
     for (uint32_t index = 0; index < world->swarm.client_count; index++) {
         const struct client *client = &world->clients[index];
-        bool is_done = client->grants_in_calm >= 2 || world->is_stopping;
+        bool is_done = client->grants_in_calm >= 2 || world->is_stopping ||
+                       client_is_stray(world, client);
         if (client->is_down || !is_done || !client_is_quiet(client)) return false;
     }
     return true;
@@ -419,9 +424,11 @@ static void live(struct world *world)
         bool is_check_due = world->is_calm && is_at_rest(world);
         if (is_check_due) return;
     }
+    if (world->swarm.has_race) return; /* who comes second gets nothing */
     for (uint32_t index = 0; index < world->swarm.client_count; index++) {
         const struct client *client = &world->clients[index];
-        if (client->is_down || client->grants_in_calm < 2) {
+        bool is_served = client->grants_in_calm >= 2 || client_is_stray(world, client);
+        if (client->is_down || !is_served) {
             world_fail(
                 world,
                 "I9: all is calm, but c%u gets nothing (%u grants)",

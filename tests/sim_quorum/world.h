@@ -28,7 +28,7 @@
 #define CLIENT_MAX      50u
 #define NAME_MAX_COUNT  3u
 #define OP_MAX          20u
-#define FLIGHT_MAX      512u
+#define FLIGHT_MAX      128u
 #define MESSAGE_MAX     8192u
 #define EVENT_MAX       32768u
 #define GRANT_MAX       16384u
@@ -44,6 +44,8 @@ struct swarm {
     bool has_kept, has_back, has_empty, has_flush, has_promotion, has_majority_loss;
     bool has_jumps, has_pauses, has_frozen_clocks, has_crashes, has_offsets, has_wall_jumps;
     bool has_foreign, has_same_owner, has_late, has_sweeps, has_durable;
+    bool has_stray; /* the first client knows only three of the nodes … */
+    bool has_race;  /* … and may be the first who is there */
     bool is_crowd;    /* no faults, many contenders: how fast do they agree? */
     bool is_tight;    /* clocks worse than the assumption */
     bool is_restless; /* short holds, much contention */
@@ -74,6 +76,7 @@ struct message {
     char owner[OWNER_SIZE];
     char pass[32];
     char run_id[16];
+    const char *config;
     bool is_answer, is_failure, is_wake;
     struct quorum_answer answer;
     char answer_texts[4][96];
@@ -164,6 +167,8 @@ struct link {
 struct client {
     uint32_t index;
     uint32_t incarnation;
+    uint32_t node_count; /* as it knows them */
+    const char *config;
     bool is_down;
     int64_t down_until_ns, paused_until_ns;
     int64_t rate_ppm, offset_ns, frozen_ns, wall_offset_us;
@@ -176,6 +181,7 @@ struct client {
     uint32_t next_op_id;
     struct flight flights[FLIGHT_MAX];
     uint32_t flight_next;
+    struct mono flights_at;
     struct session session;
     uint32_t timer;
     uint32_t grants_in_calm;
@@ -299,6 +305,10 @@ struct mono client_now(const struct world *world, const struct client *client);
 bool client_believes(const struct world *world, const struct client *client);
 void client_link_down(struct world *world, struct client *client, uint32_t node);
 bool client_is_quiet(const struct client *client);
+static inline bool client_is_stray(const struct world *world, const struct client *client)
+{
+    return client->node_count != world->swarm.node_count;
+}
 
 /* foreign.c */
 void foreign_run(struct world *world);

@@ -2,7 +2,8 @@
 --
 -- KEYS  tenure:node
 -- ARGV  "look"
---       "meet", run_id, uptime in ms       remember when this process was seen first
+--       "meet", run_id, uptime in ms, configuration or ""
+--                remember when this process was seen first, and whose node it is
 --       "admit", pass that was looked at, run_id, configuration, floor, "1" where writes are
 --                on the disk before they are answered
 -- Gives {9, voted, floor, met in ms of uptime, 1 where durable, pass, configuration, run_id met}
@@ -13,6 +14,7 @@
 -- the floor, because the floor of the next node is taken from it.
 local KEY = KEYS[1]
 if ARGV[1] == 'meet' then
+    if ARGV[4] ~= '' then redis.call('HSETNX', KEY, 'config', ARGV[4]) end
     if redis.call('HGET', KEY, 'met') ~= ARGV[2] then
         redis.call('HSET', KEY, 'met', ARGV[2], 'met_ms', ARGV[3])
     end
