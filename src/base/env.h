@@ -40,6 +40,12 @@ struct env {
     int (*fsync_dir)(void *context, int dir);
     int (*rename)(void *context, int dir, const char *from, const char *to);
     int (*unlink)(void *context, int dir, const char *name);
+    /* A new directory in `dir`, mode 0700; -EEXIST when there is anything of that name. */
+    int (*make_dir)(void *context, int dir, const char *name);
+    /* A handle of a directory in `dir`, or -errno. */
+    int (*open_dir_in)(void *context, int dir, const char *name);
+    /* Give a file the same name in another directory of this file system, beside the one it has. */
+    int (*link)(void *context, int dir, const char *name, int to_dir);
     int64_t (*size)(void *context, int file);
     int (*truncate)(void *context, int file, uint64_t size);
     int (*list)(void *context, int dir, env_list_fn fn, void *user);

@@ -87,6 +87,24 @@ static int posix_unlink(void *context, int dir, const char *name)
     return result_of(unlinkat(dir, name, 0));
 }
 
+static int posix_make_dir(void *context, int dir, const char *name)
+{
+    (void)context;
+    return result_of(mkdirat(dir, name, 0700));
+}
+
+static int posix_open_dir_in(void *context, int dir, const char *name)
+{
+    (void)context;
+    return result_of(openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+}
+
+static int posix_link(void *context, int dir, const char *name, int to_dir)
+{
+    (void)context;
+    return result_of(linkat(dir, name, to_dir, name, 0));
+}
+
 static int64_t posix_size(void *context, int file)
 {
     (void)context;
@@ -161,6 +179,9 @@ const struct env env_posix = {
     .fsync_dir = posix_fsync_dir,
     .rename = posix_rename,
     .unlink = posix_unlink,
+    .make_dir = posix_make_dir,
+    .open_dir_in = posix_open_dir_in,
+    .link = posix_link,
     .size = posix_size,
     .truncate = posix_truncate,
     .list = posix_list,

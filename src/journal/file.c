@@ -220,6 +220,36 @@ int journal_file_unlink(const struct journal_dir *dir, struct journal_name name)
     return result == -ENOENT ? 0 : result;
 }
 
+int journal_file_link(const struct journal_dir *dir, const char *name, const struct journal_dir *to)
+{
+    int result;
+    int interruptions = 0;
+    do {
+        result = dir->env->link(dir->env->context, dir->handle, name, to->handle);
+    } while (is_interrupted(result, &interruptions));
+    return result;
+}
+
+int journal_dir_make(const struct journal_dir *dir, const char *name)
+{
+    int result;
+    int interruptions = 0;
+    do {
+        result = dir->env->make_dir(dir->env->context, dir->handle, name);
+    } while (is_interrupted(result, &interruptions));
+    return result;
+}
+
+int journal_dir_open(const struct journal_dir *dir, const char *name)
+{
+    int result;
+    int interruptions = 0;
+    do {
+        result = dir->env->open_dir_in(dir->env->context, dir->handle, name);
+    } while (is_interrupted(result, &interruptions));
+    return result;
+}
+
 int journal_dir_sync(const struct journal_dir *dir)
 {
     int result;

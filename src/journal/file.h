@@ -48,6 +48,13 @@ int journal_file_rename(
     const struct journal_dir *dir, struct journal_name from, struct journal_name to);
 /* A file that is not there counts as removed. */
 int journal_file_unlink(const struct journal_dir *dir, struct journal_name name);
+/* Give the file the same name in `to` as well. */
+int journal_file_link(
+    const struct journal_dir *dir, const char *name, const struct journal_dir *to);
+/* -EEXIST when there is anything of that name. */
+int journal_dir_make(const struct journal_dir *dir, const char *name);
+/* A handle or -errno. */
+int journal_dir_open(const struct journal_dir *dir, const char *name);
 int journal_dir_sync(const struct journal_dir *dir);
 
 #endif

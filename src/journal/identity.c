@@ -30,7 +30,8 @@ static enum tenure_err damaged(struct tenure_error *out_error)
         out_error,
         TENURE_CORRUPT,
         0,
-        "identity: damaged at offset 0; nothing was changed; restore the file from a backup");
+        "identity: damaged at offset 0; nothing was changed; put back this file from any backup of "
+        "the directory: it never changes");
 }
 
 static enum tenure_err read_identity(
@@ -133,8 +134,9 @@ static enum tenure_err check_virgin(struct journal *journal, struct tenure_error
         out_error,
         TENURE_CORRUPT,
         0,
-        "identity: missing, but there are segments or snapshots; nothing was changed; "
-        "restore the file from a backup");
+        "identity: missing, but there are segments or snapshots; nothing was changed; put back "
+        "this "
+        "file from any backup of the directory: it never changes");
 }
 
 /* A temporary identity that nobody has locked is left from a first start that was cut short, or it
@@ -191,23 +193,40 @@ static enum tenure_err create_new(struct journal *journal, struct tenure_error *
     return TENURE_OK;
 }
 
+/* Open the identity that is there.  When there is none, `*out_is_missing`, unless that is damage.
+ */
+static enum tenure_err
+find_existing(struct journal *journal, bool *out_is_missing, struct tenure_error *out_error)
+{
+    int file = journal_file_open(&journal->dir, identity_name, ENV_OPEN_READ);
+    *out_is_missing = file == -ENOENT;
+    if (file >= 0) return open_existing(journal, file, out_error);
+    if (!*out_is_missing) return journal_error_system(out_error, file, "open", "identity");
+    return check_virgin(journal, out_error);
+}
+
+static enum tenure_err not_there(struct tenure_error *out_error)
+{
+    return journal_error_set(
+        out_error, TENURE_NOT_FOUND, 0, "there is no journal in this directory");
+}
+
 enum tenure_err
 journal_identity_open(struct journal *journal, bool *out_is_new, struct tenure_error *out_error)
 {
-    int file = journal_file_open(&journal->dir, identity_name, ENV_OPEN_READ);
-    if (file >= 0) {
-        *out_is_new = false;
-        return open_existing(journal, file, out_error);
-    }
-    if (file != -ENOENT) return journal_error_system(out_error, file, "open", "identity");
-    enum tenure_err err = check_virgin(journal, out_error);
+    bool is_missing;
+    enum tenure_err err = find_existing(journal, &is_missing, out_error);
     if (err != TENURE_OK) return err;
-    if (journal->is_read_only) {
-        return journal_error_set(
-            out_error, TENURE_NOT_FOUND, 0, "there is no journal in this directory");
-    }
-    *out_is_new = true;
-    return create_new(journal, out_error);
+    if (is_missing && journal->is_read_only) return not_there(out_error);
+    *out_is_new = is_missing;
+    return is_missing ? create_new(journal, out_error) : TENURE_OK;
+}
+
+enum tenure_err journal_identity_lock(struct journal *journal, struct tenure_error *out_error)
+{
+    bool is_missing;
+    enum tenure_err err = find_existing(journal, &is_missing, out_error);
+    return err == TENURE_OK && is_missing ? not_there(out_error) : err;
 }
 
 enum tenure_err journal_identity_publish(struct journal *journal, struct tenure_error *out_error)

@@ -11,6 +11,11 @@
 MUST_USE enum tenure_err
 journal_identity_open(struct journal *journal, bool *out_is_new, struct tenure_error *out_error);
 
+/* Lock and read the identity of a journal that must be there; nothing is made.  TENURE_NOT_FOUND
+ * when the directory is none. */
+MUST_USE enum tenure_err
+journal_identity_lock(struct journal *journal, struct tenure_error *out_error);
+
 /* From here on the journal exists.  Its first segment must be durable before. */
 MUST_USE enum tenure_err
 journal_identity_publish(struct journal *journal, struct tenure_error *out_error);

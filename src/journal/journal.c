@@ -6,7 +6,7 @@
 #include "journal/recovery.h"
 
 /* NULL when there is no memory. */
-static struct journal *create_journal(const struct journal_options *options, const struct env *env)
+static struct journal *make_journal(const struct journal_options *options, const struct env *env)
 {
     const struct memory *memory = options->memory == NULL ? &memory_heap : options->memory;
     struct journal *journal = memory_take(memory, sizeof(*journal));
@@ -28,6 +28,26 @@ static struct journal *create_journal(const struct journal_options *options, con
     return journal;
 }
 
+enum tenure_err journal_create(
+    const struct journal_options *options,
+    const struct env *env,
+    struct journal **out_journal,
+    struct tenure_error *out_error)
+{
+    struct journal *journal = make_journal(options, env);
+    if (journal == NULL) {
+        return journal_error_set(out_error, TENURE_NO_MEMORY, 0, "no memory for the journal");
+    }
+    int dir = env->open_dir(env->context, options->path);
+    if (dir < 0) {
+        journal_destroy(&journal);
+        return journal_error_system(out_error, dir, "open the directory", options->path);
+    }
+    journal->dir.handle = dir;
+    *out_journal = journal;
+    return TENURE_OK;
+}
+
 enum tenure_err journal_open(
     const struct journal_options *options,
     const struct env *env,
@@ -40,18 +60,10 @@ enum tenure_err journal_open(
     ASSERT(options->segment_size <= JOURNAL_SEGMENT_SIZE_MAX && options->segment_size % 8 == 0);
     ASSERT(options->spare_count >= 2 && options->spare_count < JOURNAL_SPARE_COUNT_MAX);
     *out_report = (struct journal_report){ .text = "" };
-    struct journal *journal = create_journal(options, env);
-    if (journal == NULL) {
-        return journal_error_set(out_error, TENURE_NO_MEMORY, 0, "no memory for the journal");
-    }
-    enum tenure_err err;
-    int dir = env->open_dir(env->context, options->path);
-    if (dir < 0) {
-        err = journal_error_system(out_error, dir, "open the directory", options->path);
-    } else {
-        journal->dir.handle = dir;
-        err = journal_recover(journal, visitor, out_report, out_error);
-    }
+    struct journal *journal = NULL;
+    enum tenure_err err = journal_create(options, env, &journal, out_error);
+    if (err != TENURE_OK) return err;
+    err = journal_recover(journal, visitor, out_report, out_error);
     if (err != TENURE_OK) {
         journal_destroy(&journal);
         return err;

@@ -39,4 +39,12 @@ MUST_USE enum tenure_err journal_segment_read(
 MUST_USE enum tenure_err journal_repair(
     struct journal *journal, struct journal_findings *findings, struct tenure_error *out_error);
 
+/* Write the valid bytes of the segment in the findings, with an end mark behind them, to a new file
+ * of this name, and sync it.  The findings are then behind the mark. */
+MUST_USE enum tenure_err journal_copy_write(
+    struct journal *journal,
+    struct journal_findings *findings,
+    struct journal_name name,
+    struct tenure_error *out_error);
+
 #endif

@@ -149,6 +149,19 @@ static int make_copy(
     return result;
 }
 
+enum tenure_err journal_copy_write(
+    struct journal *journal,
+    struct journal_findings *findings,
+    struct journal_name name,
+    struct tenure_error *out_error)
+{
+    enum tenure_err err = add_end(findings, out_error);
+    if (err != TENURE_OK) return err;
+    int result = make_copy(journal, name, ENV_OPEN_CREATE, &findings->file);
+    if (result >= 0) return TENURE_OK;
+    return journal_error_system(out_error, result, "write", journal_name_format(name).text);
+}
+
 /* Put a fresh copy in the place of the last segment.  On a full disk a spare is used up for it, the
  * last one too: its room is there already, and the old file gives back as much. */
 static enum tenure_err replace_last(

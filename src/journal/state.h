@@ -99,6 +99,13 @@ static inline void journal_unlock(struct journal *journal)
     journal_thread_unlock(&journal->shared.lock);
 }
 
+/* A journal with its directory open, and nothing else. */
+MUST_USE enum tenure_err journal_create(
+    const struct journal_options *options,
+    const struct env *env,
+    struct journal **out_journal,
+    struct tenure_error *out_error);
+
 /* Note that the disk did something from which there is no way back.  Returns TENURE_IO. */
 enum tenure_err journal_fail(
     struct journal *journal,

@@ -439,23 +439,56 @@ static enum tenure_err read_environment(struct reader *reader, char *const *envi
 /* ------------------------------------------------------------------ the command line */
 
 /* The flags that are not in the table. */
+enum flag_kind { FLAG_FILE, FLAG_ACTION, FLAG_ACCEPT_LOSS };
+
 static const struct {
     const char *name;
     const char *argument; /* "" = none */
+    enum flag_kind kind;
     enum config_action action;
     const char *help;
 } actions[] = {
-    { "config", "FILE", CONFIG_SERVE, "read options from a file, see tenured.conf(5)" },
-    { "check", "DIR", CONFIG_CHECK, "verify the journal of a stopped server, change nothing" },
-    { "dump", "DIR", CONFIG_DUMP, "print the journal of a stopped server as lines of JSON" },
-    { "version", "", CONFIG_VERSION, "print the version" },
-    { "help", "", CONFIG_HELP, "print this" },
+    { "config", "FILE", FLAG_FILE, CONFIG_SERVE, "read options from a file, see tenured.conf(5)" },
+    { "check",
+      "DIR",
+      FLAG_ACTION,
+      CONFIG_CHECK,
+      "verify the journal of a stopped server, change nothing" },
+    { "dump",
+      "DIR",
+      FLAG_ACTION,
+      CONFIG_DUMP,
+      "print the journal of a stopped server as lines of JSON" },
+    { "repair",
+      "DIR",
+      FLAG_ACTION,
+      CONFIG_REPAIR,
+      "say what of a damaged journal can be kept, change nothing" },
+    { "accept-loss",
+      "",
+      FLAG_ACCEPT_LOSS,
+      CONFIG_REPAIR,
+      "with --repair: keep that, and set the rest aside" },
+    { "version", "", FLAG_ACTION, CONFIG_VERSION, "print the version" },
+    { "help", "", FLAG_ACTION, CONFIG_HELP, "print this" },
 };
 #define ACTION_COUNT (sizeof(actions) / sizeof(actions[0]))
 
 static bool name_is(const char *name, size_t size, const char *known)
 {
     return strlen(known) == size && memcmp(name, known, size) == 0;
+}
+
+static void set_action(struct config *config, size_t index, const char *value)
+{
+    switch (actions[index].kind) {
+    case FLAG_FILE: config->file = value; break;
+    case FLAG_ACCEPT_LOSS: config->is_loss_accepted = true; break;
+    case FLAG_ACTION:
+        config->action = actions[index].action;
+        config->action_path = value;
+        break;
+    }
 }
 
 /* One flag at arguments[0], with its value behind '=' or in arguments[1].  `*out_count` is how many
@@ -494,11 +527,8 @@ static enum tenure_err read_flag(struct reader *reader, char *const *arguments, 
         if (err != TENURE_OK) return err;
     } else if (value != NULL && !needs_value) {
         return fail(reader, "takes no value");
-    } else if (actions[action].action == CONFIG_SERVE) {
-        reader->config->file = value;
     } else {
-        reader->config->action = actions[action].action;
-        reader->config->action_path = value;
+        set_action(reader->config, action, value);
     }
     *out_count = count;
     return TENURE_OK;
@@ -513,7 +543,11 @@ static enum tenure_err read_flags(struct reader *reader, int argc, char *const *
         if (err != TENURE_OK) return err;
         index += count;
     }
-    return TENURE_OK;
+    if (!reader->config->is_loss_accepted || reader->config->action == CONFIG_REPAIR) {
+        return TENURE_OK;
+    }
+    (void)snprintf(reader->where, sizeof(reader->where), "--accept-loss");
+    return fail(reader, "goes with --repair DIR only");
 }
 
 static const char *find_variable(char *const *environment, const char *name)

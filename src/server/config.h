@@ -79,8 +79,9 @@ enum config_action {
     CONFIG_SERVE,
     CONFIG_HELP,
     CONFIG_VERSION,
-    CONFIG_CHECK, /* --check DIR */
-    CONFIG_DUMP,  /* --dump DIR */
+    CONFIG_CHECK,  /* --check DIR */
+    CONFIG_DUMP,   /* --dump DIR */
+    CONFIG_REPAIR, /* --repair DIR */
 };
 
 struct config {
@@ -89,7 +90,8 @@ struct config {
 #undef X
     uint32_t scrub_first_ms; /* after the start; no option: tests are in a hurry */
     enum config_action action;
-    const char *action_path;   /* of --check and --dump */
+    const char *action_path;   /* of --check, --dump and --repair */
+    bool is_loss_accepted;     /* --accept-loss */
     const char *file;          /* of --config; NULL when there is none */
     struct config_text *texts; /* private: what some of the pointers above point into */
 };

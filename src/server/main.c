@@ -4,6 +4,7 @@
 
 #include "server/config.h"
 #include "server/dump.h"
+#include "server/repair.h"
 #include "server/start.h"
 
 static int act(const struct config *config)
@@ -14,6 +15,7 @@ static int act(const struct config *config)
     case CONFIG_VERSION: (void)printf("tenured %s\n", TENURE_VERSION); return EX_OK;
     case CONFIG_CHECK: return dump_check(config);
     case CONFIG_DUMP: return dump_print(config);
+    case CONFIG_REPAIR: return repair_run(config);
     }
     UNREACHABLE("all actions are handled");
 }

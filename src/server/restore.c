@@ -54,7 +54,7 @@ static enum tenure_err visit_chunk(void *user, struct bytes chunk, struct tenure
     return check(err, restore->snapshot_seq, "snapshot", out_error);
 }
 
-static enum tenure_err end_snapshot(struct restore *restore, struct tenure_error *out_error)
+enum tenure_err restore_snapshot_end(struct restore *restore, struct tenure_error *out_error)
 {
     if (!restore->is_snapshot_open) return TENURE_OK;
     restore->is_snapshot_open = false;
@@ -72,7 +72,7 @@ static enum tenure_err visit_batch(
     struct tenure_error *out_error)
 {
     struct restore *restore = user;
-    enum tenure_err err = end_snapshot(restore, out_error);
+    enum tenure_err err = restore_snapshot_end(restore, out_error);
     if (err != TENURE_OK) return err;
     err = engine_restore_batch(restore->engine, first, count, records);
     err = check(err, first, "batch", out_error);
@@ -82,6 +82,16 @@ static enum tenure_err visit_batch(
     return err;
 }
 
+struct journal_visitor restore_visitor(struct restore *restore)
+{
+    return (struct journal_visitor){
+        .snapshot = visit_snapshot,
+        .chunk = visit_chunk,
+        .batch = visit_batch,
+        .user = restore,
+    };
+}
+
 enum tenure_err restore_open(
     struct restore *restore,
     const struct journal_options *options,
@@ -89,17 +99,12 @@ enum tenure_err restore_open(
     struct journal_report *out_report,
     struct tenure_error *out_error)
 {
-    struct journal_visitor visitor = {
-        .snapshot = visit_snapshot,
-        .chunk = visit_chunk,
-        .batch = visit_batch,
-        .user = restore,
-    };
+    struct journal_visitor visitor = restore_visitor(restore);
     struct journal *journal = NULL;
     enum tenure_err err =
         journal_open(options, &env_posix, &visitor, &journal, out_report, out_error);
     if (err != TENURE_OK) return err;
-    err = end_snapshot(restore, out_error);
+    err = restore_snapshot_end(restore, out_error);
     if (err != TENURE_OK) {
         journal_destroy(&journal);
         return err;

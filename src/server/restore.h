@@ -19,6 +19,12 @@ struct restore {
 /* An engine by the configuration, with a random key for its tables.  NULL: no memory. */
 struct engine *restore_engine(const struct config *config);
 
+/* What a recovery hands its records to; valid as long as `restore`. */
+struct journal_visitor restore_visitor(struct restore *restore);
+/* The snapshot was handed over as a whole; accepts that there was none. */
+MUST_USE enum tenure_err
+restore_snapshot_end(struct restore *restore, struct tenure_error *out_error);
+
 /* Open the journal and restore the engine from it. */
 MUST_USE enum tenure_err restore_open(
     struct restore *restore,

@@ -177,7 +177,13 @@ open_journal(struct server *server, struct journal **out_journal, struct journal
     /* What was dropped is told even if the start goes on to fail: the next one sees it no more. */
     if (out_report->text[0] != '\0') log_write(LOG_WARNING, "%s", out_report->text);
     if (err != TENURE_OK) {
-        log_write(LOG_ERROR, "%s", error.text);
+        bool is_damaged = err == TENURE_CORRUPT;
+        log_write(
+            LOG_ERROR,
+            "%s%s%s",
+            error.text,
+            is_damaged ? "; what can be kept without a backup is told by: tenured --repair " : "",
+            is_damaged ? server->config->data : "");
         return restore_exit_code(err);
     }
     read_node_id(server);

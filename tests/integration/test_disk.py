@@ -381,6 +381,125 @@ def test_damage_to_each_segment_is_refused_with_file_and_offset():
     contains(server.ready_line, "60 holds")
 
 
+def contents(path):
+    """Every file below, with its bytes."""
+    found = {}
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                found[os.path.relpath(os.path.join(folder, name), path)] = file.read()
+    return found
+
+
+def journal_files(path):
+    return {name: data for name, data in contents(path).items()
+            if re.match(r"(segment|snapshot)-[0-9a-f]{16}$", name)}
+
+
+def test_a_repair_keeps_the_sound_part_and_sets_the_rest_aside():
+    server = granted_and_stopped(60)
+    client_tokens = [lock for lock in tenured("--dump", server.data)[1].splitlines()]
+    equal(len(client_tokens), 60)
+    names = sorted(f for f in os.listdir(server.data) if f.startswith("segment-"))
+    equal(tenured("--repair", server.data)[0], 0)
+    contains(tenured("--repair", server.data)[1], "a start accepts this journal")
+
+    flip(os.path.join(server.data, names[1]), 700)
+    before = contents(server.data)
+    codes, errors = looks(server.data)
+    equal(codes, (65, 65, 65))
+    contains(errors, "tenured --repair %s" % server.data)
+
+    code, text, _ = tenured("--repair", server.data)
+    equal(code, 65)
+    kept = int(re.search(r"would keep: the state after event (\d+),", text).group(1))
+    assert 0 < kept < 60, text
+    contains(text, "%s: damaged at offset" % names[1])
+    contains(text, "of %s\n" % names[1])
+    contains(text, "would lose: events %d to 60 at least" % (kept + 1))
+    contains(text, "tenured --repair %s --accept-loss" % server.data)
+    for name in names[1:]:
+        contains(text, "  %s\n" % name)
+    equal(contents(server.data), before)
+
+    code, text, errors = tenured("--repair", server.data, "--accept-loss")
+    equal((code, errors), (0, ""))
+    contains(text, "kept: the state after event %d," % kept)
+    folder = re.search(r"set aside in (\S+):", text).group(1)
+    assert re.match(r"damaged-\d{8}T\d{6}Z$", os.path.basename(folder)), folder
+    old = {name: before[name] for name in names}
+    aside = contents(folder)
+    for name, data in aside.items():
+        equal(data, old[name])
+    for name, data in old.items():
+        assert name in aside or contents(server.data)[name] == data, name
+
+    equal(tenured("--repair", server.data, "--accept-loss")[0], 0)
+    equal(tenured("--check", server.data)[0], 0)
+    server.start()
+    contains(server.ready_line, "%d holds at event %d" % (kept, kept))
+    last = max(int(token) for token in re.findall(r'"token":(\d+)', "".join(client_tokens)))
+    client = server.resp()
+    assert pairs(client("LOCK.ACQUIRE", "new", "o", 0))["token"] > last
+    assert pairs(client("LOCK.ACQUIRE", "n59", "o", 0))["token"] > last
+    equal(server.stop(), 0)
+    server.start()
+    contains(server.ready_line, "%d holds" % (kept + 2))
+    equal(contents(folder), aside)
+
+
+def test_a_repair_refuses_a_directory_in_use_and_one_without_identity():
+    server = granted_and_stopped(20)
+    server.start()
+    code, _, errors = tenured("--repair", server.data, "--accept-loss")
+    equal(code, 69)
+    contains(errors, "another server uses this directory")
+    equal(server.stop(), 0)
+    flip(os.path.join(server.data, "identity"), 20)
+    before = contents(server.data)
+    for words in [["--repair", server.data], ["--repair", server.data, "--accept-loss"]]:
+        code, _, errors = tenured(*words)
+        equal(code, 65)
+        contains(errors, "put back this file from any backup")
+    equal(contents(server.data), before)
+    equal(tenured("--repair", os.path.join(server.data, "nothing"))[0], 66)
+    equal(tenured("--repair", scratch())[0], 66)
+    equal(tenured("--accept-loss")[0], 64)
+
+
+def test_a_repair_cut_short_at_the_nth_call_is_repeated():
+    """Killed at each call that changes the directory: a start refuses, or has all that is kept."""
+    server = granted_and_stopped(60)
+    names = sorted(f for f in os.listdir(server.data) if f.startswith("segment-"))
+    flip(os.path.join(server.data, names[1]), 700)
+    before = journal_files(server.data)
+    kept = int(re.search(r"after event (\d+)", tenured("--repair", server.data)[1]).group(1))
+    command = [TENURED, "--repair", None, "--accept-loss"]
+    count = 0
+    for call, limit in [("mkdirat", 1), ("linkat", len(names) - 1), ("fsync", 4), ("pwrite64", 1),
+                        ("fdatasync", 1), ("renameat", 1), ("unlinkat", len(names) - 1)]:
+        for number in range(1, limit + 1):
+            data = os.path.join(scratch(), "data")
+            shutil.copytree(server.data, data)
+            command[2] = data
+            wrapper = strace(call, "signal=SIGKILL:when=%d" % number)
+            done = subprocess.run(wrapper + command, capture_output=True, timeout=20, check=False)
+            assert done.returncode != 0, (call, number)
+            count += 1
+            code, text, _ = tenured("--check", data)
+            assert code in (0, 65), (call, number, code)
+            if code == 0:
+                contains(text, "last event %d," % kept)
+            code, _, errors = tenured("--repair", data, "--accept-loss")
+            equal((call, number, code, errors), (call, number, 0, ""))
+            contains(tenured("--check", data)[1], "last event %d," % kept)
+            everything = set(contents(data).values())
+            for name, file in before.items():
+                assert file in everything, (call, number, name)
+            shutil.rmtree(data)
+    print("     killed at %d calls" % count)
+
+
 def test_a_missing_segment_is_refused():
     server = granted_and_stopped(60)
     names = sorted(f for f in os.listdir(server.data) if f.startswith("segment-"))

@@ -43,6 +43,7 @@ def test_the_manual_has_every_flag_and_no_other():
     described = dict(re.findall(r"^\.It Fl -([a-z-]+)(?: Ar (\S+))?$", page, re.MULTILINE))
     known = {row["name"]: row["argument"] for row in options()}
     known.update({"config": "FILE", "check": "DIR", "dump": "DIR", "version": "", "help": ""})
+    known.update({"repair": "DIR", "accept-loss": ""})
     equal(described, known)
     for row in options():
         entry = page.split(".It Fl -%s" % row["name"], 1)[1].split(".It Fl", 1)[0]

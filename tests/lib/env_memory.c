@@ -1,6 +1,7 @@
 #include "lib/env_memory.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,8 @@
 #define FILE_COUNT_MAX   1024u
 #define HANDLE_COUNT_MAX 64u
 #define DIR_HANDLE       1000
-#define NAME_SIZE_MAX    64u
+#define NAME_SIZE_MAX    96u
+#define SUB_COUNT_MAX    16u /* handles behind DIR_HANDLE */
 
 /* A file lives as long as a name or a handle refers to it. */
 struct memory_file {
@@ -27,6 +29,8 @@ struct env_memory {
     size_t file_count;
     struct memory_file *handles[HANDLE_COUNT_MAX];
     size_t dir_handle_count;
+    char subs[SUB_COUNT_MAX][NAME_SIZE_MAX / 2]; /* directories in the directory */
+    size_t sub_count;
     uint64_t random_state;
 };
 
@@ -45,6 +49,17 @@ static void release_file(struct memory_file *file)
     free(file);
 }
 
+/* The name of a file in the directory of a handle, as `out_path`. */
+static void
+find_path(const struct env_memory *memory, int dir, const char *name, char out_path[NAME_SIZE_MAX])
+{
+    int sub = dir - DIR_HANDLE - 1;
+    ASSERT(sub >= -1 && sub < (int)memory->sub_count && strchr(name, '/') == NULL);
+    int size = sub < 0 ? snprintf(out_path, NAME_SIZE_MAX, "%s", name)
+                       : snprintf(out_path, NAME_SIZE_MAX, "%s/%s", memory->subs[sub], name);
+    ASSERT(size > 0 && size < (int)NAME_SIZE_MAX);
+}
+
 static struct memory_file *add_file(struct env_memory *memory, const char *name)
 {
     ASSERT(memory->file_count < FILE_COUNT_MAX && strlen(name) < NAME_SIZE_MAX);
@@ -59,8 +74,9 @@ static struct memory_file *add_file(struct env_memory *memory, const char *name)
 static void drop_name(struct env_memory *memory, struct memory_file *file)
 {
     size_t index = 0;
-    while (memory->files[index] != file)
+    while (memory->files[index] != file) {
         index++;
+    }
     memory->files[index] = memory->files[--memory->file_count];
     file->name[0] = '\0';
     release_file(file);
@@ -113,7 +129,7 @@ static int memory_open(void *context, int dir, const char *name, enum env_open_m
 static void memory_close(void *context, int handle)
 {
     struct env_memory *memory = context;
-    if (handle == DIR_HANDLE) {
+    if (handle >= DIR_HANDLE) {
         ASSERT(memory->dir_handle_count > 0);
         memory->dir_handle_count--;
         return;
@@ -160,8 +176,8 @@ static int memory_fdatasync(void *context, int handle)
 
 static int memory_fsync_dir(void *context, int dir)
 {
-    (void)context;
-    ASSERT(dir == DIR_HANDLE);
+    const struct env_memory *memory = context;
+    ASSERT(dir >= DIR_HANDLE && dir <= DIR_HANDLE + (int)memory->sub_count);
     return 0;
 }
 
@@ -187,6 +203,44 @@ static int memory_unlink(void *context, int dir, const char *name)
     return 0;
 }
 
+static int memory_make_dir(void *context, int dir, const char *name)
+{
+    struct env_memory *memory = context;
+    ASSERT(dir == DIR_HANDLE && memory->sub_count < SUB_COUNT_MAX);
+    ASSERT(strlen(name) < sizeof(memory->subs[0]));
+    for (size_t i = 0; i < memory->sub_count; i++) {
+        if (strcmp(memory->subs[i], name) == 0) return -EEXIST;
+    }
+    memcpy(memory->subs[memory->sub_count++], name, strlen(name) + 1);
+    return 0;
+}
+
+static int memory_open_dir_in(void *context, int dir, const char *name)
+{
+    struct env_memory *memory = context;
+    ASSERT(dir == DIR_HANDLE);
+    for (size_t i = 0; i < memory->sub_count; i++) {
+        if (strcmp(memory->subs[i], name) != 0) continue;
+        memory->dir_handle_count++;
+        return DIR_HANDLE + 1 + (int)i;
+    }
+    return -ENOENT;
+}
+
+static int memory_link(void *context, int dir, const char *name, int to_dir)
+{
+    struct env_memory *memory = context;
+    char from[NAME_SIZE_MAX];
+    char to[NAME_SIZE_MAX];
+    find_path(memory, dir, name, from);
+    find_path(memory, to_dir, name, to);
+    const struct memory_file *file = find_file(memory, from);
+    if (file == NULL) return -ENOENT;
+    if (find_file(memory, to) != NULL) return -EEXIST;
+    env_memory_put(memory, to, (struct bytes){ file->data, file->size });
+    return 0;
+}
+
 static int64_t memory_size(void *context, int handle)
 {
     return (int64_t)file_of(context, handle)->size;
@@ -202,8 +256,12 @@ static int memory_list(void *context, int dir, env_list_fn fn, void *user)
 {
     const struct env_memory *memory = context;
     ASSERT(dir == DIR_HANDLE);
-    for (size_t i = 0; i < memory->file_count; i++)
-        fn(user, memory->files[i]->name);
+    for (size_t i = 0; i < memory->sub_count; i++) {
+        fn(user, memory->subs[i]);
+    }
+    for (size_t i = 0; i < memory->file_count; i++) {
+        if (strchr(memory->files[i]->name, '/') == NULL) fn(user, memory->files[i]->name);
+    }
     return 0;
 }
 
@@ -248,6 +306,9 @@ struct env_memory *env_memory_create(void)
         .fsync_dir = memory_fsync_dir,
         .rename = memory_rename,
         .unlink = memory_unlink,
+        .make_dir = memory_make_dir,
+        .open_dir_in = memory_open_dir_in,
+        .link = memory_link,
         .size = memory_size,
         .truncate = memory_truncate,
         .list = memory_list,
@@ -266,8 +327,9 @@ void env_memory_destroy(struct env_memory **memory_pointer)
     for (size_t i = 0; i < HANDLE_COUNT_MAX; i++) {
         if (memory->handles[i] != NULL) memory_close(memory, (int)i);
     }
-    while (memory->file_count > 0)
+    while (memory->file_count > 0) {
         drop_name(memory, memory->files[0]);
+    }
     free(memory);
 }
 
@@ -301,6 +363,8 @@ struct env_memory *env_memory_copy(const struct env_memory *memory)
 {
     struct env_memory *copy = env_memory_create();
     copy->random_state = memory->random_state;
+    memcpy(copy->subs, memory->subs, sizeof(copy->subs));
+    copy->sub_count = memory->sub_count;
     for (size_t i = 0; i < memory->file_count; i++) {
         const struct memory_file *file = memory->files[i];
         env_memory_put(copy, file->name, (struct bytes){ file->data, file->size });
@@ -316,7 +380,8 @@ const char *env_memory_name(const struct env_memory *memory, size_t index)
 size_t env_memory_handle_count(const struct env_memory *memory)
 {
     size_t count = memory->dir_handle_count;
-    for (size_t i = 0; i < HANDLE_COUNT_MAX; i++)
+    for (size_t i = 0; i < HANDLE_COUNT_MAX; i++) {
         count += memory->handles[i] != NULL;
+    }
     return count;
 }

@@ -1,8 +1,9 @@
 /* env_memory - directories and files in memory behind struct env, for tests that open a journal a
  * hundred thousand times.  Nothing is simulated: every write is durable at once and nothing fails.
  *
- * A directory is named by its path and exists from env_memory_create on; there is only one.  Not
- * for several threads. */
+ * There is one directory, whatever its path, from env_memory_create on; directories in it are made
+ * with make_dir, and the name of a file in one is "DIRECTORY/NAME" for the functions here.  A link
+ * is a copy.  Not for several threads. */
 #ifndef TENURE_TESTS_LIB_ENV_MEMORY_H
 #define TENURE_TESTS_LIB_ENV_MEMORY_H
 

@@ -109,6 +109,27 @@ static int fault_unlink(void *context, int dir, const char *name)
     return error != 0 ? error : fault->base->unlink(fault->base->context, dir, name);
 }
 
+static int fault_make_dir(void *context, int dir, const char *name)
+{
+    struct fault_env *fault = context;
+    int error = hard_fault(fault, true);
+    return error != 0 ? error : fault->base->make_dir(fault->base->context, dir, name);
+}
+
+static int fault_open_dir_in(void *context, int dir, const char *name)
+{
+    struct fault_env *fault = context;
+    int error = plain_fault(fault, false);
+    return error != 0 ? error : fault->base->open_dir_in(fault->base->context, dir, name);
+}
+
+static int fault_link(void *context, int dir, const char *name, int to_dir)
+{
+    struct fault_env *fault = context;
+    int error = hard_fault(fault, true);
+    return error != 0 ? error : fault->base->link(fault->base->context, dir, name, to_dir);
+}
+
 static int64_t fault_size(void *context, int file)
 {
     struct fault_env *fault = context;
@@ -165,6 +186,9 @@ void fault_env_init(struct fault_env *fault, const struct env *base)
             .fsync_dir = fault_fsync_dir,
             .rename = fault_rename,
             .unlink = fault_unlink,
+            .make_dir = fault_make_dir,
+            .open_dir_in = fault_open_dir_in,
+            .link = fault_link,
             .size = fault_size,
             .truncate = fault_truncate,
             .list = fault_list,

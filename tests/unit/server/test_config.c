@@ -246,3 +246,24 @@ TEST(the_table_of_commands_is_sound)
     CHECK(resp_find_spec(BYTES_LITERAL("lock.acquir")) == NULL);
     CHECK(resp_find_spec(BYTES_LITERAL("")) == NULL);
 }
+
+TEST(accept_loss_goes_with_repair_only)
+{
+    struct reading reading = read_words("--repair", "dir", "--accept-loss", NULL, NULL);
+    CHECK_EQ_INT(reading.err, TENURE_OK);
+    CHECK_EQ_INT(reading.config.action, CONFIG_REPAIR);
+    CHECK_EQ_TEXT(reading.config.action_path, "dir");
+    CHECK(reading.config.is_loss_accepted);
+    config_deinit(&reading.config);
+    reading = read_words("--repair", "dir", NULL, NULL, NULL);
+    CHECK_EQ_INT(reading.err, TENURE_OK);
+    CHECK(!reading.config.is_loss_accepted);
+    config_deinit(&reading.config);
+    reading = read_words("--accept-loss", NULL, NULL, NULL, NULL);
+    CHECK(reading.is_usage);
+    check_error(&reading, "--accept-loss: goes with --repair DIR only");
+    reading = read_words("--check", "dir", "--accept-loss", NULL, NULL);
+    check_error(&reading, "--accept-loss: goes with --repair DIR only");
+    reading = read_words("--accept-loss=yes", "--repair", "dir", NULL, NULL);
+    check_error(&reading, "takes no value");
+}
