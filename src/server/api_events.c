@@ -82,7 +82,9 @@ static bool poll_deliver(struct follower *follower, const struct record *record)
 
 static void poll_compacted(struct follower *follower, struct seq first)
 {
+    const struct watch *watch = follower->user;
     (void)first;
+    metrics_count_overtaken(&http_server(watch->http)->metrics, false);
     poll_done(follower);
 }
 
@@ -160,7 +162,7 @@ static void stream_compacted(struct follower *follower, struct seq first)
     struct session *session = watch->http->session;
     struct buffer *out = session_out(session);
     put(out, watch->is_slow ? "event: overflow\ndata: " : "event: compacted\ndata: ");
-    if (watch->is_slow) server->metrics.overflow_count++;
+    metrics_count_overtaken(&server->metrics, watch->is_slow);
     struct json_writer json;
     json_writer_init(&json, out);
     json_begin_object(&json);

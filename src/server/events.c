@@ -382,7 +382,6 @@ static void catch_up_some(struct events *events, struct follower *follower)
         struct seq next = { before.value + 1 };
         if (!engine_window_read(events->server->engine, next, &record)) {
             follower_stop(events, follower);
-            events->server->metrics.compacted_count++;
             follower->ops->compacted(follower, engine_window_first(events->server->engine));
             return;
         }

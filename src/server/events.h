@@ -29,7 +29,8 @@ struct follower_ops {
     /* One event, in order.  Return false when it was not taken (the client is slow): it comes again
      * after follower_resume. */
     bool (*deliver)(struct follower *follower, const struct record *record);
-    /* The window has moved past the follower; it has been removed.  `first` is still there. */
+    /* The window has moved past the follower; it has been removed.  `first` is still there.  Counts
+     * it, by whose fault it was. */
     void (*compacted)(struct follower *follower, struct seq first);
     /* Nothing was delivered for a while; follower->seq says up to where nothing matched.  May be
      * NULL. */

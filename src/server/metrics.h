@@ -55,6 +55,17 @@ void metrics_observe_stall(struct metrics *metrics, int64_t ns);
 void metrics_observe_commit(struct metrics *metrics, int64_t ns, uint64_t size);
 void metrics_observe_reply(struct metrics *metrics, const struct engine_reply *reply);
 
+/* A follower was overtaken by the window: because its reader was too slow, or because it asked for
+ * too much. */
+static inline void metrics_count_overtaken(struct metrics *metrics, bool is_slow)
+{
+    if (is_slow) {
+        metrics->overflow_count++;
+    } else {
+        metrics->compacted_count++;
+    }
+}
+
 /* Append all of it as Prometheus' text exposition format 0.0.4. */
 void metrics_write(const struct server *server, struct buffer *out);
 

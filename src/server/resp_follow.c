@@ -84,7 +84,7 @@ static void tell_compacted(struct follower *follower, struct seq first)
 {
     const struct resp_follow *follow = follow_of(follower);
     struct resp *resp = follow->resp;
-    if (follow->is_slow) resp->server->metrics.overflow_count++;
+    metrics_count_overtaken(&resp->server->metrics, follow->is_slow);
     push_number(resp, follow->is_slow ? "overflow" : "compacted", first.value);
     session_close(resp->session);
 }
@@ -213,6 +213,7 @@ static bool deliver_change(struct follower *follower, const struct record *recor
 static void skip_compacted(struct follower *follower, struct seq first)
 {
     (void)first;
+    metrics_count_overtaken(&follow_of(follower)->resp->server->metrics, false);
     finish_observe(follow_of(follower));
 }
 

@@ -623,6 +623,8 @@ TEST(a_stream_that_is_too_slow_ends_with_overflow)
     struct bytes answer = harness_take(stream);
     check_has(answer, "event: overflow\ndata: {\"seq\":2,\"first\":");
     CHECK(!stream->is_open);
+    CHECK_EQ_UINT(harness.server.metrics.overflow_count, 1);
+    CHECK_EQ_UINT(harness.server.metrics.compacted_count, 0);
     harness_stop();
 }
 

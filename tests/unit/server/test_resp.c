@@ -69,10 +69,12 @@ TEST(a_follower_that_the_window_overtakes_is_told_whose_fault_it_was)
     CHECK(end != NULL && strstr(end, "event") == NULL);
     CHECK(!slow->is_open);
     CHECK_EQ_UINT(harness.server.metrics.overflow_count, 1);
+    CHECK_EQ_UINT(harness.server.metrics.compacted_count, 0);
 
     CHECK(strstr(ask(late, "EVENTS.FOLLOW SINCE 0\r\n"), "compacted") != NULL);
     CHECK(!late->is_open);
     CHECK_EQ_UINT(harness.server.metrics.overflow_count, 1);
+    CHECK_EQ_UINT(harness.server.metrics.compacted_count, 1);
     stop();
 }
 
