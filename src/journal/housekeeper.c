@@ -30,6 +30,7 @@ struct housekeeper {
     struct tenure_error snapshot_error;
     struct seq seq;
     bool is_begin_due;
+    bool is_abandoned;   /* by the loop */
     bool is_complete;    /* the last chunk is in the queue */
     struct buffer queue; /* chunks, each behind its size */
     uint64_t scrub_count;
@@ -68,6 +69,7 @@ static void tell(struct housekeeper *housekeeper)
 enum chore {
     CHORE_STOP,
     CHORE_SPARE,
+    CHORE_ABANDON,
     CHORE_BEGIN,
     CHORE_WRITE,
     CHORE_FINISH,
@@ -97,6 +99,8 @@ static bool choose_chore(struct housekeeper *housekeeper, enum chore *out_chore)
         housekeeper->is_poked = false;
         housekeeper->spare_retry_ns = 0;
         *out_chore = CHORE_SPARE;
+    } else if (is_running && housekeeper->is_abandoned) {
+        *out_chore = CHORE_ABANDON;
     } else if (is_running && housekeeper->is_begin_due) {
         housekeeper->is_begin_due = false;
         *out_chore = CHORE_BEGIN;
@@ -184,6 +188,14 @@ static void begin_snapshot(struct housekeeper *housekeeper)
     if (err != TENURE_OK) end_snapshot(housekeeper, err, &error);
 }
 
+static void abandon_snapshot(struct housekeeper *housekeeper)
+{
+    static const struct tenure_error error = { .code = TENURE_NO_MEMORY,
+                                               .text = "not enough memory" };
+    if (housekeeper->is_open) journal_snapshot_abandon(housekeeper->journal);
+    end_snapshot(housekeeper, error.code, &error);
+}
+
 static void write_chunks(struct housekeeper *housekeeper)
 {
     struct tenure_error error = { .code = TENURE_OK };
@@ -264,6 +276,7 @@ static void *run(void *user)
             journal_scrub_abandon(housekeeper->journal);
             return NULL;
         case CHORE_SPARE: make_spare(housekeeper); break;
+        case CHORE_ABANDON: abandon_snapshot(housekeeper); break;
         case CHORE_BEGIN: begin_snapshot(housekeeper); break;
         case CHORE_WRITE: write_chunks(housekeeper); break;
         case CHORE_FINISH: finish_snapshot(housekeeper); break;
@@ -344,6 +357,7 @@ void housekeeper_snapshot_begin(struct housekeeper *housekeeper, struct seq seq)
     housekeeper->snapshot = HOUSEKEEPER_SNAPSHOT_RUNNING;
     housekeeper->seq = seq;
     housekeeper->is_begin_due = true;
+    housekeeper->is_abandoned = false;
     housekeeper->is_complete = false;
     housekeeper->finish_retry_ns = 0;
     buffer_reset(&housekeeper->queue);
@@ -384,6 +398,15 @@ void housekeeper_snapshot_finish(struct housekeeper *housekeeper)
 {
     lock(housekeeper);
     housekeeper->is_complete = true;
+    wake(housekeeper);
+    unlock(housekeeper);
+}
+
+void housekeeper_snapshot_abandon(struct housekeeper *housekeeper)
+{
+    lock(housekeeper);
+    ASSERT(housekeeper->snapshot != HOUSEKEEPER_SNAPSHOT_NONE);
+    housekeeper->is_abandoned = true;
     wake(housekeeper);
     unlock(housekeeper);
 }

@@ -53,6 +53,9 @@ void housekeeper_snapshot_begin(struct housekeeper *housekeeper, struct seq seq)
 MUST_USE bool housekeeper_snapshot_append(struct housekeeper *housekeeper, struct bytes chunk);
 /* There are no more chunks. */
 void housekeeper_snapshot_finish(struct housekeeper *housekeeper);
+/* Give up the snapshot that is running, for want of memory: it fails a moment later.  Nothing may
+ * be handed over any more.  When it has failed already, nothing happens. */
+void housekeeper_snapshot_abandon(struct housekeeper *housekeeper);
 /* Where the last snapshot stands; `out_error`, which may be NULL, says why it failed. */
 enum housekeeper_snapshot
 housekeeper_snapshot_state(struct housekeeper *housekeeper, struct tenure_error *out_error);

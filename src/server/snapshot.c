@@ -113,6 +113,16 @@ static void look_at_end(struct server *server)
     }
 }
 
+/* No memory for a piece: the engine has let go of the snapshot already.  Locks go on without one;
+ * the next attempt comes as after any other failure, when the housekeeper has let go of it too. */
+static void abandon(struct server *server)
+{
+    struct snapshot *snapshot = &server->turn->snapshot;
+    buffer_deinit(&snapshot->chunk);
+    housekeeper_snapshot_abandon(server->turn->housekeeper);
+    snapshot->phase = SNAPSHOT_FINISHING;
+}
+
 bool snapshot_advance(struct server *server)
 {
     struct snapshot *snapshot = &server->turn->snapshot;
@@ -124,7 +134,10 @@ bool snapshot_advance(struct server *server)
     struct housekeeper *housekeeper = server->turn->housekeeper;
     if (snapshot->chunk.size == 0) {
         snapshot->is_last = engine_snapshot_write(server->engine, &snapshot->chunk, PIECE_SIZE);
-        if (snapshot->chunk.is_failed) turn_die(71, "not enough memory for a snapshot");
+        if (snapshot->chunk.is_failed) {
+            abandon(server);
+            return false;
+        }
     }
     if (!housekeeper_snapshot_append(housekeeper, buffer_bytes(&snapshot->chunk))) return false;
     buffer_reset(&snapshot->chunk);

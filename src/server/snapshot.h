@@ -16,7 +16,7 @@ struct server;
 enum snapshot_phase {
     SNAPSHOT_IDLE,
     SNAPSHOT_WRITING,   /* the engine has more */
-    SNAPSHOT_FINISHING, /* the disk has not said so yet */
+    SNAPSHOT_FINISHING, /* the disk has not said so yet, or has not heard that it is given up */
 };
 
 struct snapshot {
