@@ -18,7 +18,8 @@ struct committer;
 
 enum committer_state {
     COMMITTER_RUNNING,
-    COMMITTER_NO_SPACE, /* the disk is full; the same batch is tried again until there is room */
+    COMMITTER_NO_SPACE, /* no room on the disk, or no memory, as committer_error tells; the same
+                           batch is tried again until there is */
     COMMITTER_FAILED,   /* final: nothing more becomes durable */
 };
 

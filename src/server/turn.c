@@ -211,17 +211,22 @@ static void set_gate(struct server *server, enum engine_gate gate)
     struct turn *turn = server->turn;
     if (turn->gate == gate || turn->gate == ENGINE_GATE_DRAINING) return;
     bool was_full = turn->gate == ENGINE_GATE_NO_SPACE;
+    bool is_memory = turn->is_memory_short;
     turn->gate = gate;
     server->is_full = gate == ENGINE_GATE_NO_SPACE;
     server->is_disk_slow = gate == ENGINE_GATE_SLOW;
     if (gate == ENGINE_GATE_NO_SPACE) {
-        log_write(LOG_WARNING, "the disk is full: no new grants until there is room");
+        log_write(
+            LOG_WARNING,
+            is_memory ? "there is no memory to write to the disk: no new grants until there is"
+                      : "the disk is full: no new grants until there is room");
     } else if (gate == ENGINE_GATE_SLOW) {
         log_write(
             LOG_WARNING, "the disk has not finished a write for 2 s: no new grants until it does");
     } else if (gate == ENGINE_GATE_OPEN) {
-        const char *text =
-            was_full ? "there is room on the disk again" : "the disk takes writes again";
+        const char *text = !was_full   ? "the disk takes writes again"
+                           : is_memory ? "there is memory again to write to the disk"
+                                       : "there is room on the disk again";
         log_write(LOG_INFO, "%s", text);
     }
     struct engine_event event = { .kind = ENGINE_GATE, .gate = gate };
@@ -285,6 +290,18 @@ static bool is_disk_slow(struct server *server)
     return server->now.ns - turn->progress_at.ns > SLOW_NS;
 }
 
+/* No room, or no memory: the committer tries again, whichever it is. */
+static void note_shortage(struct server *server)
+{
+    struct turn *turn = server->turn;
+    struct tenure_error error = { .code = TENURE_OK };
+    committer_error(turn->committer, &error);
+    if (turn->gate != ENGINE_GATE_NO_SPACE) {
+        turn->is_memory_short = error.code == TENURE_NO_MEMORY;
+    }
+    set_gate(server, ENGINE_GATE_NO_SPACE);
+}
+
 static void check_committer(struct server *server)
 {
     struct turn *turn = server->turn;
@@ -292,12 +309,13 @@ static void check_committer(struct server *server)
     switch (turn->committer_state) {
     case COMMITTER_RUNNING:
         if (journal_status(turn->journal).is_space_low) {
+            if (turn->gate != ENGINE_GATE_NO_SPACE) turn->is_memory_short = false;
             set_gate(server, ENGINE_GATE_NO_SPACE);
         } else {
             set_gate(server, is_disk_slow(server) ? ENGINE_GATE_SLOW : ENGINE_GATE_OPEN);
         }
         break;
-    case COMMITTER_NO_SPACE: set_gate(server, ENGINE_GATE_NO_SPACE); break;
+    case COMMITTER_NO_SPACE: note_shortage(server); break;
     case COMMITTER_FAILED: {
         struct tenure_error error;
         committer_error(turn->committer, &error);
@@ -559,12 +577,17 @@ static enum tenure_err out_of_memory(struct tenure_error *out_error)
     return TENURE_NO_MEMORY;
 }
 
-static enum tenure_err out_of_room(struct tenure_error *out_error)
+static enum tenure_err out_of_room(const struct turn *turn, struct tenure_error *out_error)
 {
-    *out_error =
-        (struct tenure_error){ .code = TENURE_NO_SPACE,
-                               .text = "the disk is full: what was not answered is not written" };
-    return TENURE_NO_SPACE;
+    if (turn->is_memory_short) {
+        (void)out_of_memory(out_error);
+    } else {
+        *out_error = (struct tenure_error){
+            .code = TENURE_NO_SPACE,
+            .text = "the disk is full: what was not answered is not written",
+        };
+    }
+    return out_error->code;
 }
 
 static bool init_handles(struct server *server)
@@ -667,7 +690,7 @@ enum tenure_err turn_destroy(struct server *server, struct tenure_error *out_err
     offer_pending(server);
     bool is_all_offered = turn->pending_count == 0;
     enum tenure_err err = committer_stop(&turn->committer, out_error);
-    if (err == TENURE_OK && !is_all_offered) err = out_of_room(out_error);
+    if (err == TENURE_OK && !is_all_offered) err = out_of_room(turn, out_error);
     housekeeper_stop(&turn->housekeeper);
     close_handles(server);
     buffer_deinit(&turn->pending);

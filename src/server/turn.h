@@ -51,6 +51,7 @@ struct turn {
     struct mono progress_at;              /* when that was, or when there was something to do */
     bool is_outstanding;                  /* something was on its way then */
     enum engine_gate gate;
+    bool is_memory_short; /* what is missing while the gate is NO_SPACE: not room, but memory */
     uint32_t signal_count;
     bool is_stopping; /* drained, waiting for clients to take their answers */
     bool is_stopped;

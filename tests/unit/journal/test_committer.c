@@ -270,6 +270,46 @@ TEST(committer_waits_for_room_and_goes_on_by_itself)
     remove_directory();
 }
 
+static atomic_bool is_memory_short;
+
+static void *short_resize(void *context, void *old, size_t old_size, size_t new_size)
+{
+    (void)context;
+    if (new_size > old_size && atomic_load(&is_memory_short)) return NULL;
+    return memory_heap.resize(memory_heap.context, old, old_size, new_size);
+}
+
+/* No memory is no full disk, and passes as well. */
+TEST(committer_tells_a_lack_of_memory_from_a_lack_of_room)
+{
+    make_directory();
+    struct env env = faulty_env();
+    const struct memory memory = { short_resize, NULL };
+    struct journal_options journal_options = fixture_options(path);
+    journal_options.segment_size = 65536;
+    journal_options.memory = &memory;
+    struct journal *journal = NULL;
+    CHECK_EQ_INT(journal_open(&journal_options, &env, NULL, &journal, &report, &error), TENURE_OK);
+    struct committer_options options = { .backlog_size_max = 65536, .notify = ring };
+    struct committer *committer = NULL;
+    CHECK_EQ_INT(committer_start(journal, &options, &committer, &error), TENURE_OK);
+    struct buffer records;
+    buffer_init(&records, &memory_heap);
+    atomic_store(&is_memory_short, true);
+    add_records(&records, 1, 500);
+    CHECK(committer_offer(committer, &records, 500, (struct seq){ 1 }));
+    wait_state(committer, COMMITTER_NO_SPACE);
+    committer_error(committer, &error);
+    CHECK_EQ_INT(error.code, TENURE_NO_MEMORY);
+    atomic_store(&is_memory_short, false);
+    wait_durable(committer, 500);
+    wait_state(committer, COMMITTER_RUNNING);
+    CHECK_EQ_INT(committer_stop(&committer, &error), TENURE_OK);
+    journal_destroy(&journal);
+    buffer_deinit(&records);
+    remove_directory();
+}
+
 TEST(committer_does_not_hang_on_a_full_disk_when_stopped)
 {
     make_directory();
