@@ -150,7 +150,8 @@ static bool repeat_transfer(struct engine *engine, const struct engine_command *
 {
     const struct engine_claim *claim = &command->as.transfer.claim;
     struct ending ending;
-    if (!release_find_ending(engine, claim->name, claim->owner, claim->token, &ending) ||
+    uint32_t budget = RELEASE_EVENTS_LOOKED_AT;
+    if (!release_find_ending(engine, claim->name, claim->owner, claim->token, &budget, &ending) ||
         !ending.is_transferred || !bytes_equal(ending.successor_owner, command->as.transfer.to))
     {
         return false;

@@ -20,7 +20,13 @@ void command_transfer(struct engine *engine, const struct engine_command *comman
  * removed. False when there is no memory (it stays then). */
 MUST_USE bool acquire_give_up(struct engine *engine, struct waiter *waiter, enum tenure_err err);
 
-/* How a hold that is no more ended, as far as the window remembers.  False when it does not. */
+/* How many events of one name are looked at for one claim to find an ending; and of all events, for
+ * each further claim of one command: so many claims on one busy name cost little more than one. */
+#define RELEASE_EVENTS_LOOKED_AT 1024u
+#define RELEASE_EVENTS_MORE      16u
+
+/* How a hold that is no more ended, as far as the window remembers.  False when it does not.
+ * `*budget` is how many events may be looked at, and goes down with each. */
 struct ending {
     enum engine_end end;
     struct token successor;
@@ -32,6 +38,7 @@ bool release_find_ending(
     struct bytes name,
     struct bytes owner,
     struct token token,
+    uint32_t *budget,
     struct ending *out_ending);
 
 /* End a held hold with a record of this kind.  Room must have been reserved. */

@@ -6,9 +6,6 @@
 #include "engine/output.h"
 #include "engine/queue.h"
 
-/* Events of one name looked at to find an ending. */
-#define EVENTS_LOOKED_AT 1024u
-
 /* ---------------------------------------------------------------- endings */
 
 static bool is_end_of(const struct record *record, struct bytes owner, struct token token)
@@ -65,13 +62,15 @@ bool release_find_ending(
     struct bytes name,
     struct bytes owner,
     struct token token,
+    uint32_t *budget,
     struct ending *out_ending)
 {
     const struct lock *lock = lock_find(engine, name);
     if (lock == NULL) return false;
 
     struct seq seq = lock->last_seq;
-    for (uint32_t count = 0; count < EVENTS_LOOKED_AT; count++) {
+    for (uint32_t count = 0; count<RELEASE_EVENTS_LOOKED_AT && * budget> 0; count++) {
+        (*budget)--;
         const struct window_entry *entry = window_find(&engine->window, seq);
         if (entry == NULL) return false;
         struct record record = record_decode_known(window_record(entry));
@@ -114,8 +113,11 @@ static struct hold *find_claimed(
 }
 
 /* Say in the last result of the last reply what became of a claim that is not current. */
-static void
-tell_lost(struct engine *engine, const struct engine_claim *claim, const struct lock *lock)
+static void tell_lost(
+    struct engine *engine,
+    const struct engine_claim *claim,
+    const struct lock *lock,
+    uint32_t *budget)
 {
     struct engine_result *result = &engine->output.results[engine->output.result_count - 1];
     struct ending ending;
@@ -123,7 +125,7 @@ tell_lost(struct engine *engine, const struct engine_claim *claim, const struct 
     /* Nothing newer is known than the last change of this name; of an unknown name, the last of
      * all. */
     output_depend(engine, lock == NULL ? engine->seq : lock->last_seq);
-    if (release_find_ending(engine, claim->name, claim->owner, claim->token, &ending)) {
+    if (release_find_ending(engine, claim->name, claim->owner, claim->token, budget, &ending)) {
         result->err = TENURE_LOST;
         result->end = ending.end;
         result->successor = ending.successor;
@@ -144,7 +146,8 @@ struct hold *release_claimed(
     struct engine_reply *reply = output_reply(engine, command->client, command->tag);
     reply->kind = command->kind;
     struct engine_result *result = output_result(engine);
-    tell_lost(engine, claim, lock);
+    uint32_t budget = RELEASE_EVENTS_LOOKED_AT;
+    tell_lost(engine, claim, lock, &budget);
     reply->err = result->err;
     return NULL;
 }
@@ -177,7 +180,7 @@ static void renew_hold(struct engine *engine, struct hold *hold, uint32_t ttl_ms
     engine->counters.renewed++;
 }
 
-static void renew_claim(struct engine *engine, const struct engine_claim *claim)
+static void renew_claim(struct engine *engine, const struct engine_claim *claim, uint32_t *budget)
 {
     struct engine_result *result = output_result(engine);
     const struct lock *lock;
@@ -186,7 +189,7 @@ static void renew_claim(struct engine *engine, const struct engine_claim *claim)
     if (!is_ttl_allowed(claim->ttl_ms)) {
         result->err = TENURE_INVALID;
     } else if (hold == NULL) {
-        tell_lost(engine, claim, lock);
+        tell_lost(engine, claim, lock, budget);
     } else {
         renew_hold(engine, hold, claim->ttl_ms);
         hold_view(hold, engine->time_ns, &result->hold);
@@ -215,8 +218,9 @@ void command_renew(struct engine *engine, const struct engine_command *command)
 
     struct engine_reply *reply = output_reply(engine, command->client, command->tag);
     reply->kind = command->kind;
+    uint32_t budget = RELEASE_EVENTS_LOOKED_AT + (count - 1) * RELEASE_EVENTS_MORE;
     for (uint32_t index = 0; index < count; index++) {
-        renew_claim(engine, &claims[index]);
+        renew_claim(engine, &claims[index], &budget);
     }
     const struct engine_result *first =
         &engine->output.results[engine->output.result_count - count];
@@ -281,6 +285,7 @@ void command_release(struct engine *engine, const struct engine_command *command
         return;
     }
     /* A release never fails: it tells how the hold ended, `not_owner` when nobody remembers. */
-    tell_lost(engine, claim, lock);
+    uint32_t budget = RELEASE_EVENTS_LOOKED_AT;
+    tell_lost(engine, claim, lock, &budget);
     result->err = TENURE_OK;
 }

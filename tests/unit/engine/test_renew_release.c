@@ -329,6 +329,69 @@ TEST(release_after_a_waiter_got_in)
     harness_close(&harness);
 }
 
+/* The n-th name of a batch; valid until the test ends. */
+static const char *name_of(unsigned index)
+{
+    static char names[1024][8];
+    (void)snprintf(names[index], sizeof(names[index]), "n%u", index);
+    return names[index];
+}
+
+/* One claim finds an ending that lies far back; a thousand of them on one busy name share what may
+ * be looked at. */
+TEST(renew_of_many_lost_holds_of_one_name_is_bounded)
+{
+    struct harness *harness = harness_open();
+    harness->check_every = 100;
+    uint64_t token = harness_hold(harness, ASK(.name = "a", .owner = "A"));
+    (void)harness_release(harness, "a", "A", token);
+    for (unsigned round = 0; round < 250; round++) {
+        uint64_t other = harness_hold(harness, ASK(.name = "a", .owner = "B"));
+        (void)harness_release(harness, "a", "B", other);
+    }
+    static struct engine_claim claims[1024];
+    for (unsigned index = 0; index < 1024; index++) {
+        claims[index] = claim("a", "A", token, ENGINE_TTL_KEEP);
+    }
+    check_end(renew_many(harness, claims, 1), TENURE_LOST, ENGINE_END_RELEASED, 0);
+    const struct engine_reply *reply = renew_many(harness, claims, 1024);
+    unsigned found_count = 0;
+    for (unsigned index = 0; index < 1024; index++) {
+        bool is_found = reply->results[index].err == TENURE_LOST;
+        CHECK(is_found || reply->results[index].err == TENURE_NOT_OWNER);
+        CHECK(!is_found || found_count == index);
+        found_count += is_found;
+    }
+    CHECK_LE_UINT(1, found_count);
+    CHECK_LE_UINT(found_count * 501, 1024 + 1023 * 16);
+    harness_close(&harness);
+}
+
+/* A holder of a thousand locks that was cut off learns of each what became of it. */
+TEST(renew_of_many_lost_holds_tells_of_each)
+{
+    struct harness *harness = harness_open();
+    harness->check_every = 100;
+    static struct engine_claim claims[1024];
+    for (unsigned index = 0; index < 1024; index++) {
+        uint64_t token = harness_hold(harness, ASK(.name = name_of(index), .owner = "A"));
+        claims[index] = claim(name_of(index), "A", token, ENGINE_TTL_KEEP);
+    }
+    harness_advance(harness, HARNESS_TTL_MS);
+    for (unsigned index = 0; index < 1024; index++) {
+        for (unsigned round = 0; round < 3; round++) {
+            uint64_t other = harness_hold(harness, ASK(.name = name_of(index), .owner = "B"));
+            (void)harness_release(harness, name_of(index), "B", other);
+        }
+    }
+    const struct engine_reply *reply = renew_many(harness, claims, 1024);
+    for (unsigned index = 0; index < 1024; index++) {
+        CHECK_EQ_INT(reply->results[index].err, TENURE_LOST);
+        CHECK_EQ_INT(reply->results[index].end, ENGINE_END_EXPIRED_TAKEN);
+    }
+    harness_close(&harness);
+}
+
 /* What the window has forgotten nobody remembers. */
 TEST(release_of_what_is_forgotten_is_not_owner)
 {
