@@ -94,6 +94,7 @@ static void write_release(
     add(command, number(command, call->life_ms));
     add(command, texts->channel);
     add(command, what);
+    add(command, texts->pass);
 }
 
 static void write_admit(

@@ -2,7 +2,7 @@
 --
 -- KEYS  the lock (name), tenure:{name}:fence, tenure:{name}:queue, tenure:{name}:waiters,
 --       tenure:node
--- ARGV  owner, token, ticket, life of a ticket in ms, channel, and what:
+-- ARGV  owner, token, ticket, life of a ticket in ms, channel, what, pass; where what is
 --       "release"  by its holder       "abandon"  an attempt that failed, for good
 --       "break"    by an administrator; the owner is not looked at, the token is
 --       "yield"    an attempt that failed; its owner goes on waiting
@@ -13,13 +13,17 @@
 -- The fence goes up to the token, so that a vote for it that is still on its way comes too late;
 -- after the end of a real hold so does `ended`, and with it no heal is taken.  Only the owner's own
 -- value is deleted, and only as far as this token: a late message of an old attempt does not touch
--- a newer one.  This is no vote, so every node does it, admitted or not.
+-- a newer one.  This is no vote, so every node does it, admitted or not; but
+-- one that is not is no witness: what it has may be old, and it may have forgotten who came after.
 local LIFE_MAX = 60000
 local owner, token, what = ARGV[1], tonumber(ARGV[2]), ARGV[6]
 
 local known = redis.call('HMGET', KEYS[2], 'owner', 'token', 'fence', 'voted', 'ended', 'freed')
 local fence = math.max(tonumber(known[3] or 0), token)
-local voted = tonumber(known[4] or redis.call('HGET', KEYS[5], 'floor') or 0)
+local node = redis.call('HMGET', KEYS[5], 'pass', 'floor')
+local voted = tonumber(known[4] or node[2] or 0) -- what was forgotten is below the floor
+local is_witness = node[1] == ARGV[7]
+if not is_witness then voted = 9007199254740991 end
 local ended = tonumber(known[5] or 0)
 local held = tonumber(known[2] or 0)
 if what == 'release' or what == 'break' then ended = math.max(ended, token) end
@@ -84,9 +88,8 @@ while head do
 end
 
 -- Asked again: the same answer.
-if (is_deleted and held == token) or tonumber(known[6] or 0) == token then
-    return {8, 0, fence, ticket, 0, voted, ended}
-end
+local is_freed = (is_deleted and held == token) or tonumber(known[6] or 0) == token
+if is_freed and is_witness then return {8, 0, fence, ticket, 0, voted, ended} end
 if is_free then return {7, 0, fence, ticket, 0, voted, ended} end
 if known[1] ~= holder then held = 0 end
 return {2, redis.call('PTTL', KEYS[1]), fence, ticket, held, voted, ended, holder}
