@@ -1,4 +1,4 @@
-"""What one commit costs a disk that has been idle: a write into a file that is there, and fdatasync.
+"""What one commit costs a disk that has been idle: a write into a file, and fdatasync.
 
     cold_disk.py DIRECTORY ROUNDS PAUSE_MS_MIN PAUSE_MS_MAX
 

@@ -1,5 +1,5 @@
-/* histogram - how often something took how long: buckets a factor of two apart from 16 µs on, so that
- * observing is a count of leading zeros and two additions. */
+/* histogram - how often something took how long: buckets a factor of two apart from 16 µs on, so
+ * that observing is a count of leading zeros and two additions. */
 #ifndef TENURE_BASE_HISTOGRAM_H
 #define TENURE_BASE_HISTOGRAM_H
 

@@ -24,7 +24,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 TENURED = os.environ.get("TENURED", os.path.join(ROOT, "build", "tenured"))
 READY_S = float(os.environ.get("TENURE_TEST_READY_S", "30"))
 
-# Whatever runs the tests may ignore these (nohup, a job in the background), and children inherit it.
+# Whatever runs the tests may ignore these (nohup, a job in the background): children inherit it.
 for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
     if signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
