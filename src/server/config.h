@@ -43,6 +43,8 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
       "a further name by which HTTP clients may address the server")                               \
     X(BOOL,   is_insecure_allowed,  "allow-insecure",    "",          0, 1, "no",                  \
       "listen wider than loopback although there is no authentication")                            \
+    X(BOOL,   is_network_allowed,   "allow-network-filesystem", "",   0, 1, "no",                  \
+      "keep the journal on a network filesystem, which may lose it")                               \
     X(NUMBER, connection_count_max, "max-connections",   "N",         1, 1000000, "20000",         \
       "connections at the same time")                                                              \
     X(NUMBER, hold_count_max,       "max-holds",         "N",         1, 1000000000, "16000000",   \

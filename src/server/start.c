@@ -7,11 +7,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "journal/format.h"
+#include "server/filesystem.h"
 #include "server/log.h"
 #include "server/notify.h"
 #include "server/restore.h"
@@ -54,25 +54,6 @@ static int check_addresses(const struct config *config)
     return EX_OK;
 }
 
-/* Locks and fsync do not mean on a network what they mean on a disk. */
-static bool is_network_filesystem(const char *path)
-{
-    static const unsigned long magics[] = {
-        0x6969,     /* NFS */
-        0xff534d42, /* CIFS */
-        0xfe534d42, /* SMB2 */
-        0x517b,     /* SMB */
-        0x5346414f, /* AFS */
-        0x73757245, /* Coda */
-    };
-    struct statfs status;
-    if (statfs(path, &status) != 0) return false;
-    for (size_t index = 0; index < sizeof(magics) / sizeof(magics[0]); index++) {
-        if (((unsigned long)status.f_type & 0xffffffff) == magics[index]) return true;
-    }
-    return false;
-}
-
 /* A crash must not take away the directory with all that was acknowledged in it: its name is synced
  * into its parent.  False, and errno, when that fails. */
 static bool make_directory(const char *path)
@@ -89,8 +70,32 @@ static bool make_directory(const char *path)
     return is_done;
 }
 
-static int prepare_directory(const char *path)
+/* Locks and fsync do not mean on a network what they mean on a disk. */
+static int check_filesystem(const struct config *config)
 {
+    switch (filesystem_judge_path(config->data, config->is_network_allowed)) {
+    case FILESYSTEM_FINE: break;
+    case FILESYSTEM_FORCED:
+        log_write(
+            LOG_WARNING,
+            "%s is on a network filesystem: a crash may lose what was acknowledged, and a second "
+            "server may get in",
+            config->data);
+        break;
+    case FILESYSTEM_REFUSED:
+        log_write(
+            LOG_ERROR,
+            "%s is on a network filesystem, where nothing is durable for certain; choose a local "
+            "disk with --data, or add --allow-network-filesystem",
+            config->data);
+        return EX_CONFIG;
+    }
+    return EX_OK;
+}
+
+static int prepare_directory(const struct config *config)
+{
+    const char *path = config->data;
     if (!make_directory(path)) {
         int failure = errno;
         log_write(
@@ -114,15 +119,7 @@ static int prepare_directory(const char *path)
             strerrordesc_np(errno));
         return EX_NOPERM;
     }
-    if (is_network_filesystem(path)) {
-        log_write(
-            LOG_ERROR,
-            "%s is on a network filesystem, where nothing is durable for certain; choose a local "
-            "disk with --data",
-            path);
-        return EX_CONFIG;
-    }
-    return EX_OK;
+    return check_filesystem(config);
 }
 
 static void raise_descriptor_limit(uint32_t connection_count_max)
@@ -299,7 +296,7 @@ int server_run(const struct config *config)
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN); /* there is nothing to read again */
     int code = check_addresses(config);
-    if (code == EX_OK) code = prepare_directory(config->data);
+    if (code == EX_OK) code = prepare_directory(config);
     if (code != EX_OK) return code;
     raise_descriptor_limit(config->connection_count_max);
 

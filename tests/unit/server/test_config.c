@@ -5,6 +5,7 @@
 
 #include "lib/test.h"
 #include "server/config.h"
+#include "server/filesystem.h"
 #include "server/resp.h"
 
 struct reading {
@@ -266,4 +267,39 @@ TEST(accept_loss_goes_with_repair_only)
     check_error(&reading, "--accept-loss: goes with --repair DIR only");
     reading = read_words("--accept-loss=yes", "--repair", "dir", NULL, NULL);
     check_error(&reading, "takes no value");
+}
+
+TEST(network_filesystems_are_refused_unless_forced)
+{
+    static const uint64_t magics[] = { 0x6969, 0xff534d42, 0xfe534d42, 0x517b, 0xc36400 };
+    for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++) {
+        CHECK_EQ_INT(filesystem_judge(magics[i], false), FILESYSTEM_REFUSED);
+        CHECK_EQ_INT(filesystem_judge(magics[i], true), FILESYSTEM_FORCED);
+        /* As a signed word of 64 bits, and of 32. */
+        uint64_t extended = (uint64_t)(int64_t)(int32_t)(uint32_t)magics[i];
+        CHECK_EQ_INT(filesystem_judge(extended, false), FILESYSTEM_REFUSED);
+    }
+    static const uint64_t local[] = { 0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630, 0 };
+    for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++) {
+        CHECK_EQ_INT(filesystem_judge(local[i], false), FILESYSTEM_FINE);
+        CHECK_EQ_INT(filesystem_judge(local[i], true), FILESYSTEM_FINE);
+    }
+    CHECK_EQ_INT(filesystem_judge_path("/nowhere/at/all", false), FILESYSTEM_FINE);
+    CHECK_EQ_INT(filesystem_judge_path("/proc", false), FILESYSTEM_FINE);
+}
+
+TEST(a_network_filesystem_is_allowed_by_flag_and_variable_and_line)
+{
+    struct reading reading = read_words("--allow-network-filesystem", NULL, NULL, NULL, NULL);
+    CHECK(reading.config.is_network_allowed);
+    config_deinit(&reading.config);
+    reading = read_words(NULL, NULL, NULL, "TENURED_ALLOW_NETWORK_FILESYSTEM=yes", NULL);
+    CHECK(reading.config.is_network_allowed);
+    config_deinit(&reading.config);
+    reading = read_text("allow-network-filesystem = yes\n");
+    CHECK(reading.config.is_network_allowed);
+    config_deinit(&reading.config);
+    reading = read_words(NULL, NULL, NULL, NULL, NULL);
+    CHECK(!reading.config.is_network_allowed);
+    config_deinit(&reading.config);
 }
