@@ -186,9 +186,9 @@ static void note_obstacle(struct quorum_acquire *acquire)
     if (node == acquire->round.node_count) acquire->result.holder_size = 0;
 }
 
-/* Take back votes that were given, and those that may have been where no answer came.  The same call
- * brings our place in the line to nodes that have another one, or none.  Nodes that have not answered
- * yet get it when they have, if it is needed. */
+/* Take back votes that were given, and those that may have been where no answer came.  The same
+ * call brings our place in the line to nodes that have another one, or none.  Nodes that have not
+ * answered yet get it when they have, if it is needed. */
 static void yield(struct quorum_acquire *acquire, struct quorum_update *update)
 {
     struct quorum_round *round = &acquire->round;
@@ -196,10 +196,9 @@ static void yield(struct quorum_acquire *acquire, struct quorum_update *update)
         struct quorum_seat *seat = &round->seats[node];
         if (seat->is_taken_back || seat->stand == QUORUM_STAND_ASKED) continue;
         if (seat->stand == QUORUM_STAND_MUTE) continue;
-        bool may_have_voted =
-            seat->stand == QUORUM_STAND_YES || seat->stand == QUORUM_STAND_SILENT;
-        bool is_misplaced = seat->ticket == 0 || (acquire->is_ticket_settled &&
-                                                  seat->ticket != acquire->ticket);
+        bool may_have_voted = seat->stand == QUORUM_STAND_YES || seat->stand == QUORUM_STAND_SILENT;
+        bool is_misplaced =
+            seat->ticket == 0 || (acquire->is_ticket_settled && seat->ticket != acquire->ticket);
         if (!may_have_voted && !is_misplaced) continue;
         seat->is_taken_back = true;
         struct quorum_call *call = quorum_update_call(update, QUORUM_YIELD, node);
@@ -411,6 +410,7 @@ void quorum_acquire_step(
     if (was_waiting) ask_if_due(acquire, event, out_update);
     if (acquire->phase == QUORUM_PHASE_WAITING) yield(acquire, out_update);
     out_update->is_over = acquire->phase == QUORUM_PHASE_OVER;
-    if (acquire->phase != QUORUM_PHASE_LEAVING)
+    if (acquire->phase != QUORUM_PHASE_LEAVING) {
         out_update->deadline = deadline_of(acquire, event->now);
+    }
 }

@@ -150,8 +150,8 @@ static void admit(
     call(admission, node, &what, now, update);
 }
 
-/* A node without a configuration gets ours where that is certainly the one: a majority of the others
- * votes under it, or no node at all carries another. */
+/* A node without a configuration gets ours where that is certainly the one: a majority of the
+ * others votes under it, or no node at all carries another. */
 static bool may_claim(const struct quorum_admission *admission, uint32_t node)
 {
     uint32_t voting = 0;
@@ -167,11 +167,11 @@ static bool may_claim(const struct quorum_admission *admission, uint32_t node)
 }
 
 /* The uptime was read when we connected; by now it is this much, or less. */
-static void
-meet(struct quorum_admission *admission,
-     uint32_t node,
-     struct mono now,
-     struct quorum_admission_update *update)
+static void meet(
+    struct quorum_admission *admission,
+    uint32_t node,
+    struct mono now,
+    struct quorum_admission_update *update)
 {
     const struct quorum_candidate *candidate = &admission->nodes[node];
     int64_t since_ms = (now.ns - candidate->read_at.ns) / NS_PER_MS;

@@ -20,8 +20,8 @@
  *
  * When fewer than Q others vote (too many restarted at once, or N is 1), what a majority knew may
  * be gone.  Then all nodes must answer, so that all memory that there is has been asked, and the
- * wall clock raises the floor over the rest.  The very first start is the same case; a cluster whose
- * nodes were all emptied without a restart, while nobody looked, cannot be told from it.
+ * wall clock raises the floor over the rest.  The very first start is the same case; a cluster
+ * whose nodes were all emptied without a restart, while nobody looked, cannot be told from it.
  *
  *   - A node verified to have written every vote to its disk, before and after the restart, has
  *     forgotten nothing and votes at once.
@@ -57,7 +57,8 @@ struct quorum_admission_options {
     uint32_t clock_error_ppm;
     struct bytes config; /* at most QUORUM_CONFIG_SIZE_MAX, without blanks; borrowed for good */
     bool is_new;         /* somebody's word that nothing was ever locked here: the very first start
-                            need not wait.  Only until a node has been let in */
+                            need not wait.  Must not be said again later: who has not seen
+                            it used would believe it */
 };
 
 enum quorum_admission_event_kind {

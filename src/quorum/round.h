@@ -25,10 +25,10 @@ struct quorum_seat {
     enum quorum_stand stand;
     struct mono until; /* asked: waited for until then */
     int64_t remaining_ms;
-    uint64_t token;  /* held: of the holder */
-    uint64_t holder; /* held: a hash of who holds */
-    uint64_t voted;  /* gone, held */
-    uint64_t ticket;   /* our number there; 0: none, or not told */
+    uint64_t token;     /* held: of the holder */
+    uint64_t holder;    /* held: a hash of who holds */
+    uint64_t voted;     /* gone, held */
+    uint64_t ticket;    /* our number there; 0: none, or not told */
     bool is_taken_back; /* acquire: what it may have of ours was taken back */
 };
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sim_quorum/world.h"
+#include "sim_quorum/parts.h"
 
 static const struct mono never = { INT64_MAX };
 
@@ -303,6 +303,24 @@ static void on_granted(
     oracle_read(world, client);
 }
 
+static void
+probe_refusal(struct world *world, const struct client *client, const struct quorum_result *result)
+{
+    bool is_foreign = result->holder_token == 0 && result->holder_size > 0;
+    if (result->err == TENURE_HELD) {
+        world_probe(world, PROBE_HELD);
+        if (is_foreign && result->holder[0] == 'f') world_probe(world, PROBE_HELD_BY_FOREIGN);
+    } else if (result->err == TENURE_TIMEOUT) {
+        world_probe(world, PROBE_TIMEOUT);
+    } else if (result->err == TENURE_UNAVAILABLE) {
+        world_probe(world, client_is_stray(world, client) ? PROBE_STRAY : PROBE_UNAVAILABLE);
+    } else if (result->err == TENURE_CANCELED) {
+        world_probe(world, PROBE_CANCELED);
+    } else {
+        world_fail(world, "acquire: outcome %d", (int)result->err);
+    }
+}
+
 static void on_acquired(
     struct world *world, struct client *client, struct op *op, const struct quorum_result *result)
 {
@@ -311,21 +329,11 @@ static void on_acquired(
     if (session->state != SESSION_ACQUIRING || session->op_id != op->id) {
         world_fail(world, "a result that nobody waits for");
     }
-    switch (result->err) {
-    case TENURE_OK: on_granted(world, client, op, result); return;
-    case TENURE_HELD:
-        world_probe(world, PROBE_HELD);
-        if (result->holder_token == 0 && result->holder_size > 0 && result->holder[0] == 'f') {
-            world_probe(world, PROBE_HELD_BY_FOREIGN);
-        }
-        break;
-    case TENURE_TIMEOUT: world_probe(world, PROBE_TIMEOUT); break;
-    case TENURE_UNAVAILABLE:
-        world_probe(world, client_is_stray(world, client) ? PROBE_STRAY : PROBE_UNAVAILABLE);
-        break;
-    case TENURE_CANCELED: world_probe(world, PROBE_CANCELED); break;
-    default: world_fail(world, "acquire: outcome %d", (int)result->err);
+    if (result->err == TENURE_OK) {
+        on_granted(world, client, op, result);
+        return;
     }
+    probe_refusal(world, client, result);
     if (session->is_forever && result->err != TENURE_CANCELED) {
         world_fail(world, "I9: a wait without end ends with %d", (int)result->err);
     }
@@ -675,7 +683,8 @@ void client_start(struct world *world, struct client *client)
         .ttl_ms_max = TTL_MS_MAX,
         .clock_error_ppm = CLOCK_ERROR_PPM,
         .config = bytes_from_text(client->config),
-        .is_new = world->now_ns == 0,
+        /* A word that nodes which lose everything would make a lie. */
+        .is_new = world->now_ns == 0 && !world->swarm.has_majority_loss,
     };
     quorum_admission_init(&client->admission, &options);
     for (uint32_t node = 0; node < NODE_MAX; node++) {

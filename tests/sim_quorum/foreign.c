@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sim_quorum/world.h"
+#include "sim_quorum/parts.h"
 
 #define FOREIGN_TTL_MS  600u
 #define FOREIGN_WAIT_NS (60 * NS_PER_MS)

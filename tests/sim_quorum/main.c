@@ -136,8 +136,9 @@ static uint32_t print_probes(const struct job *sum, bool is_quiet)
     uint32_t missed = 0;
     for (uint32_t probe = 0; probe < PROBE_COUNT; probe++) {
         const char *mark = sum->probes[probe] == 0 ? "   <- never" : "";
-        if (!is_quiet)
+        if (!is_quiet) {
             printf("  %-52s %10" PRIu64 "%s\n", probe_texts[probe], sum->probes[probe], mark);
+        }
         missed += sum->probes[probe] == 0;
     }
     return missed;
@@ -231,8 +232,9 @@ static struct crowd crowd_of(struct world *world, uint32_t contenders)
     for (uint32_t count = 0; count < ROUNDS_MAX; count++) {
         seen += rounds[count];
         if (rounds[count] > 0) crowd.rounds_max = count;
-        if (crowd.rounds_p99 == 0 && seen * 100 >= world->grant_count * 99)
+        if (crowd.rounds_p99 == 0 && seen * 100 >= world->grant_count * 99) {
             crowd.rounds_p99 = count;
+        }
     }
     crowd.grants = world->grant_count;
     crowd.scripts = world->script_count;

@@ -278,8 +278,9 @@ static int run_set(const struct request *request)
             if (!read_integer(request->arguments[index], &life_ms)) {
                 return give_error(request, "ERR value is not an integer or out of range");
             }
-            if (life_ms <= 0)
+            if (life_ms <= 0) {
                 return give_error(request, "ERR invalid expire time in 'set' command");
+            }
         } else {
             return give_error(request, "ERR syntax error");
         }
@@ -312,8 +313,9 @@ static int run_del(const struct request *request)
 static int run_exists(const struct request *request)
 {
     int64_t count = 0;
-    for (uint32_t index = 1; index < request->count; index++)
+    for (uint32_t index = 1; index < request->count; index++) {
         count += find(request, request->arguments[index]) != NULL;
+    }
     return give_integer(request, count);
 }
 

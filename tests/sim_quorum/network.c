@@ -1,6 +1,6 @@
 /* The network: each message takes its time; a connection keeps the order unless the world has
  * disorder; loss, doubles and partitions. */
-#include "sim_quorum/world.h"
+#include "sim_quorum/parts.h"
 
 static uint32_t take_slot(struct world *world, const struct message *message)
 {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sim_quorum/world.h"
+#include "sim_quorum/parts.h"
 
 const char *const world_names[NAME_MAX_COUNT] = { "a", "b/c", "d" };
 

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "sim_quorum/world.h"
+#include "sim_quorum/parts.h"
 
 /* Worlds in which no node forgets and no key ends early. */
 static bool has_memory(const struct world *world)
@@ -154,7 +154,9 @@ void oracle_lost(struct world *world, struct client *client, const struct quorum
     const struct swarm *swarm = &world->swarm;
     bool is_ordered =
         !swarm->has_doubles && !swarm->has_disorder && !swarm->has_resets && !swarm->has_late;
-    if (is_ordered && has_memory(world) && backing(world, session) >= quorum_majority(client->node_count)) {
+    if (is_ordered && has_memory(world) &&
+        backing(world, session) >= quorum_majority(client->node_count))
+    {
         world_fail(world, "I7: told that it is lost, but a majority has it");
     }
 }

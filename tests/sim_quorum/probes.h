@@ -55,7 +55,7 @@
     X(SAME_OWNER, "the same owner again")                                                          \
     X(SWEPT, "idle fences forgotten")                                                              \
     X(FOREIGN_GRANTED, "granted to a foreign client")                                              \
-    X(STRAY, "a client with another configuration gets nothing")                                 \
+    X(STRAY, "a client with another configuration gets nothing")                                   \
     X(REPEATED, "a script repeated: same answer")
 
 enum probe {

@@ -1,11 +1,11 @@
 /* One run: what goes wrong is drawn first, then time passes, then all is calm and must come to an
  * end. */
-#include "sim_quorum/world.h"
-
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "sim_quorum/parts.h"
 
 #define CALM_NS   (60 * NS_PER_S)
 #define SWEEP_AGE INT64_C(2000000)
@@ -246,7 +246,8 @@ static void disturb_node(struct world *world)
     case 4:
         /* All at once could not be told from a first start. */
         if (swarm->has_flush && !node->is_durable && may_forget(world, node) &&
-            forgetful(world) + 1 < swarm->node_count) {
+            forgetful(world) + 1 < swarm->node_count)
+        {
             node_flush(world, index);
         }
         break;
@@ -378,8 +379,8 @@ static bool is_at_rest(const struct world *world)
     if (!world->is_calm) return false;
     for (uint32_t index = 0; index < world->swarm.client_count; index++) {
         const struct client *client = &world->clients[index];
-        bool is_done = client->grants_in_calm >= 2 || world->is_stopping ||
-                       client_is_stray(world, client);
+        bool is_done =
+            client->grants_in_calm >= 2 || world->is_stopping || client_is_stray(world, client);
         if (client->is_down || !is_done || !client_is_quiet(client)) return false;
     }
     return true;
