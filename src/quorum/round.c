@@ -106,7 +106,7 @@ static void insert(int64_t *values, uint32_t count, int64_t value)
 
 int64_t quorum_round_remaining_ms(const struct quorum_round *round)
 {
-    int64_t values[QUORUM_NODE_COUNT_MAX];
+    int64_t values[QUORUM_NODE_COUNT_MAX] = { 0 };
     uint32_t count = 0;
     for (uint32_t node = 0; node < round->node_count; node++) {
         if (round->seats[node].stand != QUORUM_STAND_YES) continue;
@@ -120,7 +120,7 @@ int64_t quorum_round_remaining_ms(const struct quorum_round *round)
 
 int64_t quorum_round_free_ms(const struct quorum_round *round)
 {
-    int64_t values[QUORUM_NODE_COUNT_MAX];
+    int64_t values[QUORUM_NODE_COUNT_MAX] = { 0 };
     uint32_t count = 0;
     for (uint32_t node = 0; node < round->node_count; node++) {
         const struct quorum_seat *seat = &round->seats[node];

@@ -206,7 +206,7 @@ static void wake(struct world *world, uint32_t index, const struct model_reply *
 
 static void keep_text(char target[static 96], struct bytes *text)
 {
-    memcpy(target, text->data, text->size);
+    if (text->size > 0) memcpy(target, text->data, text->size);
     text->data = target;
 }
 
