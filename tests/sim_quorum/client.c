@@ -223,7 +223,7 @@ static void begin(struct world *world, struct client *client)
         .ttl_ms = session->ttl_ms,
         .clock_error_ppm = CLOCK_ERROR_PPM,
         .wait_until = wait_until,
-        .token_known = client->token_known,
+        .token_known = rng_percent(&world->rng, 50) ? client->token_known : 0,
         .paces = client->paces,
     };
     if (quorum_acquire_init(&op->as.acquire, &options) != TENURE_OK) {

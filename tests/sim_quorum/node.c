@@ -153,6 +153,10 @@ static void check_owner(
         bool is_vote = verb == QUORUM_VOTE && is_same;
         if (!is_vote) world_fail(world, "I7: n%u ends or shortens a hold", index);
     }
+    bool is_other_grant = verb == QUORUM_RENEW && before->token != message->call.token;
+    if (is_mine && is_other_grant && after.expires_at_ms != before->expires_at_ms) {
+        world_fail(world, "I6: n%u renews another grant", index);
+    }
     int64_t longest_ms = (int64_t)message->call.ttl_ms;
     bool is_longer =
         after.is_held && after.expires_at_ms > before->expires_at_ms &&

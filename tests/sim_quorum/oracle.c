@@ -116,6 +116,9 @@ void oracle_granted(
     name->tokens[name->grant_count++] = result->token;
     session->grant_count_at_grant = name->grant_count;
     if (result->token > name->token_acked) name->token_acked = result->token;
+    if (result->valid_until.ns <= client_now(world, client).ns) {
+        world_fail(world, "I3: a grant that is over");
+    }
     check_alone(world, session->name, client);
     bool is_backed = backing(world, session) >= quorum_majority(client->node_count);
     if (has_memory(world) && !is_backed) world_fail(world, "I5: a grant without a majority");

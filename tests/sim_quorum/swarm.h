@@ -16,6 +16,7 @@ struct swarm {
     bool is_crowd;    /* no faults, many contenders: how fast do they agree? */
     bool is_tight;    /* clocks worse than the assumption */
     bool is_restless; /* short holds, much contention */
+    bool is_clinging; /* many never release */
     uint32_t node_count, client_count, name_count;
     uint32_t loss_ppm, double_ppm, late_ppm;
     int64_t delay_ns_min, delay_ns_max;

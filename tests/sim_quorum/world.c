@@ -113,15 +113,15 @@ static void draw_faults(struct world *world)
     if (!swarm->has_foreign) {
         swarm->has_back = flip(world, 30);
         swarm->has_empty = flip(world, 40);
-        swarm->has_flush = flip(world, 15);
-        swarm->has_promotion = flip(world, 15);
+        swarm->has_flush = flip(world, 25);
+        swarm->has_promotion = flip(world, 20);
         swarm->has_majority_loss = flip(world, 15);
     }
     if (swarm->has_foreign || swarm->has_majority_loss) swarm->has_stray = false;
     if (!swarm->has_stray) swarm->has_race = false;
     uint32_t outside = rng_below(&world->rng, 10);
-    swarm->has_jumps = outside == 0;
-    swarm->has_frozen_clocks = outside == 1;
+    swarm->has_jumps = outside <= 1;
+    swarm->has_frozen_clocks = outside == 2;
     if (swarm->has_majority_loss) {
         /* Then only the clocks are left to keep tokens rising. */
         swarm->has_offsets = false;
@@ -141,6 +141,7 @@ static void draw(struct world *world)
     swarm->client_count = 2 + rng_below(&world->rng, 5);
     swarm->name_count = 1 + rng_below(&world->rng, 2);
     swarm->is_restless = flip(world, 50);
+    swarm->is_clinging = flip(world, 30);
     swarm->ttl_ms_min = (uint32_t)rng_scale(&world->rng, 100, 500);
     swarm->ttl_ms_max =
         (uint32_t)rng_between(&world->rng, swarm->ttl_ms_min, flip(world, 50) ? 600 : TTL_MS_MAX);
@@ -194,8 +195,9 @@ static void set_clocks(struct world *world)
         client->rate_ppm = rng_between(&world->rng, -ppm_max, ppm_max);
         if (swarm->is_tight) client->rate_ppm = -3 * (int64_t)CLOCK_ERROR_PPM;
         client->offset_ns = rng_between(&world->rng, 1, 1000000) * NS_PER_MS;
-        client->wall_offset_us = swarm->has_offsets ? rng_between(&world->rng, -5000000, 5000000)
-                                                    : rng_between(&world->rng, -20000, 20000);
+        int64_t offset_us = 20000;
+        if (swarm->has_offsets) offset_us = index % 2 == 0 ? 5000000 : 3600000000;
+        client->wall_offset_us = rng_between(&world->rng, -offset_us, offset_us);
     }
 }
 
@@ -221,6 +223,16 @@ static bool may_forget(struct world *world, const struct node *node)
     if (world->swarm.node_count == 1) return false;
     uint32_t after = forgetful(world) + (node->has_forgotten ? 0 : 1);
     return after <= world->swarm.node_count - world_majority(world);
+}
+
+/* One node, or all: then whoever holds something has lost it. */
+static void jump(struct world *world, uint32_t index)
+{
+    if (!world->swarm.has_jumps) return;
+    bool is_everywhere = flip(world, 30);
+    for (uint32_t node = 0; node < world->swarm.node_count; node++) {
+        if (node == index || is_everywhere) node_jump(world, node);
+    }
 }
 
 static void disturb_node(struct world *world)
@@ -256,9 +268,7 @@ static void disturb_node(struct world *world)
             node_restart(world, index, RESTART_PROMOTED);
         }
         break;
-    default:
-        if (swarm->has_jumps) node_jump(world, index);
-        break;
+    default: jump(world, index); break;
     }
     if (swarm->has_kept && flip(world, 10)) {
         node_restart(world, index, RESTART_KEPT); /* it has all, but nobody can know */
