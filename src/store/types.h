@@ -11,6 +11,15 @@
 
 /* ------------------------------------------------------------------ requests */
 
+/* What a store promises, the weakest first. */
+enum store_safety {
+    STORE_SAFETY_VOLATILE,
+    STORE_SAFETY_REPLICATED_ASYNC,
+    STORE_SAFETY_DURABLE_SINGLE,
+    STORE_SAFETY_QUORUM,
+    STORE_SAFETY_CONSENSUS,
+};
+
 enum store_verb {
     STORE_ACQUIRE,
     STORE_RENEW, /* one or many holds */
@@ -42,6 +51,7 @@ struct store_acquire {
     uint32_t slots;
     uint32_t priority;
     uint32_t lock_delay_ms;
+    enum store_safety min_safety; /* a store that promises less refuses: TENURE_UNSUPPORTED */
     bool is_shared;
 };
 
@@ -120,7 +130,10 @@ struct store_holder {
     uint32_t ttl_ms;
     int64_t remaining_ms;
     int64_t acquired_at_us;
+    uint32_t votes; /* this many nodes of `node_count` keep the hold; both 0: not kept by votes */
+    uint32_t node_count;
     bool is_breaking;
+    bool is_foreign; /* kept by a program that is not Tenure; its token is 0 */
 };
 
 struct store_waiter {
@@ -161,16 +174,26 @@ struct store_event {
     const char *reason;
 };
 
-/* What a store promises, the weakest first. */
-enum store_safety {
-    STORE_SAFETY_VOLATILE,
-    STORE_SAFETY_REPLICATED_ASYNC,
-    STORE_SAFETY_DURABLE_SINGLE,
-    STORE_SAFETY_QUORUM,
-    STORE_SAFETY_CONSENSUS,
+/* One of the servers that a store consists of, as this process sees it.  Texts are "" where nothing
+ * is known. */
+struct store_node {
+    const char *address;     /* without passwords */
+    const char *standing;    /* "admitted", "quarantined", ...: a word for people and machines */
+    const char *role;        /* "master", "replica" */
+    const char *version;     /* of the server */
+    const char *persistence; /* "appendfsync always", "none", ... */
+    const char *eviction_policy; /* "noeviction", ... */
+    const char *trouble;         /* what is wrong with it, one sentence */
+    const char *advice;          /* what to do about it */
+    int64_t quarantine_ms;       /* so long until it votes; 0: now; -1: unknown */
+    int64_t clock_offset_ms;     /* its wall clock less ours; only for people */
+    bool is_reachable;
+    bool is_voting;
 };
 
 struct store_info {
+    const struct store_node *nodes; /* in the order of the URL; none: the store is one server */
+    uint32_t node_count;
     const char *version;
     const char *node_id;
     uint64_t uptime_us;
