@@ -47,7 +47,7 @@ static enum tenure_err refuse_scheme(const char *url, struct tenure_error *out_e
 
 enum tenure_err tni_store_check_url(const char *url, struct tenure_error *out_error)
 {
-    struct remote_address address;
+    struct link_address address;
     if (!tni_remote_knows(url)) return refuse_scheme(url, out_error);
     return tni_remote_parse_url(url, &address, out_error);
 }

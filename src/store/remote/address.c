@@ -28,9 +28,9 @@ static enum tenure_err refuse(const char *text, struct tenure_error *out_error)
 }
 
 static enum tenure_err
-parse_unix(const char *path, struct remote_address *out_address, struct tenure_error *out_error)
+parse_unix(const char *path, struct link_address *out_address, struct tenure_error *out_error)
 {
-    struct remote_address address = { 0 };
+    struct link_address address = { 0 };
     struct bytes decoded;
     char scratch[256];
     size_t size = strlen(path);
@@ -62,7 +62,7 @@ static bool add_port(const char *text, char *out_text, size_t text_size)
 }
 
 static enum tenure_err
-parse_tcp(const char *text, struct remote_address *out_address, struct tenure_error *out_error)
+parse_tcp(const char *text, struct link_address *out_address, struct tenure_error *out_error)
 {
     char full[sizeof(out_address->host) + sizeof(PORT) + 3];
     struct url_address parsed;
@@ -81,14 +81,14 @@ parse_tcp(const char *text, struct remote_address *out_address, struct tenure_er
     {
         return refuse("the URL must be tenure://HOST or tenure://HOST:PORT", out_error);
     }
-    *out_address = (struct remote_address){ 0 };
+    *out_address = (struct link_address){ 0 };
     memcpy(out_address->host, parsed.host.data, parsed.host.size);
     (void)snprintf(out_address->port, sizeof(out_address->port), "%u", (unsigned)parsed.port);
     return TENURE_OK;
 }
 
 enum tenure_err tni_remote_parse_url(
-    const char *url, struct remote_address *out_address, struct tenure_error *out_error)
+    const char *url, struct link_address *out_address, struct tenure_error *out_error)
 {
     if (has_scheme(url, SCHEME_UNIX)) {
         return parse_unix(url + strlen(SCHEME_UNIX), out_address, out_error);

@@ -168,7 +168,14 @@ static void on_down(struct link *link, const char *text)
     break_off(follow);
 }
 
-static const struct link_ops link_ops = { on_up, on_reply, on_down, tni_remote_let_go };
+static const struct link_ops link_ops = {
+    .open = tni_greeting_write,
+    .greet = tni_greeting_judge,
+    .up = on_up,
+    .reply = on_reply,
+    .down = on_down,
+    .gone = tni_remote_let_go,
+};
 
 /* ------------------------------------------------------------------ life */
 

@@ -7,7 +7,7 @@
 #define TENURE_STORE_REMOTE_LANE_H
 
 #include "base/buffer.h"
-#include "store/remote/link.h"
+#include "store/link.h"
 #include "store/remote/remote.h"
 
 enum lane_kind { LANE_MAIN, LANE_KEEP, LANE_WAIT };
@@ -35,7 +35,7 @@ struct remote {
     struct store store;
     uv_loop_t *loop;
     const struct memory *memory;
-    struct remote_address address;
+    struct link_address address;
     uint32_t address_index;
     uint64_t random;
     struct list lanes;
@@ -79,6 +79,11 @@ void tni_lane_forget(struct lane *lane, const struct store_op *op);
 MUST_USE bool tni_lane_expect(struct lane *lane, struct store_op *op);
 /* Output was written. */
 void tni_lane_touch(struct lane *lane);
+
+/* ---- the greeting (greeting.c): HELLO, and a tenured must answer */
+
+void tni_greeting_write(struct link *link);
+void tni_greeting_judge(struct link *link, struct reply *reply);
 
 /* ---- operations (remote.c) */
 

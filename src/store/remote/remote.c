@@ -366,7 +366,7 @@ static void open_handles(struct remote *remote)
 enum tenure_err tni_remote_open(
     const struct store_options *options, struct store **out_store, struct tenure_error *out_error)
 {
-    struct remote_address address;
+    struct link_address address;
     enum tenure_err err = tni_remote_parse_url(options->url, &address, out_error);
     if (err != TENURE_OK) return err;
     struct remote *remote = memory_take(options->memory, sizeof(*remote));

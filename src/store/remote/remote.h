@@ -13,19 +13,13 @@
 #ifndef TENURE_STORE_REMOTE_REMOTE_H
 #define TENURE_STORE_REMOTE_REMOTE_H
 
-#include "store/store.h"
-
-struct remote_address {
-    char host[256]; /* a name or a number; empty: `path` */
-    char path[108];
-    char port[6];
-};
+#include "store/link.h"
 
 /* A scheme of this backend? */
 bool tni_remote_knows(const char *url);
 /* TENURE_INVALID, with a text that says what is wrong. */
 MUST_USE enum tenure_err tni_remote_parse_url(
-    const char *url, struct remote_address *out_address, struct tenure_error *out_error);
+    const char *url, struct link_address *out_address, struct tenure_error *out_error);
 /* See tni_store_open. */
 MUST_USE enum tenure_err tni_remote_open(
     const struct store_options *options, struct store **out_store, struct tenure_error *out_error);

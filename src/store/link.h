@@ -1,27 +1,41 @@
-/* link - one connection to the server, from the search for its address to its end.
+/* link - one connection to a server that speaks the Redis protocol, from the search for
+ * its address to its end.
  *
  *   resolving -> connecting -> greeting -> up -> closed
+ *
+ * What is said while greeting is for the owner to decide (`open`, `greet`): a link is up when the
+ * owner says so.
  *
  * A link is made once and never again: whoever wants another connection makes another link.
  * Output gathers in `output` and is sent by tni_link_flush, once a turn of the loop.  Closing shuts
  * the socket down first, so that the server sees it even when a child of this process has inherited
  * the descriptor. */
-#ifndef TENURE_STORE_REMOTE_LINK_H
-#define TENURE_STORE_REMOTE_LINK_H
+#ifndef TENURE_STORE_LINK_H
+#define TENURE_STORE_LINK_H
 
 #include <uv.h>
 
 #include "base/buffer.h"
-#include "base/list.h"
-#include "store/remote/remote.h"
-#include "store/remote/reply.h"
+#include "store/reply.h"
+#include "store/store.h"
 
 #define LINK_UP_MS_MAX 3000u /* to connect and be greeted */
 
 struct link;
 
+struct link_address {
+    char host[256]; /* a name or a number; empty: `path` */
+    char path[108];
+    char port[6];
+};
+
 struct link_ops {
-    /* Ready for requests. */
+    /* Connected: append the greeting to `output`, which is sent then. */
+    void (*open)(struct link *link);
+    /* An answer while greeting.  One of them, or something that happens later, leads to
+     * tni_link_accept or tni_link_refuse. */
+    void (*greet)(struct link *link, struct reply *reply);
+    /* It was accepted: ready for requests. */
     void (*up)(struct link *link);
     /* A whole answer, or a push.  The link may be closed inside. */
     void (*reply)(struct link *link, struct reply *reply);
@@ -45,14 +59,13 @@ struct link {
     void *context;
     uv_loop_t *loop;
     const struct memory *memory;
-    const struct remote_address *address;
+    const struct link_address *address;
     uint32_t address_index; /* which of several addresses of the host */
     enum link_state state;
     bool is_resolving;
     bool is_writing;
     bool has_socket;
     bool has_timer;
-    bool is_in_reply;
     unsigned open_count; /* handles and requests of the loop that still know this link */
     uv_getaddrinfo_t resolve;
     uv_connect_t connect;
@@ -76,10 +89,10 @@ struct link {
 struct link_options {
     uv_loop_t *loop;
     const struct memory *memory;
-    const struct remote_address *address; /* outlives the link */
+    const struct link_address *address; /* outlives the link */
     uint32_t address_index;
     const struct link_ops *ops;
-    void *owner;   /* for up, reply and down: may go when the link is closed */
+    void *owner;   /* for all but gone: may go when the link is closed */
     void *context; /* for gone */
 };
 
@@ -87,7 +100,11 @@ struct link_options {
 MUST_USE struct link *tni_link_create(const struct link_options *options);
 /* No callback comes any more; the memory goes when the loop has let go of it. */
 void tni_link_close(struct link *link);
-/* Send what has gathered. */
+/* The greeting was to the owner's liking: `up` is called. */
+void tni_link_accept(struct link *link);
+/* It was not: the link is closed, `down` is called with this text. */
+void tni_link_refuse(struct link *link, const char *text);
+/* Send what has gathered, while greeting and while up. */
 void tni_link_flush(struct link *link);
 static inline bool tni_link_is_up(const struct link *link)
 {

@@ -3,8 +3,8 @@
  * What is not of the expected kind marks the reply as bad and reads as 0, "" or an empty aggregate;
  * who reads looks once, at the end.  Texts are terminated in place: the byte behind each belongs to
  * the protocol and has been read already. */
-#ifndef TENURE_STORE_REMOTE_REPLY_H
-#define TENURE_STORE_REMOTE_REPLY_H
+#ifndef TENURE_STORE_REPLY_H
+#define TENURE_STORE_REPLY_H
 
 #include "base/assert.h"
 #include "proto/resp_reply.h"

@@ -1,4 +1,4 @@
-#include "store/remote/link.h"
+#include "store/link.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#include "proto/resp_writer.h"
 
 #define READ_SIZE      ((size_t)16 << 10)
 #define INPUT_SIZE_MAX ((size_t)64 << 20)
@@ -119,32 +117,6 @@ void tni_link_flush(struct link *link)
 
 /* ------------------------------------------------------------------ input */
 
-/* The first answer says whom we talk to. */
-static void greet(struct link *link, struct reply *reply)
-{
-    if (tni_reply_peek(reply) == RESP_ERROR) {
-        fail(link, "refused: %.120s", tni_reply_text_or_empty(reply));
-        return;
-    }
-    uint32_t pairs = tni_reply_map(reply);
-    const char *server = "";
-    for (uint32_t index = 0; index < pairs && !reply->is_bad; index++) {
-        const char *key = tni_reply_text_or_empty(reply);
-        if (strcmp(key, "server") == 0) {
-            server = tni_reply_text_or_empty(reply);
-        } else {
-            tni_reply_skip(reply);
-        }
-    }
-    if (reply->is_bad || strcmp(server, "tenured") != 0) {
-        fail(link, "what answers there is not tenured");
-        return;
-    }
-    link->state = LINK_UP;
-    (void)uv_timer_stop(&link->timer);
-    link->ops->up(link);
-}
-
 static void handle_replies(struct link *link)
 {
     size_t start = 0;
@@ -158,7 +130,7 @@ static void handle_replies(struct link *link)
         struct reply reply = { link->input.data + start, size, 0, false };
         start += size;
         if (link->state == LINK_GREETING) {
-            greet(link, &reply);
+            link->ops->greet(link, &reply);
         } else {
             link->ops->reply(link, &reply);
         }
@@ -194,6 +166,22 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
     }
 }
 
+/* ------------------------------------------------------------------ the greeting */
+
+void tni_link_accept(struct link *link)
+{
+    ASSERT(link->state == LINK_GREETING);
+    link->state = LINK_UP;
+    (void)uv_timer_stop(&link->timer);
+    link->ops->up(link);
+}
+
+void tni_link_refuse(struct link *link, const char *text)
+{
+    ASSERT(link->state == LINK_GREETING);
+    fail(link, "%s", text);
+}
+
 /* ------------------------------------------------------------------ the beginning */
 
 static void set_socket_options(int descriptor)
@@ -221,6 +209,18 @@ static void set_socket_options(int descriptor)
     }
 }
 
+static void start_greeting(struct link *link)
+{
+    link->state = LINK_GREETING;
+    link->ops->open(link);
+    if (link->state == LINK_CLOSED) return;
+    if (link->output.is_failed) {
+        fail(link, "no memory");
+    } else {
+        tni_link_flush(link);
+    }
+}
+
 static void on_connected(uv_connect_t *request, int status)
 {
     struct link *link = request->data;
@@ -234,19 +234,12 @@ static void on_connected(uv_connect_t *request, int status)
         if (is_tcp && uv_fileno(&link->socket.handle, &descriptor) == 0) {
             set_socket_options(descriptor);
         }
-        link->state = LINK_GREETING;
-        struct resp_writer writer = { &link->output, true };
-        resp_write_array(&writer, 2);
-        resp_write_text(&writer, "HELLO");
-        resp_write_text(&writer, "3");
         status = uv_read_start(&link->socket.stream, on_room, on_read);
     }
     if (status < 0) {
         fail(link, "%s", uv_strerror(status));
-    } else if (link->output.is_failed) {
-        fail(link, "no memory");
     } else {
-        tni_link_flush(link);
+        start_greeting(link);
     }
     let_go(link);
 }
@@ -303,7 +296,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     let_go(link);
 }
 
-static bool is_number(const struct remote_address *address, struct sockaddr_storage *out_address)
+static bool is_number(const struct link_address *address, struct sockaddr_storage *out_address)
 {
     int port = 0;
     for (const char *digit = address->port; *digit != '\0'; digit++) {

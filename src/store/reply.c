@@ -1,4 +1,4 @@
-#include "store/remote/reply.h"
+#include "store/reply.h"
 
 static struct resp_token next(struct reply *reply)
 {
