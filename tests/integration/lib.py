@@ -37,6 +37,13 @@ def cleanup(function, *arguments):
     _cleanups.append((function, arguments))
 
 
+def clean_up():
+    """For who does not use run()."""
+    while _cleanups:
+        function, arguments = _cleanups.pop()
+        function(*arguments)
+
+
 def scratch():
     """A directory that vanishes with the test."""
     path = tempfile.mkdtemp(prefix="tenured-test-")
@@ -329,9 +336,7 @@ def _run_one(test):
     except Exception:  # pylint: disable=broad-except
         outcome = "FAIL"
         text = traceback.format_exc()
-    while _cleanups:
-        function, arguments = _cleanups.pop()
-        function(*arguments)
+    clean_up()
     if outcome == "skip":
         print("skip %s: %s" % (test.__name__, text))
     else:

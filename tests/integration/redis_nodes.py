@@ -29,7 +29,8 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
-def _die_with_parent():
+def die_with_parent():
+    """For preexec_fn: whoever kills us kills our servers."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -62,7 +63,7 @@ class Node:
         return "127.0.0.1:%d" % self.port
 
     def spawn(self):
-        self.process = self.server.spawn(preexec_fn=_die_with_parent)
+        self.process = self.server.spawn(preexec_fn=die_with_parent)
 
     def await_ready(self):
         if not self.server.await_ready(lambda: self.process.poll() is None):
@@ -119,6 +120,9 @@ class Nodes:
 
     def __len__(self):
         return len(self.nodes)
+
+    def each(self):
+        return self.nodes
 
     def __getitem__(self, index):
         return self.nodes[index]
@@ -186,6 +190,9 @@ class Sentinel:
                 self.nodes["2"].server.await_synced()
             node.start()
         wait_for(self._is_complete, "three Sentinels that know each other", 30)
+
+    def each(self):
+        return list(self.nodes.values())
 
     def _is_complete(self):
         for name in ("s1", "s2", "s3"):
