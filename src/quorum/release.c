@@ -30,6 +30,7 @@ ask(struct quorum_release *release,
     struct quorum_call *call = quorum_update_call(update, release->options.verb, node);
     call->token = release->options.token;
     call->serial = release->options.serial;
+    if (call->verb == QUORUM_BREAK) call->life_ms = release->options.grace_ms;
     int64_t wait_ns = pace_timeout_ns(&release->options.paces[node], release->options.ttl_ms);
     int64_t least_ns = pause_ns(leaver->tries, event->random >> node);
     leaver->again_at = quorum_later(event->now, wait_ns > least_ns ? wait_ns : least_ns);

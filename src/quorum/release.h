@@ -25,6 +25,7 @@ struct quorum_release_options {
     enum quorum_verb verb; /* RELEASE, ABANDON or BREAK */
     uint64_t token;
     uint32_t ttl_ms;
+    uint32_t grace_ms;        /* BREAK: the holder has so long yet; 0: none */
     uint32_t serial;          /* of its calls: one that no other call of the operation has */
     const struct pace *paces; /* one for each node; valid until it is over */
     struct mono answer_until; /* then it is UNKNOWN; INT64_MAX: when it is over */

@@ -1,6 +1,7 @@
 #include "quorum/wire.h"
 
 #define KEY_PREFIX "tenure:{"
+#define SIGHT      10 /* begins the reply of INSPECT */
 
 static struct bytes number(struct quorum_command *command, uint64_t value)
 {
@@ -121,6 +122,30 @@ static void write_admit(
     }
 }
 
+static void write_inspect(
+    const struct quorum_call *call,
+    const struct quorum_texts *texts,
+    struct quorum_command *command)
+{
+    command->script = QUORUM_SCRIPT_INSPECT;
+    add_lock_keys(command, texts->name, true);
+    add_key(command, BYTES_LITERAL("tenure:node"));
+    add(command, number(command, call->count));
+}
+
+static void write_sweep(
+    const struct quorum_call *call,
+    const struct quorum_texts *texts,
+    struct quorum_command *command)
+{
+    command->script = QUORUM_SCRIPT_SWEEP;
+    add_key(command, BYTES_LITERAL("tenure:node"));
+    add(command, texts->pass);
+    add(command, number(command, call->ticket));
+    add(command, number(command, call->count));
+    add(command, number(command, call->token));
+}
+
 void quorum_command_write(
     const struct quorum_call *call,
     const struct quorum_texts *texts,
@@ -140,6 +165,8 @@ void quorum_command_write(
     case QUORUM_LOOK:
     case QUORUM_MEET:
     case QUORUM_ADMIT: write_admit(call, texts, out_command); break;
+    case QUORUM_INSPECT: write_inspect(call, texts, out_command); break;
+    case QUORUM_SWEEP: write_sweep(call, texts, out_command); break;
     }
 }
 
@@ -191,6 +218,22 @@ bool quorum_answer_read(
         answer.owner = text_at(values, count, 7);
     }
     *out_answer = answer;
+    return true;
+}
+
+bool quorum_sight_read(
+    const struct quorum_value *values, size_t count, struct quorum_sight *out_sight)
+{
+    if (count < QUORUM_SIGHT_SIZE || integer_at(values, count, 0) != SIGHT) return false;
+    *out_sight = (struct quorum_sight){ .remaining_ms = integer_at(values, count, 1),
+                                        .fence = token_at(values, count, 2),
+                                        .waiter_count = (uint32_t)token_at(values, count, 3),
+                                        .token = token_at(values, count, 4),
+                                        .voted = token_at(values, count, 5),
+                                        .ended = token_at(values, count, 6),
+                                        .owner = text_at(values, count, 7),
+                                        .ttl_ms = (uint32_t)token_at(values, count, 8),
+                                        .meta = text_at(values, count, 9) };
     return true;
 }
 

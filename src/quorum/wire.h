@@ -51,8 +51,10 @@ enum quorum_verb {
     QUORUM_LOOK, /* admit: all three */
     QUORUM_MEET,
     QUORUM_ADMIT,
+    QUORUM_INSPECT, /* inspect */
+    QUORUM_SWEEP,   /* sweep */
 };
-#define QUORUM_VERB_COUNT 10
+#define QUORUM_VERB_COUNT 12
 
 /* Tickets that are none: a try that does not wait, and one that asks for a number. */
 #define QUORUM_TICKET_NONE UINT64_C(0)
@@ -62,9 +64,10 @@ struct quorum_call {
     enum quorum_verb verb;
     uint32_t node;   /* 0 … N-1 */
     uint32_t serial; /* comes back with the answer */
-    uint64_t token;  /* ADMIT: the floor */
-    uint64_t ticket;
+    uint64_t token;  /* ADMIT: the floor; SWEEP: how old a fence must be, in token time */
+    uint64_t ticket; /* SWEEP: the cursor */
     uint32_t ttl_ms;
+    uint32_t count;     /* INSPECT: how many waiters to name; SWEEP: how many names to look at */
     uint32_t life_ms;   /* of the ticket */
     uint64_t uptime_ms; /* MEET */
     bool is_durable;    /* ADMIT */
@@ -154,6 +157,24 @@ struct quorum_answer {
  * none, which counts as no answer.  The texts are borrowed from the values. */
 MUST_USE bool quorum_answer_read(
     const struct quorum_value *values, size_t count, struct quorum_answer *out_answer);
+
+/* What a node knows of one lock.  `owner` empty: nobody has it; `token` 0: no client of Tenure. */
+struct quorum_sight {
+    int64_t remaining_ms;
+    uint64_t fence;
+    uint64_t token;
+    uint64_t voted;
+    uint64_t ended;
+    uint32_t ttl_ms;
+    uint32_t waiter_count; /* in all */
+    struct bytes owner;
+    struct bytes meta;
+};
+/* Understand the reply of INSPECT; the waiters that it names, owner and ticket by turns, are the
+ * values behind QUORUM_SIGHT_SIZE. */
+#define QUORUM_SIGHT_SIZE 11u
+MUST_USE bool
+quorum_sight_read(const struct quorum_value *values, size_t count, struct quorum_sight *out_sight);
 
 /* The message that wakes a waiter: for which name and owner, and the fence.  Borrowed from it. */
 struct quorum_wake {

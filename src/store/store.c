@@ -3,6 +3,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "store/redis/address.h"
+#include "store/redis/redis.h"
 #include "store/remote/remote.h"
 
 #define TEXT_SIZE sizeof(((struct tenure_error *)NULL)->text)
@@ -36,8 +38,9 @@ static enum tenure_err refuse_scheme(const char *url, struct tenure_error *out_e
         *out_error = (struct tenure_error){ .code = err };
         const char *text = err == TENURE_INVALID
                                ? "the URL has no scheme: write tenure://HOST:PORT"
-                               : "this kind of store is not supported: write tenure://HOST:PORT "
-                                 "or tenure+unix:///PATH";
+                               : "this kind of store is not supported: write tenure://HOST:PORT, "
+                                 "tenure+unix:///PATH, redis://HOST[,HOST,HOST] or "
+                                 "redis+sentinel://HOST,HOST,HOST/MASTER";
         size_t size = strlen(text);
         ASSERT(size < TEXT_SIZE);
         memcpy(out_error->text, text, size + 1);
@@ -48,6 +51,12 @@ static enum tenure_err refuse_scheme(const char *url, struct tenure_error *out_e
 enum tenure_err tni_store_check_url(const char *url, struct tenure_error *out_error)
 {
     struct link_address address;
+    struct redis_address redis;
+    if (tni_redis_knows(url)) {
+        enum tenure_err err = tni_redis_parse_url(url, &redis, out_error);
+        if (err == TENURE_OK) tni_redis_address_wipe(&redis);
+        return err;
+    }
     if (!tni_remote_knows(url)) return refuse_scheme(url, out_error);
     return tni_remote_parse_url(url, &address, out_error);
 }
@@ -55,6 +64,7 @@ enum tenure_err tni_store_check_url(const char *url, struct tenure_error *out_er
 enum tenure_err tni_store_open(
     const struct store_options *options, struct store **out_store, struct tenure_error *out_error)
 {
+    if (tni_redis_knows(options->url)) return tni_redis_open(options, out_store, out_error);
     if (!tni_remote_knows(options->url)) return refuse_scheme(options->url, out_error);
     return tni_remote_open(options, out_store, out_error);
 }

@@ -1,0 +1,199 @@
+/* What all nodes know of one lock: for who inspects it, for who was refused, for who lists. */
+#include "store/redis/cluster.h"
+
+/* Waiting longer for a slow node would tell little more. */
+#define LOOK_NS (500 * NS_PER_MS)
+
+static const struct mono never = { INT64_MAX };
+
+void tni_redis_start_inspect(struct redis *redis, struct store_op *op)
+{
+    const struct store_claim texts = { .name = op->request.as.inspect.name };
+    if (tni_redis_work_create(redis, WORK_LOOK, op, &texts, NULL) == NULL) {
+        tni_redis_end_soon(redis, op, TENURE_NO_MEMORY, NULL);
+    }
+}
+
+void tni_redis_look_for_obstacle(struct redis_work *work, enum tenure_err err)
+{
+    struct store_op *op = work->op;
+    const struct store_claim texts = { .name = tni_redis_work_name(work) };
+    struct redis_work *look = tni_redis_work_create(work->redis, WORK_LOOK, op, &texts, NULL);
+    if (look == NULL) {
+        tni_redis_work_fail(work, err, NULL);
+        return;
+    }
+    look->purpose = LOOK_OBSTACLE;
+    look->err_kept = err;
+    look->give_up_at = never; /* the look has a limit of its own */
+    tni_redis_work_set_deadline(look, never);
+    work->op = NULL;
+    work->give_up_at = never;
+}
+
+/* ------------------------------------------------------------------ the end of a look */
+
+static uint32_t count_answers(const struct redis_work *work)
+{
+    uint32_t count = 0;
+    for (uint32_t node = 0; node < work->redis->node_count; node++) {
+        count += work->as.look.sights[node].is_answered;
+    }
+    return count;
+}
+
+static void tell_obstacle(struct redis_work *work)
+{
+    struct store_lock_view view;
+    struct store_result result = { .err = work->err_kept };
+    if (tni_redis_view(work, tni_redis_work_name(work), &view)) result.as.acquire.obstacle = &view;
+    tni_redis_work_finish(work, &result);
+    tni_redis_work_end(work);
+}
+
+static void tell_inspect(struct redis_work *work)
+{
+    struct store_lock_view view;
+    struct store_result result = { .err = TENURE_NOT_FOUND };
+    bool is_enough = count_answers(work) >= quorum_majority(work->redis->node_count);
+    if (!is_enough) {
+        enum tenure_err err = work->trouble != NULL ? work->trouble->err : TENURE_UNAVAILABLE;
+        tni_redis_work_fail(work, err, work->trouble != NULL ? work->trouble->text : NULL);
+    } else {
+        if (tni_redis_view(work, tni_redis_work_name(work), &view)) {
+            result.err = TENURE_OK;
+            result.as.inspect = &view;
+        }
+        tni_redis_work_finish(work, &result);
+    }
+    tni_redis_work_end(work);
+}
+
+/* The ttl of the hold as a node remembers it; then it is an ordinary renewal. */
+static void go_on_renewing(struct redis_work *work)
+{
+    uint32_t ttl_ms = 0;
+    for (uint32_t node = 0; node < work->redis->node_count; node++) {
+        const struct redis_sight *seen = &work->as.look.sights[node];
+        bool is_ours = seen->is_answered && seen->sight.token == work->token;
+        if (is_ours && seen->sight.ttl_ms > ttl_ms) ttl_ms = seen->sight.ttl_ms;
+    }
+    bool is_enough = count_answers(work) >= quorum_majority(work->redis->node_count);
+    if (!is_enough) {
+        tni_redis_work_fail(work, TENURE_UNAVAILABLE, NULL);
+        tni_redis_work_end(work);
+        return;
+    }
+    /* Where nobody has it, the renewal will tell how it ended. */
+    work->kind = WORK_RENEWAL;
+    work->ttl_ms = ttl_ms == 0 ? LIMIT_TTL_MS_MIN : ttl_ms;
+    tni_redis_hold_begin(work);
+}
+
+static void conclude(struct redis_work *work)
+{
+    work->as.look.until = never;
+    tni_redis_work_set_deadline(work, never);
+    if (work->kind == WORK_LIST) {
+        tni_redis_list_seen(work);
+        return;
+    }
+    switch (work->purpose) {
+    case LOOK_INSPECT: tell_inspect(work); break;
+    case LOOK_OBSTACLE: tell_obstacle(work); break;
+    case LOOK_TTL: go_on_renewing(work); break;
+    }
+}
+
+/* ------------------------------------------------------------------ asking */
+
+void tni_redis_look_begin(struct redis_work *work, struct bytes name)
+{
+    struct redis *redis = work->redis;
+    struct redis_look *look = &work->as.look;
+    look->open_count = 0;
+    look->serial++; /* an answer to the look before is none to this one */
+    look->until = quorum_later(tni_store_now(), LOOK_NS);
+    work->texts.size = work->name_size + work->owner_size + work->meta_size + 3;
+    for (uint32_t node = 0; node < redis->node_count; node++) {
+        struct redis_sight *seen = &look->sights[node];
+        const struct quorum_call call = { .verb = QUORUM_INSPECT,
+                                          .node = node,
+                                          .serial = look->serial,
+                                          .count = REDIS_WAITER_COUNT_MAX };
+        const struct quorum_texts texts = { .name = name };
+        seen->is_answered = false;
+        seen->is_open = tni_redis_node_is_up(&redis->nodes[node]) && quorum_name_is_free(name) &&
+                        tni_redis_node_call(&redis->nodes[node], work, &call, &texts);
+        look->open_count += seen->is_open;
+    }
+    /* Not from in here: whoever starts a look is not done with the work yet. */
+    if (look->open_count == 0) look->until = tni_store_now();
+    tni_redis_work_set_deadline(work, look->until);
+}
+
+/* Keep a text that was answered. */
+static size_t keep(struct redis_work *work, struct bytes text)
+{
+    size_t at = work->texts.size;
+    buffer_append_bytes(&work->texts, text);
+    buffer_append_byte(&work->texts, '\0');
+    return at;
+}
+
+static void keep_waiters(
+    struct redis_work *work,
+    struct redis_sight *seen,
+    const struct quorum_value *values,
+    size_t count)
+{
+    seen->waiters_here = 0;
+    seen->waiters_at = work->texts.size;
+    for (size_t index = QUORUM_SIGHT_SIZE; index + 1 < count; index += 2) {
+        if (seen->waiters_here == REDIS_WAITER_COUNT_MAX || !values[index + 1].is_integer) break;
+        (void)keep(work, values[index].text);
+        seen->tickets[seen->waiters_here++] = (uint64_t)values[index + 1].integer;
+    }
+}
+
+static struct redis_sight *close_sight(struct redis_work *work, uint32_t node, uint32_t serial)
+{
+    struct redis_sight *seen = &work->as.look.sights[node];
+    bool is_looking = work->kind == WORK_LOOK || work->kind == WORK_LIST;
+    if (!is_looking || serial != work->as.look.serial || !seen->is_open) return NULL;
+    seen->is_open = false;
+    work->as.look.open_count--;
+    return seen;
+}
+
+void tni_redis_look_answer(
+    struct redis_work *work,
+    const struct quorum_call *call,
+    const struct quorum_value *values,
+    size_t count)
+{
+    struct redis_sight *seen = close_sight(work, call->node, call->serial);
+    if (seen == NULL) return;
+    seen->is_answered = quorum_sight_read(values, count, &seen->sight);
+    if (seen->is_answered) {
+        seen->owner_at = keep(work, seen->sight.owner);
+        seen->meta_at = keep(work, seen->sight.meta);
+        keep_waiters(work, seen, values, count);
+    }
+    if (work->as.look.open_count == 0) conclude(work);
+}
+
+void tni_redis_look_refused(struct redis_work *work, const struct quorum_call *call)
+{
+    if (close_sight(work, call->node, call->serial) == NULL) return;
+    if (work->as.look.open_count == 0) conclude(work);
+}
+
+void tni_redis_look_on_time(struct redis_work *work, struct mono now)
+{
+    if (!work->is_begun || now.ns < work->as.look.until.ns) return;
+    for (uint32_t node = 0; node < work->redis->node_count; node++) {
+        (void)close_sight(work, node, work->as.look.serial);
+    }
+    conclude(work);
+}

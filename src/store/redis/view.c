@@ -1,0 +1,169 @@
+/* What the nodes know together of one lock, for people. */
+#include <time.h>
+
+#include "base/utf8.h"
+#include "store/redis/cluster.h"
+
+struct holder_count {
+    uint32_t node; /* one that tells of this holder */
+    uint32_t votes;
+};
+
+static const char *text_at(const struct redis_work *work, size_t at)
+{
+    return work->texts.data + at;
+}
+
+static bool is_same_holder(
+    const struct redis_work *work, const struct redis_sight *left, const struct redis_sight *right)
+{
+    return left->sight.token == right->sight.token &&
+           strcmp(text_at(work, left->owner_at), text_at(work, right->owner_at)) == 0;
+}
+
+static bool is_held(const struct redis_work *work, const struct redis_sight *seen)
+{
+    return seen->is_answered && text_at(work, seen->owner_at)[0] != '\0';
+}
+
+/* Whom most nodes name.  Votes 0: nobody. */
+static struct holder_count find_holder(const struct redis_work *work)
+{
+    struct holder_count best = { 0 };
+    uint32_t node_count = work->redis->node_count;
+    const struct redis_sight *sights = work->as.look.sights;
+    for (uint32_t node = 0; node < node_count; node++) {
+        if (!is_held(work, &sights[node])) continue;
+        uint32_t votes = 0;
+        for (uint32_t other = 0; other < node_count; other++) {
+            votes += is_held(work, &sights[other]) &&
+                     is_same_holder(work, &sights[node], &sights[other]);
+        }
+        if (votes > best.votes) best = (struct holder_count){ node, votes };
+    }
+    return best;
+}
+
+/* So long a majority keeps it; or, where no majority does, so long some node does. */
+static int64_t find_remaining_ms(const struct redis_work *work, const struct holder_count *holder)
+{
+    uint32_t node_count = work->redis->node_count;
+    const struct redis_sight *sights = work->as.look.sights;
+    uint32_t wanted = quorum_majority(node_count);
+    if (holder->votes < wanted) wanted = 1;
+    int64_t best_ms = 0;
+    for (uint32_t node = 0; node < node_count; node++) {
+        const struct redis_sight *seen = &sights[node];
+        if (!is_held(work, seen) || !is_same_holder(work, seen, &sights[holder->node])) continue;
+        int64_t mine_ms = seen->sight.remaining_ms;
+        uint32_t longer = 0;
+        for (uint32_t other = 0; other < node_count; other++) {
+            longer += is_held(work, &sights[other]) &&
+                      is_same_holder(work, &sights[other], &sights[holder->node]) &&
+                      sights[other].sight.remaining_ms >= mine_ms;
+        }
+        if (longer >= wanted && mine_ms > best_ms) best_ms = mine_ms;
+    }
+    return best_ms;
+}
+
+/* The value of somebody else's key may be anything. */
+static size_t add_owner(struct buffer *out, const char *owner)
+{
+    size_t at = out->size;
+    struct bytes text = bytes_from_text(owner);
+    if (text.size > LIMIT_OWNER_SIZE_MAX) text.size = LIMIT_OWNER_SIZE_MAX;
+    if (utf8_is_plain(text)) {
+        buffer_append_bytes(out, text);
+    } else {
+        for (size_t index = 0; index < text.size; index++) {
+            bool is_plain = text.data[index] > 0x20 && text.data[index] < 0x7f;
+            buffer_append_byte(out, is_plain ? text.data[index] : '?');
+        }
+    }
+    buffer_append_byte(out, '\0');
+    return at;
+}
+
+static int64_t wall_us(void)
+{
+    struct timespec time = { 0 };
+    (void)clock_gettime(CLOCK_REALTIME, &time);
+    return time.tv_sec * INT64_C(1000000) + time.tv_nsec / 1000;
+}
+
+/* The node that names most of those who wait. */
+static const struct redis_sight *find_line(const struct redis_work *work)
+{
+    const struct redis_sight *best = NULL;
+    for (uint32_t node = 0; node < work->redis->node_count; node++) {
+        const struct redis_sight *seen = &work->as.look.sights[node];
+        if (!seen->is_answered || seen->sight.waiter_count == 0) continue;
+        if (best == NULL || seen->waiters_here > best->waiters_here) best = seen;
+    }
+    return best;
+}
+
+static void add_waiters(
+    const struct redis_work *work, const struct redis_sight *line, struct store_waiter *waiters)
+{
+    const char *owner = text_at(work, line->waiters_at);
+    for (uint32_t index = 0; index < line->waiters_here; index++) {
+        /* A number in the line is about the time at which it was drawn. */
+        int64_t waited_us = wall_us() - (int64_t)line->tickets[index];
+        waiters[index] = (struct store_waiter){
+            .owner = owner,
+            .meta = "",
+            .position = index + 1,
+            .waited_ms = waited_us < 0 ? 0 : waited_us / 1000,
+            .remaining_ms = -1,
+        };
+        owner += strlen(owner) + 1;
+    }
+}
+
+bool tni_redis_view(struct redis_work *work, const char *name, struct store_lock_view *out_view)
+{
+    struct redis *redis = work->redis;
+    struct holder_count holder = find_holder(work);
+    const struct redis_sight *line = find_line(work);
+    if ((holder.votes == 0 && line == NULL) || work->texts.is_failed) return false;
+
+    struct buffer *out = &redis->view;
+    uint32_t waiter_count = line == NULL ? 0 : line->waiters_here;
+    size_t waiters_size = waiter_count * sizeof(struct store_waiter);
+    buffer_reset(out);
+    if (!buffer_reserve(out, sizeof(struct store_holder) + waiters_size + LIMIT_OWNER_SIZE_MAX + 1))
+    {
+        return false;
+    }
+    /* Room is reserved: the parts stay where they are. */
+    struct store_holder *told = (void *)buffer_extend(out, sizeof(*told));
+    struct store_waiter *waiters = NULL;
+    if (waiter_count > 0) waiters = (void *)buffer_extend(out, waiters_size);
+    if (told == NULL) return false;
+    *out_view = (struct store_lock_view){ .name = name, .slots = 1, .waiters_here = waiter_count };
+    if (holder.votes > 0) {
+        const struct redis_sight *seen = &work->as.look.sights[holder.node];
+        size_t owner_at = add_owner(out, text_at(work, seen->owner_at));
+        *told = (struct store_holder){
+            .owner = out->data + owner_at,
+            .meta = text_at(work, seen->meta_at),
+            .token = seen->sight.token,
+            .ttl_ms = seen->sight.ttl_ms,
+            .remaining_ms = find_remaining_ms(work, &holder),
+            .acquired_at_us = (int64_t)seen->sight.token, /* it was the time, or next to it */
+            .votes = holder.votes,
+            .node_count = redis->node_count,
+            .is_foreign = seen->sight.token == 0,
+        };
+        out_view->holders = told;
+        out_view->holder_count = 1;
+    }
+    if (line != NULL) {
+        add_waiters(work, line, waiters);
+        out_view->waiters = waiters;
+        out_view->waiter_count = line->sight.waiter_count;
+    }
+    return true;
+}
