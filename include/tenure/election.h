@@ -16,7 +16,7 @@ TENURE_API TENURE_MUST_USE enum tenure_err tenure_election_proclaim(
     struct tenure_hold hold, const char *value, struct tenure_error *out_error);
 
 /* Hand over to a candidate that waits; the hold is released and its handle closed, without a word
- * to on_state.  TENURE_NOT_FOUND: he does not wait.  Stop leading first: he leads at once. */
+ * to on_lost.  TENURE_NOT_FOUND: he does not wait.  Stop leading first: he leads at once. */
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_election_transfer(
     struct tenure_hold hold,
     const char *to_owner,

@@ -37,9 +37,10 @@ enum tenure_loss {
 };
 TENURE_API const char *tenure_loss_name(enum tenure_loss loss);
 
-/* A change of state; `loss` says why it is lost. */
-typedef void (*tenure_hold_fn)(
-    struct tenure_hold hold, enum tenure_hold_state state, enum tenure_loss loss, void *user);
+/* A hold is at risk, or no longer; so much time is left on the local clock. */
+typedef void (*tenure_risk_fn)(struct tenure_hold hold, int64_t remaining_ms, void *user);
+/* It is lost: stop what needs it.  The handle stays open until it is released. */
+typedef void (*tenure_loss_fn)(struct tenure_hold hold, enum tenure_loss loss, void *user);
 
 #define TENURE_WAIT_FOREVER   UINT32_MAX
 #define TENURE_TTL_MS_DEFAULT 15000u
@@ -58,8 +59,13 @@ struct tenure_lock_options {
     uint32_t slots;    /* 0 or 1: a plain lock */
     uint32_t priority; /* 0 … 9, 9 first */
     uint32_t lock_delay_ms;
-    bool is_kept_by_caller;  /* do not renew: the caller does, with tenure_hold_renew */
-    tenure_hold_fn on_state; /* NULL: nobody wants to know */
+    enum tenure_safety min_safety; /* what the store must promise; 0: anything */
+    bool is_kept_by_caller;        /* do not renew: the caller does, with tenure_hold_renew */
+    /* Each change of state, once.  In a client that is dispatched only what is new at the time of
+     * the dispatch is told: a risk that has passed by then is not.  NULL: nobody wants to know. */
+    tenure_risk_fn on_at_risk; /* a renewal is overdue */
+    tenure_risk_fn on_held;    /* it was at risk, and has been renewed after all */
+    tenure_loss_fn on_lost;    /* the end */
     void *user;
 };
 
@@ -85,6 +91,7 @@ typedef void (*tenure_acquire_fn)(
 
 /* Start to acquire.  The strings are copied.  The outcome comes to `fn`: TENURE_OK, TENURE_HELD,
  * TENURE_TIMEOUT, TENURE_LIMIT_MISMATCH, TENURE_DEADLOCK, TENURE_INVALID, TENURE_CANCELED,
+ * TENURE_UNSUPPORTED (the store cannot do that, or promises less than `min_safety`),
  * TENURE_UNAVAILABLE, TENURE_UNKNOWN (may have been granted: it is released in the background or
  * runs into its ttl) and those of the server.  A grant whose time is nearly over when it arrives is
  * not handed out: it is renewed first, and only then given to `fn`. */
@@ -130,6 +137,14 @@ TENURE_API bool tenure_hold_valid(struct tenure_hold hold);
 TENURE_API int64_t tenure_hold_remaining_ms(struct tenure_hold hold);
 /* The token of the first name; 0 for a hold that is gone. */
 TENURE_API uint64_t tenure_hold_token(struct tenure_hold hold);
+/* A new descriptor that becomes readable when this process does not hold the lock any more: at the
+ * local deadline to the millisecond, whatever the library's thread does then, or as soon as a loss
+ * is known, or when the handle is closed.  Readable it stays.  While the hold is at risk it is not:
+ * there is time left.  Do not read it; wait for it with poll(2) and its like, in this process or in
+ * one that it was handed to (there it becomes readable when this process has died, too, at the
+ * deadline).  It is yours: close it.
+ * TENURE_INVALID: the handle is closed.  TENURE_NO_MEMORY: the system has no descriptors left. */
+TENURE_API TENURE_MUST_USE enum tenure_err tenure_hold_fd(struct tenure_hold hold, int *out_fd);
 
 /* How a hold ended.  Only EXPIRED_TAKEN and BROKEN mean that somebody else may have been in. */
 enum tenure_end {
@@ -143,16 +158,28 @@ enum tenure_end {
 };
 TENURE_API const char *tenure_end_name(enum tenure_end end);
 
+/* What is known when a hold has been released. */
+struct tenure_release {
+    enum tenure_end end;
+    uint64_t successor; /* token of who came next; 0: nobody, or nobody knows */
+    /* So long, at most, somebody else may have been in before the release was called: from the
+     * local deadline on, or, when an administrator ended the hold, from the last moment at which it
+     * is known to have been good.  0: nobody was; -1: nobody knows. */
+    int64_t overlap_ms;
+};
 typedef void (*tenure_release_fn)(
-    enum tenure_err err, enum tenure_end end, uint64_t successor, void *user);
-/* Release: renewals stop at once, the handle is closed at once, and no new call of on_state begins;
- * one that is under way on the client's thread may still be running.  Of several names all are
- * released; `end` is the worst of their ends.  `fn` may be NULL. */
+    enum tenure_err err,
+    const struct tenure_release *release, /* valid during the call */
+    void *user);
+/* Release: renewals stop at once, the handle is closed at once, and no new call of on_at_risk,
+ * on_held or on_lost begins; one that is under way on another thread may still be running.  Of
+ * several names all are released; `end` is the worst of their ends.  `fn` may be NULL. */
 TENURE_API TENURE_MUST_USE enum tenure_err
 tenure_hold_release_start(struct tenure_hold hold, tenure_release_fn fn, void *user);
-/* The same and wait.  Without an answer `*out_end` is TENURE_END_UNKNOWN.  Both may be NULL. */
+/* The same and wait.  Without an answer `end` is TENURE_END_UNKNOWN.  `out_release` may be NULL; it
+ * is written unless the answer is TENURE_INVALID or TENURE_DEADLOCK. */
 TENURE_API TENURE_MUST_USE enum tenure_err
-tenure_hold_release(struct tenure_hold hold, enum tenure_end *out_end, uint64_t *out_successor);
+tenure_hold_release(struct tenure_hold hold, struct tenure_release *out_release);
 /* Renew now (0: the ttl as it is) and wait for the answer.  TENURE_INVALID: the ttl, or the handle
  * is closed.  TENURE_LOST: it was too late. */
 TENURE_API TENURE_MUST_USE enum tenure_err
@@ -172,13 +199,13 @@ TENURE_API TENURE_MUST_USE enum tenure_err tenure_claim_renew(
     uint32_t ttl_ms,           /* 0: as it is */
     int64_t *out_remaining_ms, /* -1: until released */
     struct tenure_error *out_error);
-/* How it ended is in `*out_end`, also when that was before; without an answer it is
- * TENURE_END_UNKNOWN.  The out parameters may be NULL. */
+/* How it ended is in `out_release`, also when that was before; without an answer `end` is
+ * TENURE_END_UNKNOWN.  It may be NULL; it is written unless the answer is TENURE_INVALID or
+ * TENURE_DEADLOCK. */
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_claim_release(
     struct tenure_client client,
     const struct tenure_claim *claim,
-    enum tenure_end *out_end,
-    uint64_t *out_successor,
+    struct tenure_release *out_release,
     struct tenure_error *out_error);
 
 #ifdef __cplusplus

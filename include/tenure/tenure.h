@@ -12,8 +12,8 @@
  *     struct tenure_hold hold;
  *     if (tenure_lock(client, &options, &hold, NULL, &error) == TENURE_OK) {
  *         work(tenure_hold_token(hold));
- *         enum tenure_end end;
- *         (void)!tenure_hold_release(hold, &end, NULL);
+ *         struct tenure_release release;
+ *         (void)!tenure_hold_release(hold, &release);
  *     }
  *     tenure_client_close(client);
  *
@@ -21,7 +21,8 @@
  * lock.h     acquire, keep, use, release
  * watch.h    look at locks, follow what happens to them, break one
  * election.h who leads
- * error.h    every outcome */
+ * error.h    every outcome
+ * adapter/   callbacks on the thread of an event loop: poll, epoll, libuv, libevent, libev, GLib */
 #ifndef TENURE_TENURE_H
 #define TENURE_TENURE_H
 

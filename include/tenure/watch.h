@@ -19,7 +19,11 @@ struct tenure_holder {
     uint32_t ttl_ms;
     int64_t remaining_ms;   /* -1: until released */
     int64_t acquired_at_us; /* wall clock */
+    uint32_t votes;         /* so many nodes of `node_count` keep the hold: below it, something was
+                               lost and a renewal will mend it; both 0: it is not kept by votes */
+    uint32_t node_count;
     bool is_breaking;
+    bool is_foreign; /* taken by a program that is not Tenure (a Redlock client): no token */
 };
 
 struct tenure_waiter {
@@ -110,14 +114,15 @@ struct tenure_watch_options {
     void *user;
 };
 /* Follow events, gap-free, over lost connections too, until on_event returns false or the watch is
- * closed. */
+ * closed.  In a client that is dispatched too rarely for what happens, the rest is asked for again
+ * when the first part has been told. */
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_watch_open(
     struct tenure_client client,
     const struct tenure_watch_options *options,
     struct tenure_watch *out_watch,
     struct tenure_error *out_error);
-/* on_end is called with TENURE_CANCELED; when this is called by another thread, an on_event that is
- * under way may still be running. */
+/* No new call of on_event begins; one that is under way on another thread may still be running.
+ * on_end is called with TENURE_CANCELED. */
 TENURE_API void tenure_watch_close(struct tenure_client client, struct tenure_watch watch);
 
 /* End somebody's hold.  `token` must be the current one: nobody is hit by mistake.  With a grace

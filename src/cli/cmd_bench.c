@@ -139,8 +139,7 @@ static void *run_client(void *user)
         if (runner->err != TENURE_OK) break;
         uint64_t granted_ns = now_ns();
         histogram_add(&runner->acquires, granted_ns - begun_ns);
-        enum tenure_end end;
-        runner->err = tenure_hold_release(hold, &end, NULL);
+        runner->err = tenure_hold_release(hold, NULL);
         begun_ns = now_ns();
         histogram_add(&runner->releases, begun_ns - granted_ns);
     }

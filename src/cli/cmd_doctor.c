@@ -3,16 +3,14 @@
  * Each check prints one line: ok, warn or fail, what was found, and what to do about it.  What can
  * only be known behind a failed check is left out. */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
 
-#include "cli/arguments.h"
 #include "cli/connect.h"
+#include "cli/doctor.h"
 #include "cli/meta.h"
-#include "cli/out.h"
 
 #define ROUND_TRIP_US_FINE  50000u
 #define SAMPLE_MS           400
@@ -23,7 +21,6 @@
 #define DISK_BYTES_FINE     (UINT64_C(256) << 20)
 #define CONNECTIONS_DIVISOR 10 /* so much of the connections should be free */
 #define PROBE_TTL_MS        5000u
-#define TEXT_SIZE           512u
 #define NS_PER_S            INT64_C(1000000000)
 #define PPM                 1000000
 
@@ -48,45 +45,6 @@ static const char notes[] =
     "It takes the lock tenure-doctor/USER@HOST:PID#… for a moment, and gives it back.\n"
     "Exit codes: 0 nothing failed (there may be warnings), 1 something did.\n";
 
-enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL };
-
-struct doctor {
-    const struct arguments *arguments;
-    struct tenure_client client;
-    bool has_failed;
-};
-
-__attribute__((format(printf, 4, 5))) static void
-say(struct doctor *doctor, enum verdict verdict, const char *check, const char *format, ...)
-{
-    static const char *const words[] = { "ok", "warn", "fail" };
-    static const enum out_colour colours[] = { OUT_GREEN, OUT_YELLOW, OUT_RED };
-    char raw[TEXT_SIZE];
-    char buffer[TEXT_SIZE];
-    struct text text;
-    va_list list;
-    va_start(list, format);
-    (void)vsnprintf(raw, sizeof(raw), format, list);
-    va_end(list);
-    text_init(&text, buffer, sizeof(buffer));
-    text_add_visible(&text, raw);
-    if (verdict == VERDICT_FAIL) doctor->has_failed = true;
-    if (!doctor->arguments->is_json) {
-        const char *word = words[verdict];
-        (void)printf("%s%-5s%s", out_begin(colours[verdict]), word, out_end());
-        (void)printf("%-14s%s\n", check, buffer);
-        (void)fflush(stdout);
-        return;
-    }
-    struct json json = { .is_inside = false };
-    json_open(&json, '{');
-    json_string(&json, "check", check);
-    json_string(&json, "verdict", words[verdict]);
-    json_string(&json, "text", buffer);
-    json_close(&json, '}');
-    json_end();
-}
-
 /* ------------------------------------------------------------------ the way to the store */
 
 static bool check_url(struct doctor *doctor)
@@ -104,10 +62,10 @@ static bool check_url(struct doctor *doctor)
     char url[256];
     bool is_good = tenure_client_open(&options, &doctor->client, &error) == TENURE_OK;
     if (is_good && tenure_client_url(doctor->client, url, sizeof(url)) == TENURE_OK) {
-        say(doctor, VERDICT_OK, "url", "%s (%s)", url, source);
+        doctor_say(doctor, VERDICT_OK, "url", "%s (%s)", url, source);
         return true;
     }
-    say(doctor, VERDICT_FAIL, "url", "%s (%s)", error.text, source);
+    doctor_say(doctor, VERDICT_FAIL, "url", "%s (%s)", error.text, source);
     return false;
 }
 
@@ -117,16 +75,23 @@ static bool check_connection(struct doctor *doctor, struct tenure_server_info *o
     enum tenure_err err = tenure_server_info(doctor->client, out_info, &error);
     if (err != TENURE_OK) {
         const char *text = error.text[0] != '\0' ? error.text : tenure_err_text(err);
-        say(doctor,
+        doctor_say(
+            doctor,
             VERDICT_FAIL,
             "connection",
-            "%s; start tenured there, or correct the URL",
+            "%s; start the server there, or correct the URL",
             text);
         return false;
     }
     char span[OUT_SPAN_SIZE];
     const char *up_for = out_span((int64_t)(out_info->uptime_us / 1000), span);
-    say(doctor, VERDICT_OK, "connection", "node %s, up for %s", out_info->node_id, up_for);
+    bool is_one = out_info->node_count == 0;
+    if (is_one) {
+        doctor_say(
+            doctor, VERDICT_OK, "connection", "node %s, up for %s", out_info->node_id, up_for);
+    } else {
+        doctor_say(doctor, VERDICT_OK, "connection", "the store answers");
+    }
     return true;
 }
 
@@ -135,14 +100,16 @@ static void check_round_trip(struct doctor *doctor)
 {
     struct tenure_server_info info;
     if (tenure_server_info(doctor->client, &info, NULL) != TENURE_OK) {
-        say(doctor, VERDICT_FAIL, "round trip", "the store has answered once, and now does not");
+        doctor_say(
+            doctor, VERDICT_FAIL, "round trip", "the store has answered once, and now does not");
         return;
     }
     if (info.round_trip_us <= ROUND_TRIP_US_FINE) {
-        say(doctor, VERDICT_OK, "round trip", "%" PRIu64 " us", info.round_trip_us);
+        doctor_say(doctor, VERDICT_OK, "round trip", "%" PRIu64 " us", info.round_trip_us);
         return;
     }
-    say(doctor,
+    doctor_say(
+        doctor,
         VERDICT_WARN,
         "round trip",
         "%" PRIu64 " ms; use a --ttl of several seconds, or a store that is nearer",
@@ -157,27 +124,14 @@ static void check_version(struct doctor *doctor, const struct tenure_server_info
     size += strcspn(ours + size, ".");
     bool is_same = strncmp(info->version, ours, size) == 0;
     const char *advice = is_same ? "" : "; use the same minor version on both sides";
-    say(doctor,
+    doctor_say(
+        doctor,
         is_same ? VERDICT_OK : VERDICT_WARN,
         "version",
         "server %s, tenure %s%s",
         info->version,
         ours,
         advice);
-}
-
-static void check_safety(struct doctor *doctor, const struct tenure_server_info *info)
-{
-    const char *name = tenure_safety_name(info->safety);
-    if (info->safety >= TENURE_SAFETY_DURABLE_SINGLE) {
-        say(doctor, VERDICT_OK, "safety", "%s: what is granted survives a crash", name);
-        return;
-    }
-    say(doctor,
-        VERDICT_WARN,
-        "safety",
-        "%s: a crash may grant a lock twice; check tokens in what you write to",
-        name);
 }
 
 /* ------------------------------------------------------------------ what the server knows */
@@ -203,13 +157,15 @@ static void check_disk(struct doctor *doctor, const struct tenure_server_info *i
     const char *used = describe_size(info->journal_bytes, used_text);
     bool is_low = info->disk_free_bytes < DISK_BYTES_FINE;
     if (info->is_disk_full) {
-        say(doctor,
+        doctor_say(
+            doctor,
             VERDICT_FAIL,
             "disk space",
             "the server's disk is full, nothing is granted: make room; the journal has %s",
             used);
     } else if (info->disk_free_bytes > 0) {
-        say(doctor,
+        doctor_say(
+            doctor,
             is_low ? VERDICT_WARN : VERDICT_OK,
             "disk space",
             "%s are free, the journal has %s%s",
@@ -218,13 +174,15 @@ static void check_disk(struct doctor *doctor, const struct tenure_server_info *i
             is_low ? ": make room on the server's disk, a full one grants nothing" : "");
     }
     if (info->is_disk_slow) {
-        say(doctor,
+        doctor_say(
+            doctor,
             VERDICT_FAIL,
             "disk answers",
             "the server's disk does not answer, nothing is granted until it does");
     }
     if (info->damaged_file_count > 0) {
-        say(doctor,
+        doctor_say(
+            doctor,
             VERDICT_WARN,
             "journal",
             "%" PRIu64 " damaged files were found; look at the server's log, mistrust its disk",
@@ -238,7 +196,8 @@ static void check_load(struct doctor *doctor, const struct tenure_server_info *i
     uint64_t most = info->connection_count_max;
     bool is_crowded = info->connection_count > most - most / CONNECTIONS_DIVISOR;
     if (most > 0) {
-        say(doctor,
+        doctor_say(
+            doctor,
             is_crowded ? VERDICT_WARN : VERDICT_OK,
             "connections",
             "%" PRIu64 " of %" PRIu64 "%s",
@@ -247,10 +206,11 @@ static void check_load(struct doctor *doctor, const struct tenure_server_info *i
             is_crowded ? ": raise --max-connections before the next one is refused" : "");
     }
     if (info->stall_count == 0) {
-        say(doctor, VERDICT_OK, "stalls", "the server never stood still");
+        doctor_say(doctor, VERDICT_OK, "stalls", "the server never stood still");
         return;
     }
-    say(doctor,
+    doctor_say(
+        doctor,
         VERDICT_WARN,
         "stalls",
         "the server stood still %" PRIu64 " times, for %s in all: its machine is overloaded",
@@ -304,7 +264,8 @@ check_rates(struct doctor *doctor, const struct sample *before, const struct sam
     int64_t rate_ppm = (store_took_ns - took_ns) * PPM / took_ns;
     int64_t doubt_ppm = doubt_ns * PPM / took_ns + 1;
     bool is_fine = llabs(rate_ppm) <= RATE_PPM_FINE + doubt_ppm;
-    say(doctor,
+    doctor_say(
+        doctor,
         is_fine ? VERDICT_OK : VERDICT_WARN,
         "clock rates",
         "the store's and this one's differ by %" PRId64 " ppm, give or take %" PRId64 "%s",
@@ -326,7 +287,8 @@ static void check_clocks(struct doctor *doctor, bool is_connected)
     int64_t rate_ppm =
         raw_took_ns == 0 ? INT64_MAX / 2 : (boot_took_ns - raw_took_ns) * PPM / raw_took_ns;
     bool is_steady = llabs(rate_ppm) <= RATE_PPM_FINE;
-    say(doctor,
+    doctor_say(
+        doctor,
         is_steady ? VERDICT_OK : VERDICT_WARN,
         "clock rate",
         "corrected by %" PRId64 " ppm%s",
@@ -334,7 +296,8 @@ static void check_clocks(struct doctor *doctor, bool is_connected)
         is_steady ? "" : "; leases allow for 10000: look at the time service of this host");
     int64_t step_us = (after.wall_ns - before.wall_ns - boot_took_ns) / 1000;
     bool is_stepped = llabs(step_us) > STEP_US_FINE;
-    say(doctor,
+    doctor_say(
+        doctor,
         is_stepped ? VERDICT_WARN : VERDICT_OK,
         "clock step",
         is_stepped ? "the wall clock jumped by %" PRId64 " ms: times that you read are off"
@@ -363,7 +326,8 @@ static void check_skew(struct doctor *doctor, const char *name)
     if (err != TENURE_OK || probe.acquired_at_us == 0) return;
     int64_t skew_us = out_now_us() - probe.acquired_at_us;
     bool is_fine = llabs(skew_us) <= SKEW_US_FINE;
-    say(doctor,
+    doctor_say(
+        doctor,
         is_fine ? VERDICT_OK : VERDICT_WARN,
         "wall clocks",
         "this one is %" PRId64 " ms from the store's%s",
@@ -374,18 +338,18 @@ static void check_skew(struct doctor *doctor, const char *name)
 static void complain_grant(struct doctor *doctor, enum tenure_err err, const char *text)
 {
     if (err == TENURE_NO_SPACE) {
-        say(doctor, VERDICT_FAIL, "disk", "%s: make room on the server's disk", text);
+        doctor_say(doctor, VERDICT_FAIL, "disk", "%s: make room on the server's disk", text);
     } else if (err == TENURE_IO || err == TENURE_CORRUPT) {
-        say(doctor, VERDICT_FAIL, "disk", "%s: look at the server's log", text);
+        doctor_say(doctor, VERDICT_FAIL, "disk", "%s: look at the server's log", text);
     } else if (err == TENURE_DENIED) {
-        say(doctor, VERDICT_FAIL, "permission", "%s: ask for the right to acquire", text);
+        doctor_say(doctor, VERDICT_FAIL, "permission", "%s: ask for the right to acquire", text);
     } else {
-        say(doctor, VERDICT_FAIL, "acquire", "%s", text);
+        doctor_say(doctor, VERDICT_FAIL, "acquire", "%s", text);
     }
 }
 
 /* A real grant goes to the store's disk before it is answered. */
-static void check_grant(struct doctor *doctor)
+static void check_grant(struct doctor *doctor, bool is_one)
 {
     char owner[OWNER_SIZE];
     char name_text[OWNER_SIZE + 32];
@@ -408,20 +372,21 @@ static void check_grant(struct doctor *doctor)
         complain_grant(doctor, err, error.text[0] != '\0' ? error.text : tenure_err_text(err));
         return;
     }
-    say(doctor, VERDICT_OK, "permission", "may acquire and release");
+    doctor_say(doctor, VERDICT_OK, "permission", "may acquire and release");
     bool is_slow = took_us > GRANT_US_FINE;
-    say(doctor,
+    doctor_say(
+        doctor,
         is_slow ? VERDICT_WARN : VERDICT_OK,
-        "disk",
+        is_one ? "disk" : "grant",
         "a grant was written and answered in %" PRId64 " us%s",
         took_us,
         is_slow ? ": each grant waits for the server's disk, look at its load" : "");
     check_skew(doctor, name);
-    enum tenure_end end = TENURE_END_UNKNOWN;
-    err = tenure_hold_release(hold, &end, NULL);
-    if (err == TENURE_OK && end == TENURE_END_RELEASED) return;
-    const char *text = err == TENURE_OK ? tenure_end_name(end) : tenure_err_text(err);
-    say(doctor, VERDICT_FAIL, "release", "%s", text);
+    struct tenure_release release = { .end = TENURE_END_UNKNOWN };
+    err = tenure_hold_release(hold, &release);
+    if (err == TENURE_OK && release.end == TENURE_END_RELEASED) return;
+    const char *text = err == TENURE_OK ? tenure_end_name(release.end) : tenure_err_text(err);
+    doctor_say(doctor, VERDICT_FAIL, "release", "%s", text);
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -436,13 +401,14 @@ static int run(const struct command *command, int argc, char **argv)
     bool is_connected = check_url(&doctor) && check_connection(&doctor, &info);
     if (is_connected) {
         check_round_trip(&doctor);
-        check_version(&doctor, &info);
-        check_safety(&doctor, &info);
-        check_disk(&doctor, &info);
-        check_load(&doctor, &info);
+        if (info.node_count == 0) check_version(&doctor, &info);
+        doctor_check_nodes(&doctor);
+        doctor_check_safety(&doctor, info.safety);
+        if (info.node_count == 0) check_disk(&doctor, &info);
+        if (info.node_count == 0) check_load(&doctor, &info);
     }
     check_clocks(&doctor, is_connected);
-    if (is_connected) check_grant(&doctor);
+    if (is_connected) check_grant(&doctor, info.node_count == 0);
     tenure_client_close(doctor.client);
     return doctor.has_failed ? EXIT_FAILURE : EX_OK;
 }

@@ -55,14 +55,23 @@ static void add_row(struct listing *listing, const struct tenure_lock_view *view
     }
     const struct tenure_holder *holder = &view->holders[0];
     char owner[OUT_OWNER_SIZE];
+    char words[VIEW_VOTES_SIZE];
+    struct text votes;
+    text_init(&votes, words, sizeof(words));
+    bool is_eroded = holder->votes < holder->node_count;
+    if (is_eroded || holder->is_foreign) view_describe_votes(holder, &votes);
     (void)out_owner(holder->owner, owner);
     if (view->hold_count > 1) {
         table_addf(table, "%s +%u", owner, view->hold_count - 1);
+    } else if (votes.size > 0) {
+        table_addf(table, "%s (%s)", owner, words);
     } else {
         table_add(table, owner);
     }
     char span[OUT_SPAN_SIZE];
-    table_add(table, out_span((listing->now_us - holder->acquired_at_us) / 1000, span));
+    bool is_known = holder->acquired_at_us > 0;
+    int64_t held_us = listing->now_us - holder->acquired_at_us;
+    table_add(table, out_span(is_known ? held_us / 1000 : -1, span));
     table_add(table, out_span(holder->remaining_ms, span));
     table_addf(table, "%u", view->waiter_count);
     char buffer[META_SIZE];

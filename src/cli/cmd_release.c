@@ -50,8 +50,10 @@ static int exit_code_of(enum tenure_end end)
 }
 
 static void
-tell(const struct tenure_claim *claim, enum tenure_end end, uint64_t successor, bool is_json)
+tell(const struct tenure_claim *claim, const struct tenure_release *release, bool is_json)
 {
+    enum tenure_end end = release->end;
+    uint64_t successor = release->successor;
     if (is_json) {
         struct json json = { .is_inside = false };
         json_open(&json, '{');
@@ -72,16 +74,14 @@ static int release(const struct arguments *arguments, const struct claims *claim
     if (!connect_open(arguments->command, &arguments->store, &client, &code)) return code;
     for (uint32_t i = 0; i < claims->count; i++) {
         struct tenure_error error = { .code = TENURE_OK };
-        enum tenure_end end = TENURE_END_UNKNOWN;
-        uint64_t successor = 0;
-        enum tenure_err err =
-            tenure_claim_release(client, &claims->list[i], &end, &successor, &error);
+        struct tenure_release release = { .end = TENURE_END_UNKNOWN };
+        enum tenure_err err = tenure_claim_release(client, &claims->list[i], &release, &error);
         if (err != TENURE_OK) {
             code = connect_complain(arguments->command, err, &error);
             continue;
         }
-        tell(&claims->list[i], end, successor, arguments->is_json);
-        if (end != TENURE_END_RELEASED) code = exit_code_of(end);
+        tell(&claims->list[i], &release, arguments->is_json);
+        if (release.end != TENURE_END_RELEASED) code = exit_code_of(release.end);
     }
     tenure_client_close(client);
     return code;

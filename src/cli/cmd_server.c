@@ -4,6 +4,7 @@
 #include "cli/arguments.h"
 #include "cli/connect.h"
 #include "cli/out.h"
+#include "cli/text.h"
 
 static const struct option_spec specs[] = {
     OPTIONS_JSON,
@@ -22,8 +23,44 @@ static const char *const examples[] = {
     NULL,
 };
 
-static void print_json(const struct tenure_server_info *info)
+/* What is known of each server; more is in `tenure doctor`. */
+struct listing {
+    struct json json;
+    bool is_json;
+};
+
+static void on_node(const struct tenure_node *node, void *user)
 {
+    struct listing *listing = user;
+    struct json *json = &listing->json;
+    if (!listing->is_json) {
+        const char *standing = node->is_reachable ? node->standing : "unreachable";
+        char buffer[256];
+        struct text text;
+        text_init(&text, buffer, sizeof(buffer));
+        text_add_visible(&text, node->address);
+        (void)printf("%-12s%s, %s\n", "node", buffer, standing);
+        return;
+    }
+    json_key(json, NULL);
+    json_open(json, '{');
+    json_string(json, "address", node->address);
+    json_bool(json, "reachable", node->is_reachable);
+    json_bool(json, "voting", node->is_voting);
+    json_string(json, "standing", node->standing);
+    json_close(json, '}');
+}
+
+static enum tenure_err print_nodes(struct tenure_client client, struct listing *listing)
+{
+    struct tenure_error error;
+    return tenure_nodes(client, on_node, listing, &error);
+}
+
+static enum tenure_err
+print_json(struct tenure_client client, const struct tenure_server_info *info)
+{
+    struct listing listing = { .is_json = true };
     struct json json = { .is_inside = false };
     json_open(&json, '{');
     json_string(&json, "url", info->url);
@@ -43,21 +80,31 @@ static void print_json(const struct tenure_server_info *info)
     json_number(&json, "stalled_ms", info->stalled_ms);
     json_number(&json, "damaged_file_count", info->damaged_file_count);
     json_number(&json, "round_trip_us", info->round_trip_us);
+    json_key(&json, "nodes");
+    json_open(&json, '[');
+    enum tenure_err err = print_nodes(client, &listing);
+    json_close(&json, ']');
     json_close(&json, '}');
     json_end();
+    return err;
 }
 
-static void print_words(const struct tenure_server_info *info)
+static enum tenure_err
+print_words(struct tenure_client client, const struct tenure_server_info *info)
 {
+    struct listing listing = { .is_json = false };
     char span[OUT_SPAN_SIZE];
     (void)printf("%-12s%s\n", "url", info->url);
     (void)printf("%-12s%s\n", "version", info->version);
-    (void)printf("%-12s%s\n", "node", info->node_id);
-    (void)printf("%-12s%s\n", "safety", tenure_safety_name(info->safety));
+    if (info->node_count == 0) (void)printf("%-12s%s\n", "node", info->node_id);
+    enum tenure_err err = print_nodes(client, &listing);
+    const char *class = tenure_safety_name(info->safety);
+    (void)printf("%-12s%s: %s\n", "safety", class, tenure_safety_text(info->safety));
     (void)printf("%-12s%s\n", "up for", out_span((int64_t)(info->uptime_us / 1000), span));
     (void)printf("%-12s%" PRIu64 "\n", "holds", info->hold_count);
     (void)printf("%-12s%" PRIu64 "\n", "waiters", info->waiter_count);
     (void)printf("%-12s%" PRIu64 " us\n", "round trip", info->round_trip_us);
+    return err;
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -72,14 +119,12 @@ static int run(const struct command *command, int argc, char **argv)
     struct tenure_server_info info = { .version = "" };
     struct tenure_error error = { .code = TENURE_OK };
     enum tenure_err err = tenure_server_info(client, &info, &error);
-    tenure_client_close(client);
-    if (err != TENURE_OK) return connect_complain(command, err, &error);
-    if (arguments.is_json) {
-        print_json(&info);
-    } else {
-        print_words(&info);
+    if (err == TENURE_OK) {
+        err = arguments.is_json ? print_json(client, &info) : print_words(client, &info);
+        (void)snprintf(error.text, sizeof(error.text), "%s", tenure_err_text(err));
     }
-    return EX_OK;
+    tenure_client_close(client);
+    return err == TENURE_OK ? EX_OK : connect_complain(command, err, &error);
 }
 
 const struct command command_server = {

@@ -84,7 +84,8 @@ static void print_holders(const struct tenure_lock_view *view)
         table_add(&table, holder->owner);
         table_addf(&table, "%" PRIu32, holder->slot);
         table_addf(&table, "%" PRIu64, holder->token);
-        table_add(&table, out_time(holder->acquired_at_us, time));
+        bool is_known = holder->acquired_at_us > 0;
+        table_add(&table, is_known ? out_time(holder->acquired_at_us, time) : "-");
         const char *breaking = holder->is_breaking ? " (breaking)" : "";
         table_addf(&table, "%s%s", out_span(holder->remaining_ms, span), breaking);
         add_label(&table, holder->meta);
@@ -92,6 +93,13 @@ static void print_holders(const struct tenure_lock_view *view)
     if (table.cell_count > 0) (void)putchar('\n');
     table_print(&table);
     table_deinit(&table);
+    for (uint32_t i = 0; i < view->holder_count; i++) {
+        char words[VIEW_VOTES_SIZE];
+        struct text votes;
+        text_init(&votes, words, sizeof(words));
+        view_describe_votes(&view->holders[i], &votes);
+        if (votes.size > 0) (void)printf("%s\n", words);
+    }
 }
 
 static void print_waiters(const struct tenure_lock_view *view)

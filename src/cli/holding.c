@@ -72,6 +72,9 @@ bool holding_option(struct holding *holding, struct options *words, int id, bool
     case OPTION_HOLDING_PRIORITY: is_good = read_number(words, 0, 9, &options->priority); break;
     case OPTION_HOLDING_LABEL: is_good = read_label(words, options); break;
     case OPTION_HOLDING_OWNER: is_good = read_owner(words, holding); break;
+    case OPTION_HOLDING_MIN_SAFETY:
+        is_good = run_options_safety(words, &options->min_safety);
+        break;
     default: return false;
     }
     if (!is_good) *out_is_good = false;

@@ -15,6 +15,7 @@ enum {
     OPTION_HOLDING_PRIORITY,
     OPTION_HOLDING_LABEL,
     OPTION_HOLDING_OWNER,
+    OPTION_HOLDING_MIN_SAFETY,
 };
 
 /* How to wait and for how long to hold. */
@@ -24,6 +25,7 @@ enum {
         { 'w', "wait", "TIME", "wait for so long at most (default: for ever)" },                   \
         { OPTION_HOLDING_PRIORITY, "priority", "N", "0 to 9; 9 comes first (default 0)" },         \
         { OPTION_HOLDING_TTL, "ttl", "TIME", "how long the lease lasts without renewal (15 s)" },  \
+        OPTION_SPEC_MIN_SAFETY(OPTION_HOLDING_MIN_SAFETY),                                         \
     {                                                                                              \
         OPTION_HOLDING_OWNER, "owner", "OWNER", "the identity of the hold (default: a fresh one)"  \
     }

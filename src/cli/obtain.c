@@ -47,22 +47,27 @@ static void on_acquired(
     (void)eventfd_write(run->wake_fd, 1);
 }
 
-static void
-on_state(struct tenure_hold hold, enum tenure_hold_state state, enum tenure_loss loss, void *user)
+static void on_risk(struct tenure_hold hold, int64_t remaining_ms, void *user)
 {
     (void)hold;
-    (void)state;
+    (void)remaining_ms;
+    struct run *run = user;
+    (void)eventfd_write(run->wake_fd, 1);
+}
+
+static void on_lost(struct tenure_hold hold, enum tenure_loss loss, void *user)
+{
+    (void)hold;
     (void)loss;
     struct run *run = user;
     (void)eventfd_write(run->wake_fd, 1);
 }
 
-static void on_released(enum tenure_err err, enum tenure_end end, uint64_t successor, void *user)
+static void on_released(enum tenure_err err, const struct tenure_release *release, void *user)
 {
-    (void)successor;
     struct run *run = user;
     run->release.err = err;
-    run->release.end = end;
+    run->release.end = release->end;
     atomic_store(&run->release.is_done, true);
     (void)eventfd_write(run->wake_fd, 1);
 }
@@ -84,7 +89,10 @@ static enum tenure_err start(struct run *run, struct tenure_op *out_op)
         .mode = options->is_shared ? TENURE_SHARED : TENURE_EXCLUSIVE,
         .slots = options->slots,
         .priority = options->priority,
-        .on_state = on_state,
+        .min_safety = options->min_safety,
+        .on_at_risk = on_risk,
+        .on_held = on_risk,
+        .on_lost = on_lost,
         .user = run,
     };
     return tenure_lock_start(run->client, &lock, on_acquired, run, out_op, &run->acquisition.error);
@@ -265,5 +273,6 @@ void give_back(struct run *run)
     run->die_of = die_of;
     run->report.end = tenure_end_name(TENURE_END_UNKNOWN);
     if (!atomic_load(&run->release.is_done)) return;
-    if (run->release.err == TENURE_OK) run->report.end = tenure_end_name(run->release.end);
+    if (run->release.err != TENURE_OK) return;
+    run->report.end = tenure_end_name(run->release.end);
 }

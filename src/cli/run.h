@@ -10,6 +10,8 @@
 #ifndef TENURE_CLI_RUN_H
 #define TENURE_CLI_RUN_H
 
+#include <tenure/client.h>
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -48,7 +50,8 @@ struct run_options {
     uint32_t wait_ms;
     uint32_t priority;
     uint32_t ttl_ms;
-    bool is_unlimited;    /* no ttl: until released, whoever dies */
+    bool is_unlimited; /* no ttl: until released, whoever dies */
+    enum tenure_safety min_safety;
     uint32_t max_hold_ms; /* 0: none */
     uint32_t grace_ms;
     uint32_t margin_ms; /* the KILL comes so long before the end of the lease */
@@ -80,6 +83,12 @@ bool run_options_read(
 void run_options_init(struct run_options *options, const struct command *command);
 /* Split `list` at its commas into the names.  False: complained. */
 bool run_options_names(struct run_options *options, const char *list);
+/* The class behind --min-safety, the option that came last.  False: complained. */
+bool run_options_safety(const struct options *words, enum tenure_safety *out_safety);
+#define OPTION_SPEC_MIN_SAFETY(id)                                                                 \
+    {                                                                                              \
+        (id), "min-safety", "CLASS", "fail unless the store promises that: quorum, ..."            \
+    }
 /* Settle what depends on more than one option: the grace and the margin.  False: complained. */
 bool run_options_settle(struct run_options *options);
 

@@ -23,6 +23,7 @@ enum {
     OPTION_ON_LOST,
     OPTION_LOST_EXIT_CODE,
     OPTION_LABEL,
+    OPTION_MIN_SAFETY,
     OPTION_SHOW_ARGS,
     OPTION_JSON,
 };
@@ -58,6 +59,7 @@ static const struct option_spec specs[] = {
       "term: TERM only; warn: words only\n"
       "exec:CMD: CMD in the place of TERM, then KILL" },
     { OPTION_LOST_EXIT_CODE, "lost-exit-code", "CODE", "when the lock was lost (default 79)" },
+    OPTION_SPEC_MIN_SAFETY(OPTION_MIN_SAFETY),
     { OPTION_LABEL, "label", "KEY=VALUE", "shown to those who wait; may be repeated" },
     { OPTION_SHOW_ARGS,
       "show-args",
@@ -220,6 +222,7 @@ static bool read_option(struct options *words, int id, struct run_options *optio
     case OPTION_ON_LOST: return read_on_lost(words, options);
     case OPTION_LOST_EXIT_CODE: return read_exit_code(words, &options->lost_exit_code);
     case OPTION_LABEL: return read_label(words, options);
+    case OPTION_MIN_SAFETY: return run_options_safety(words, &options->min_safety);
     case OPTION_SHOW_ARGS: options->is_showing_arguments = true; return true;
     case OPTION_JSON:
         options->is_reporting = true;
@@ -230,6 +233,21 @@ static bool read_option(struct options *words, int id, struct run_options *optio
         return false;
     default: abort(); /* the table has an option that nobody reads */
     }
+}
+
+bool run_options_safety(const struct options *words, enum tenure_safety *out_safety)
+{
+    for (int safety = 0; safety <= TENURE_SAFETY_CONSENSUS; safety++) {
+        if (strcmp(words->value, tenure_safety_name((enum tenure_safety)safety)) != 0) continue;
+        *out_safety = (enum tenure_safety)safety;
+        return true;
+    }
+    complain(
+        words->command,
+        "--min-safety: '%.60s' is none of volatile, replicated-async, durable-single, quorum, "
+        "consensus",
+        words->value);
+    return false;
 }
 
 bool run_options_settle(struct run_options *options)

@@ -18,8 +18,16 @@ static void print_holder(struct json *json, const struct tenure_holder *holder)
     json_number(json, "ttl_ms", holder->ttl_ms);
     json_span(json, "remaining_ms", holder->remaining_ms);
     json_string(json, "meta", holder->meta);
-    json_time(json, "acquired_at", holder->acquired_at_us);
+    if (holder->acquired_at_us > 0) {
+        json_time(json, "acquired_at", holder->acquired_at_us);
+    } else {
+        json_string(json, "acquired_at", NULL);
+    }
     json_bool(json, "breaking", holder->is_breaking);
+    bool is_voted = holder->node_count > 0;
+    json_span(json, "votes", is_voted ? (int64_t)holder->votes : -1);
+    json_span(json, "nodes", is_voted ? (int64_t)holder->node_count : -1);
+    json_bool(json, "foreign", holder->is_foreign);
     json_close(json, '}');
 }
 
@@ -41,6 +49,18 @@ static const char *state_word(const struct tenure_lock_view *view)
 {
     if (view->hold_count > 0) return "held";
     return view->waiter_count > 0 ? "waited" : "delayed";
+}
+
+void view_describe_votes(const struct tenure_holder *holder, struct text *text)
+{
+    const char *comma = "";
+    if (holder->is_foreign) {
+        text_add(text, "foreign owner");
+        comma = ", ";
+    }
+    if (holder->node_count > 0) {
+        text_addf(text, "%sheld on %u of %u nodes", comma, holder->votes, holder->node_count);
+    }
 }
 
 void view_print_json(const struct tenure_lock_view *view)

@@ -14,6 +14,9 @@ static void free_acquire(struct acquire *acquire)
     list_remove(&acquire->link);
     if (acquire->task.is_queued) list_remove(&acquire->task.link);
     (void)pthread_mutex_unlock(&client->mutex);
+    if (acquire->verdict != NULL) {
+        memory_give(client->memory, acquire->verdict, sizeof(*acquire->verdict));
+    }
     memory_give(client->memory, acquire, sizeof(*acquire));
 }
 
@@ -27,17 +30,38 @@ static void drop_hold(struct acquire *acquire)
     tni_hold_give(hold); /* that of a handle which nobody got */
 }
 
-static void
-tell(struct acquire *acquire, enum tenure_err err, const char *text, const void *obstacle)
+static void tell_verdict(struct client *client, struct notice *notice)
 {
-    struct tenure_error error;
-    tenure_acquire_fn fn = acquire->fn;
-    struct tenure_hold hold = { 0 };
-    acquire->fn = NULL;
-    if (fn == NULL) return;
-    if (err == TENURE_OK) hold.id = tni_registry_hold_id(acquire->hold->slot);
-    (void)tni_fail(&error, err, text);
-    fn(err, hold, obstacle, &error, acquire->user);
+    struct verdict *verdict = CONTAINER_OF(notice, struct verdict, notice);
+    (void)client;
+    if (verdict->err == TENURE_OK && tni_registry_peek_hold(verdict->hold.id) == NULL) {
+        verdict->err = tni_fail(
+            &verdict->error, TENURE_CANCELED, "the client was closed before the grant was told");
+        verdict->hold.id = 0;
+    }
+    verdict->fn(
+        verdict->err,
+        verdict->hold,
+        verdict->has_obstacle ? &verdict->obstacle : NULL,
+        &verdict->error,
+        verdict->user);
+    memory_give(verdict->memory, verdict, sizeof(*verdict));
+}
+
+/* Whom it hinders stands in the verdict already. */
+static void tell(struct acquire *acquire, enum tenure_err err, const char *text)
+{
+    struct verdict *verdict = acquire->verdict;
+    acquire->verdict = NULL;
+    if (verdict == NULL) return;
+    if (err == TENURE_OK) verdict->hold.id = tni_registry_hold_id(acquire->hold->slot);
+    verdict->err = tni_fail(&verdict->error, err, text);
+    verdict->notice.tell = tell_verdict;
+    if (acquire->is_waited_for) {
+        tell_verdict(acquire->client, &verdict->notice);
+    } else {
+        (void)tni_notice_post(acquire->client, &verdict->notice);
+    }
 }
 
 /* ------------------------------------------------------------------ cleaning up */
@@ -185,7 +209,7 @@ static void hand_out(struct acquire *acquire)
 {
     struct hold *hold = acquire->hold;
     tni_hold_hand_out(hold);
-    tell(acquire, TENURE_OK, NULL, NULL);
+    tell(acquire, TENURE_OK, NULL);
     free_acquire(acquire);
 }
 
@@ -220,16 +244,16 @@ static void on_asked(struct store_op *op, const struct store_result *result)
     bool is_canceled = acquire->is_canceled;
     (void)pthread_mutex_unlock(&acquire->client->mutex);
     if (result->err == TENURE_OK && is_canceled) {
-        tell(acquire, TENURE_CANCELED, NULL, NULL);
+        tell(acquire, TENURE_CANCELED, NULL);
         sweep(acquire);
     } else if (result->err == TENURE_OK) {
         on_granted(acquire, result);
     } else {
-        struct tenure_obstacle obstacle;
-        bool has_obstacle = result->err == TENURE_HELD || result->err == TENURE_TIMEOUT;
-        if (has_obstacle) describe(acquire, result, &obstacle);
+        struct verdict *verdict = acquire->verdict;
+        verdict->has_obstacle = result->err == TENURE_HELD || result->err == TENURE_TIMEOUT;
+        if (verdict->has_obstacle) describe(acquire, result, &verdict->obstacle);
         bool is_unsure = result->is_unsure;
-        tell(acquire, result->err, result->text, has_obstacle ? &obstacle : NULL);
+        tell(acquire, result->err, result->text);
         if (is_unsure) {
             sweep(acquire);
         } else {
@@ -248,7 +272,7 @@ static void give_up_grant(struct acquire *acquire, enum tenure_err err, const ch
     tni_registry_unlock();
     tni_hold_end(hold);
     hold->client->timer_count++;
-    tell(acquire, err, text, NULL);
+    tell(acquire, err, text);
     sweep(acquire);
 }
 
@@ -284,7 +308,7 @@ static void run(struct client *client, struct task *task)
             ask(acquire);
             return;
         }
-        tell(acquire, is_canceled ? TENURE_CANCELED : TENURE_NO_MEMORY, NULL, NULL);
+        tell(acquire, is_canceled ? TENURE_CANCELED : TENURE_NO_MEMORY, NULL);
         drop_hold(acquire);
         free_acquire(acquire);
     } else if (is_canceled && acquire->state == ACQUIRE_ASKING) {
@@ -298,14 +322,20 @@ enum tenure_err tni_acquire_create(
     struct client *client, const struct tenure_lock_options *options, struct acquire **out_acquire)
 {
     struct acquire *acquire = memory_take(client->memory, sizeof(*acquire));
-    if (acquire == NULL) return TENURE_NO_MEMORY;
-    *acquire = (struct acquire){ .task = { .run = run }, .client = client };
-    list_init(&acquire->link);
-    enum tenure_err err = tni_hold_create(client, options, &acquire->hold);
+    struct verdict *verdict = memory_take(client->memory, sizeof(*verdict));
+    struct hold *hold = NULL;
+    enum tenure_err err = TENURE_NO_MEMORY;
+    if (acquire != NULL && verdict != NULL) err = tni_hold_create(client, options, &hold);
     if (err != TENURE_OK) {
+        memory_give(client->memory, verdict, sizeof(*verdict));
         memory_give(client->memory, acquire, sizeof(*acquire));
         return err;
     }
+    *verdict = (struct verdict){ .memory = client->memory };
+    *acquire = (struct acquire){
+        .task = { .run = run }, .client = client, .hold = hold, .verdict = verdict
+    };
+    list_init(&acquire->link);
     uint32_t ttl_ms = options->ttl_ms == 0 ? TENURE_TTL_MS_DEFAULT : options->ttl_ms;
     acquire->terms = (struct store_acquire){
         .names = acquire->hold->names,
@@ -317,6 +347,7 @@ enum tenure_err tni_acquire_create(
         .slots = options->slots,
         .priority = options->priority,
         .lock_delay_ms = options->lock_delay_ms,
+        .min_safety = (enum store_safety)options->min_safety,
         .is_shared = options->mode == TENURE_SHARED,
     };
     acquire->id = tni_registry_hold_id(acquire->hold->slot);
@@ -354,12 +385,7 @@ void tni_acquire_cancel(struct client *client, uint64_t id)
         task = &acquire->task;
     }
     /* Queued under the same mutex: the thread cannot free it meanwhile. */
-    if (task != NULL && !task->is_queued && !client->is_closing) {
-        list_init(&task->link);
-        list_append(&client->tasks, &task->link);
-        task->is_queued = true;
-        (void)uv_async_send(&client->wake);
-    }
+    if (task != NULL) tni_client_queue(client, task);
     (void)pthread_mutex_unlock(&client->mutex);
 }
 

@@ -10,13 +10,26 @@ enum acquire_state {
     ACQUIRE_SWEEPING,   /* over for the user; what it may have obtained is given back */
 };
 
+/* The outcome on its way to the user. */
+struct verdict {
+    struct notice notice;
+    const struct memory *memory;
+    tenure_acquire_fn fn;
+    void *user;
+    enum tenure_err err;
+    struct tenure_hold hold;
+    bool has_obstacle;
+    struct tenure_obstacle obstacle;
+    struct tenure_error error;
+};
+
 struct acquire {
     struct task task;
     struct client *client;
     uint64_t id; /* of the operation */
     struct hold *hold;
-    tenure_acquire_fn fn;
-    void *user;
+    struct verdict *verdict; /* NULL: told already */
+    bool is_waited_for;      /* by somebody who wants to know at once, on the client's thread */
     struct store_acquire terms;
 
     /* Under the client's mutex. */
@@ -30,7 +43,7 @@ struct acquire {
     struct mono sweep_until;
 };
 
-/* Nothing is asked yet.  The options are checked, the owner is set. */
+/* Nothing is asked yet; who is told is to be set.  The options are checked, the owner is set. */
 MUST_USE enum tenure_err tni_acquire_create(
     struct client *client, const struct tenure_lock_options *options, struct acquire **out_acquire);
 /* Begin, on the client's thread.  False: the client is closing, and the acquire is gone. */

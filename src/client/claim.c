@@ -112,38 +112,38 @@ enum tenure_err tenure_claim_renew(
 
 struct release_call {
     struct call call;
-    enum tenure_end end;
-    uint64_t successor;
+    struct tenure_release release;
 };
 
 static void on_released(struct store_op *op, const struct store_result *result)
 {
-    struct release_call *release = CONTAINER_OF(op, struct release_call, call.op);
-    release->end = TENURE_END_UNKNOWN;
+    struct release_call *waiting = CONTAINER_OF(op, struct release_call, call.op);
+    struct tenure_release *release = &waiting->release;
     if (result->err == TENURE_OK) {
         release->end = tni_hold_end_of(result->as.release.end);
         release->successor = result->as.release.successor;
+        /* When its holder had to stop, nobody here knows. */
+        bool is_alone = release->end == TENURE_END_EXPIRED_UNCLAIMED;
+        release->overlap_ms = is_alone || release->end == TENURE_END_RELEASED ? 0 : -1;
     }
-    tni_call_end(&release->call, result->err, result->text);
+    tni_call_end(&waiting->call, result->err, result->text);
 }
 
 enum tenure_err tenure_claim_release(
     struct tenure_client handle,
     const struct tenure_claim *claim,
-    enum tenure_end *out_end,
-    uint64_t *out_successor,
+    struct tenure_release *out_release,
     struct tenure_error *out_error)
 {
     const char *fault = find_fault(claim);
     if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
-    struct release_call release = { .end = TENURE_END_UNKNOWN };
-    if (!tni_call_begin(&release.call, handle, out_error)) return release.call.err;
-    release.call.op.request.verb = STORE_RELEASE;
-    release.call.op.request.as.release = store_claim_of(claim);
-    release.call.op.done = on_released;
-    enum tenure_err err = tni_call_run(&release.call, NULL, out_error);
-    if (out_end != NULL) *out_end = release.end;
-    if (out_successor != NULL) *out_successor = release.successor;
+    struct release_call waiting = { .release = { .end = TENURE_END_UNKNOWN, .overlap_ms = -1 } };
+    if (!tni_call_begin(&waiting.call, handle, out_error)) return waiting.call.err;
+    waiting.call.op.request.verb = STORE_RELEASE;
+    waiting.call.op.request.as.release = store_claim_of(claim);
+    waiting.call.op.done = on_released;
+    enum tenure_err err = tni_call_run(&waiting.call, NULL, out_error);
+    if (out_release != NULL) *out_release = waiting.release;
     return err;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -14,8 +15,6 @@
 #define TIMEOUT_MS_DEFAULT 5000u
 #define CLOCK_PPM_DEFAULT  10000u
 #define CLOCK_PPM_MAX      500000u
-
-const struct memory *tni_memory = &memory_heap;
 
 /* ------------------------------------------------------------------ small things */
 
@@ -67,6 +66,8 @@ struct client *tni_client_take(struct tenure_client handle)
 
 static void destroy(struct client *client)
 {
+    if (client->notice_fd >= 0) (void)close(client->notice_fd);
+    (void)pthread_cond_destroy(&client->still);
     (void)pthread_mutex_destroy(&client->mutex);
     memory_give(client->memory, client, sizeof(*client));
 }
@@ -87,16 +88,20 @@ bool tni_client_is_inside(const struct client *client)
 
 /* ------------------------------------------------------------------ tasks */
 
+void tni_client_queue(struct client *client, struct task *task)
+{
+    if (client->is_closing || task->is_queued) return;
+    list_init(&task->link);
+    list_append(&client->tasks, &task->link);
+    task->is_queued = true;
+    (void)uv_async_send(&client->wake);
+}
+
 bool tni_client_submit(struct client *client, struct task *task)
 {
     (void)pthread_mutex_lock(&client->mutex);
     bool is_taken = !client->is_closing;
-    if (is_taken && !task->is_queued) {
-        list_init(&task->link);
-        list_append(&client->tasks, &task->link);
-        task->is_queued = true;
-        (void)uv_async_send(&client->wake);
-    }
+    tni_client_queue(client, task);
     (void)pthread_mutex_unlock(&client->mutex);
     return is_taken;
 }
@@ -189,6 +194,7 @@ static void *run_thread(void *argument)
     (void)pthread_mutex_unlock(&client->mutex);
     if (is_own_end) {
         (void)pthread_detach(client->thread);
+        tni_dispatch_finish(client);
         tni_client_give(client);
     }
     return NULL;
@@ -218,9 +224,13 @@ check(const struct tenure_client_options *options, const char *url, struct tenur
     return tni_store_check_url(url, out_error);
 }
 
-/* False: the system has no more loops to give. */
+/* False: the system has no more descriptors to give. */
 static bool open_loop(struct client *client)
 {
+    if (client->is_dispatched) {
+        client->notice_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (client->notice_fd < 0) return false;
+    }
     if (uv_loop_init(&client->loop) != 0) return false;
     if (uv_async_init(&client->loop, &client->wake, on_wake) != 0) {
         (void)uv_loop_close(&client->loop);
@@ -258,12 +268,14 @@ static bool start_thread(struct client *client)
 
 static struct client *create(const struct tenure_client_options *options, const char *url)
 {
-    const struct memory *memory = tni_memory;
+    const struct memory *memory = tni_allocator_use();
     struct client *client = memory_take(memory, sizeof(*client));
     if (client == NULL) return NULL;
     *client = (struct client){ .memory = memory,
                                .timeout_ms = TIMEOUT_MS_DEFAULT,
                                .clock_error_ppm = CLOCK_PPM_DEFAULT,
+                               .is_dispatched = options != NULL && options->is_dispatched,
+                               .notice_fd = -1,
                                .reference_count = 1 };
     (void)snprintf(client->url, sizeof(client->url), "%s", url);
     if (options != NULL && options->timeout_ms > 0) client->timeout_ms = options->timeout_ms;
@@ -271,7 +283,10 @@ static struct client *create(const struct tenure_client_options *options, const 
         client->clock_error_ppm = options->clock_error_ppm;
     }
     (void)pthread_mutex_init(&client->mutex, NULL);
+    (void)pthread_cond_init(&client->still, NULL);
     list_init(&client->tasks);
+    list_init(&client->notices);
+    list_init(&client->batch);
     list_init(&client->acquires);
     list_init(&client->holds);
     list_init(&client->watches);
@@ -315,6 +330,7 @@ enum tenure_err tenure_client_open(
 
     tni_registry_lock();
     client->id = tni_registry_add_client(client);
+    client->epoch = tni_registry_epoch();
     bool is_running = client->id != 0 && start_thread(client);
     if (!is_running) tni_registry_remove_client(client->id);
     tni_registry_unlock();
@@ -343,10 +359,18 @@ void tenure_client_close(struct tenure_client handle)
     (void)pthread_mutex_lock(&client->mutex);
     client->is_closing = true;
     client->is_own_end = is_inside;
+    client->is_dispatch_end =
+        client->is_dispatching && pthread_equal(client->dispatcher, pthread_self()) != 0;
+    bool is_later = is_inside || client->is_dispatch_end;
     (void)uv_async_send(&client->wake);
     (void)pthread_mutex_unlock(&client->mutex);
-    if (is_inside) return;
+    if (!is_later) tni_client_finish(client);
+}
+
+void tni_client_finish(struct client *client)
+{
     (void)pthread_join(client->thread, NULL);
+    tni_dispatch_finish(client);
     tni_client_give(client);
 }
 

@@ -1,6 +1,8 @@
 /* client - the thread behind a client, and what its files share.
  *
  *   client.c     open, close, the thread, tasks
+ *   dispatch.c   on which thread callbacks run
+ *   allocator.c  where memory comes from
  *   registry.c   handles
  *   keeper.c     the rules of keeping a hold, without I/O
  *   hold.c       a hold: what a keeper decides, carried out
@@ -14,8 +16,8 @@
  * lies in memory that is there already (on the stack of a blocking call, or in what is acted upon):
  * nothing that ends something can fail for want of memory.
  *
- * Mutexes: the registry's guards handles and what they lead to, a client's its tasks.  The first is
- * taken before the second.  No callback runs under either. */
+ * Mutexes: the registry's guards handles and what they lead to, a client's its tasks and notices.
+ * The first is taken before the second.  No callback runs under either. */
 #ifndef TENURE_CLIENT_CLIENT_H
 #define TENURE_CLIENT_CLIENT_H
 
@@ -40,12 +42,25 @@ struct task {
     bool is_queued;
 };
 
+struct notice;
+typedef void (*notice_fn)(struct client *client, struct notice *notice);
+
+/* Something to tell the user: once, where callbacks run.  It lies in memory that is there already,
+ * as tasks do. */
+struct notice {
+    struct list link;
+    notice_fn tell; /* the notice is in no list any more, and may be posted again or freed */
+    bool is_posted;
+};
+
 struct client {
     uint64_t id;
     const struct memory *memory;
     char url[CLIENT_URL_SIZE];
     uint32_t timeout_ms;
     uint32_t clock_error_ppm;
+    bool is_dispatched;
+    uint32_t epoch; /* of the process that it belongs to */
     pthread_t thread;
 
     uint32_t reference_count; /* under the registry's mutex */
@@ -53,6 +68,15 @@ struct client {
     pthread_mutex_t mutex;
     struct list tasks;
     bool is_closing; /* takes no more tasks */
+
+    /* Of a client that is dispatched; under its mutex. */
+    int notice_fd;        /* readable while there are notices; -1: none */
+    struct list notices;  /* for the next dispatch */
+    struct list batch;    /* for the one that is under way */
+    pthread_cond_t still; /* no dispatch is under way any more */
+    pthread_t dispatcher; /* while is_dispatching */
+    bool is_dispatching;
+    bool is_dispatch_end; /* closed from inside a dispatch, which ends the rest */
 
     /* From here on the thread's. */
     uv_loop_t loop;
@@ -73,8 +97,8 @@ struct client {
     bool is_own_end; /* closed from inside a callback: nobody joins the thread */
 };
 
-/* The allocator of everything that the library allocates itself; tests set another one. */
-extern const struct memory *tni_memory;
+/* The allocator of everything that the library allocates itself; it stays what it is. */
+const struct memory *tni_allocator_use(void);
 
 /* A reference: NULL when the handle is not good.  Give it back. */
 struct client *tni_client_take(struct tenure_client handle);
@@ -83,10 +107,23 @@ void tni_client_give(struct client *client);
 
 /* Leave a task.  False when the client is closing: it will not run. */
 MUST_USE bool tni_client_submit(struct client *client, struct task *task);
+/* The same under the client's mutex; when it is closing, nothing happens. */
+void tni_client_queue(struct client *client, struct task *task);
 /* Is this its thread? */
 bool tni_client_is_inside(const struct client *client);
 /* A hold's timer has changed. */
 void tni_client_arm(struct client *client);
+
+/* Wait for the thread, tell the rest, and give back the reference that was the handle's. */
+void tni_client_finish(struct client *client);
+
+/* Tell, on the right thread: at once, or at the next dispatch.  On the client's thread.  False: it
+ * was posted already, and is told once. */
+bool tni_notice_post(struct client *client, struct notice *notice);
+/* By any thread.  True: it will not be told. */
+MUST_USE bool tni_notice_withdraw(struct client *client, struct notice *notice);
+/* Everything that is left, on this thread; the descriptor goes. */
+void tni_dispatch_finish(struct client *client);
 
 /* The holds are others than before: listen to what others do to them (watch.c). */
 void tni_client_mind_alarm(struct client *client);

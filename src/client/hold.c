@@ -1,7 +1,10 @@
 #include "client/hold.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #define ATTEMPT_MS_MAX   60000u
 #define PATIENCE_MS_MIN  20u
@@ -38,11 +41,14 @@ enum tenure_err tni_hold_create(
                            .reference_count = 2,
                            .size = size,
                            .name_count = options->name_count,
-                           .on_state = options->on_state,
+                           .on_at_risk = options->on_at_risk,
+                           .on_held = options->on_held,
+                           .on_lost = options->on_lost,
                            .user = options->user,
                            .is_passive = options->is_kept_by_caller,
                            .is_sole = options->mode == TENURE_EXCLUSIVE && options->slots <= 1,
                            .timer = { HEAP_INDEX_NONE },
+                           .loss_fd = -1,
                            .wake_at = { INT64_MAX },
                            .confirm_by = { INT64_MAX } };
     list_init(&hold->link);
@@ -78,11 +84,14 @@ void tni_hold_give(struct hold *hold)
     if (is_last) memory_give(hold->memory, hold, hold->size);
 }
 
+static void close_loss_fd(struct hold *hold);
+
 bool tni_hold_close_handle(struct hold *hold)
 {
     if (hold->slot == NULL) return false;
     tni_registry_remove_hold(hold->slot);
     hold->slot = NULL;
+    close_loss_fd(hold);
     return true;
 }
 
@@ -91,6 +100,59 @@ static void take(struct hold *hold)
     tni_registry_lock();
     hold->reference_count++;
     tni_registry_unlock();
+}
+
+/* ------------------------------------------------------------------ the descriptor of the loss */
+
+/* A timer of the system: it is on time whatever this process does.  It is set to the deadline, and
+ * to a time long past when the loss is known before. */
+
+static bool has_passed(int64_t at_ns)
+{
+    return at_ns <= tni_store_now().ns;
+}
+
+/* False: it had become readable before the new deadline was known, and stays so. */
+static bool set_loss_fd(struct hold *hold, int64_t at_ns)
+{
+    struct itimerspec before = { { 0, 0 }, { 0, 0 } };
+    struct itimerspec timer = { { 0, 0 }, { 0, 1 } };
+    if (hold->loss_fd < 0 || at_ns == hold->loss_at_ns) return true;
+    bool was_set = hold->loss_at_ns != INT64_MAX;
+    if (at_ns > 1) timer.it_value = (struct timespec){ at_ns / NS_PER_S, at_ns % NS_PER_S };
+    if (at_ns == INT64_MAX) timer.it_value = (struct timespec){ 0, 0 };
+    int failure = timerfd_settime(hold->loss_fd, TFD_TIMER_ABSTIME, &timer, &before);
+    ASSERT(failure == 0);
+    hold->loss_at_ns = at_ns;
+    bool was_over = was_set && before.it_value.tv_sec == 0 && before.it_value.tv_nsec == 0;
+    if (!was_over || has_passed(at_ns)) return true;
+    timer.it_value = (struct timespec){ 0, 1 };
+    failure = timerfd_settime(hold->loss_fd, TFD_TIMER_ABSTIME, &timer, NULL);
+    ASSERT(failure == 0);
+    hold->loss_at_ns = INT64_MIN;
+    return false;
+}
+
+static void close_loss_fd(struct hold *hold)
+{
+    if (hold->loss_fd < 0) return;
+    (void)set_loss_fd(hold, INT64_MIN);
+    (void)close(hold->loss_fd);
+    hold->loss_fd = -1;
+}
+
+enum tenure_err tni_hold_loss_fd(struct hold *hold, int *out_fd)
+{
+    if (hold->loss_fd < 0) {
+        hold->loss_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+        if (hold->loss_fd < 0) return TENURE_NO_MEMORY;
+        hold->loss_at_ns = INT64_MAX;
+        (void)set_loss_fd(hold, atomic_load(&hold->slot->valid_until_ns));
+    }
+    int fd = fcntl(hold->loss_fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) return TENURE_NO_MEMORY;
+    *out_fd = fd;
+    return TENURE_OK;
 }
 
 /* ------------------------------------------------------------------ what others see */
@@ -113,10 +175,12 @@ static enum tenure_loss public_loss(enum keeper_loss loss)
     UNREACHABLE("all losses have a name");
 }
 
-/* Returns the handle, 0 when it is closed. */
-static uint64_t publish(struct hold *hold, const struct keeper_update *update)
+/* Returns the handle, 0 when it is closed.  `*out_is_late`: who waits for the loss has been told
+ * already that it is over. */
+static uint64_t publish(struct hold *hold, const struct keeper_update *update, bool *out_is_late)
 {
     uint64_t id = 0;
+    bool is_good = update->state == KEEPER_HELD || update->state == KEEPER_AT_RISK;
     tni_registry_lock();
     hold->picture = (struct hold_picture){
         .state = public_state(update->state),
@@ -124,23 +188,54 @@ static uint64_t publish(struct hold *hold, const struct keeper_update *update)
         .ttl_ms = hold->keeper.ttl_ms,
         .is_breaking = tni_keeper_is_breaking(&hold->keeper),
     };
+    *out_is_late = !set_loss_fd(hold, update->valid_until.ns) && is_good;
     if (hold->slot != NULL) {
         atomic_store(&hold->slot->valid_until_ns, update->valid_until.ns);
         atomic_store(&hold->slot->token, hold->claims[0].token);
         id = atomic_load(&hold->slot->id);
     }
     tni_registry_unlock();
+    if (is_good) {
+        hold->good_until = update->valid_until;
+        hold->confirmed_at = hold->keeper.confirmed_at;
+    }
     return id;
 }
 
-static void tell(struct hold *hold, uint64_t id, const struct keeper_update *update)
+/* ------------------------------------------------------------------ news */
+
+static void tell_news(struct client *client, struct notice *notice)
 {
-    if (!hold->is_handed_out || hold->on_state == NULL || id == 0) return;
-    hold->on_state(
-        (struct tenure_hold){ id },
-        public_state(update->state),
-        public_loss(update->loss),
-        hold->user);
+    struct hold *hold = CONTAINER_OF(notice, struct hold, news.notice);
+    (void)pthread_mutex_lock(&client->mutex);
+    struct hold_news news = hold->news;
+    hold->news.told = news.state;
+    (void)pthread_mutex_unlock(&client->mutex);
+    struct tenure_hold handle = { news.id };
+    bool is_news = !news.is_hushed && news.state != news.told;
+    if (is_news && news.state == TENURE_HOLD_LOST) {
+        if (hold->on_lost != NULL) hold->on_lost(handle, news.loss, hold->user);
+    } else if (is_news) {
+        bool is_risk = news.state == TENURE_HOLD_AT_RISK;
+        tenure_risk_fn fn = is_risk ? hold->on_at_risk : hold->on_held;
+        if (fn != NULL) fn(handle, tenure_hold_remaining_ms(handle), hold->user);
+    }
+    tni_hold_give(hold);
+}
+
+static void announce(struct hold *hold, uint64_t id, const struct keeper_update *update)
+{
+    struct client *client = hold->client;
+    bool is_heard = hold->on_at_risk != NULL || hold->on_held != NULL || hold->on_lost != NULL;
+    if (!hold->is_handed_out || !is_heard || id == 0) return;
+    take(hold);
+    (void)pthread_mutex_lock(&client->mutex);
+    hold->news.id = id;
+    hold->news.state = public_state(update->state);
+    hold->news.loss = public_loss(update->loss);
+    hold->news.notice.tell = tell_news;
+    (void)pthread_mutex_unlock(&client->mutex);
+    if (!tni_notice_post(client, &hold->news.notice)) tni_hold_give(hold);
 }
 
 /* ------------------------------------------------------------------ asks */
@@ -189,16 +284,23 @@ static void step(struct hold *hold, struct keeper_event *event)
     (void)clock_gettime(CLOCK_REALTIME, &wall);
     event->now = tni_store_now();
     event->wall.us = (int64_t)wall.tv_sec * 1000000 + wall.tv_nsec / 1000;
+    bool is_late;
     tni_keeper_step(&hold->keeper, event, &update);
-
+    uint64_t id = publish(hold, &update, &is_late);
+    if (is_late) {
+        /* What one has been told, all are told. */
+        event->kind = KEEPER_REFUSED;
+        event->loss = KEEPER_LOSS_EXPIRED;
+        tni_keeper_step(&hold->keeper, event, &update);
+        id = publish(hold, &update, &is_late);
+    }
     hold->wake_at = update.deadline;
-    uint64_t id = publish(hold, &update);
     if (update.is_renewing) start_attempt(hold, &update);
     set_timer(hold);
     if (update.state == KEEPER_LOST) refuse_asks(hold, TENURE_LOST);
     if (!update.has_changed) return;
     if (hold->acquire == NULL) {
-        tell(hold, id, &update);
+        announce(hold, id, &update);
     } else if (update.state == KEEPER_HELD || update.state == KEEPER_LOST) {
         struct acquire *acquire = hold->acquire;
         hold->acquire = NULL;
@@ -416,20 +518,54 @@ enum tenure_end tni_hold_end_of(enum store_end end)
     UNREACHABLE("all ends have a name");
 }
 
+/* For how long may somebody else have been in, before the release was called?  The server lets
+ * nobody in before the deadline that was believed; who ended the hold in another way did so behind
+ * the last request that was confirmed. */
+static int64_t overlap_ms(const struct hold *hold, enum tenure_end end)
+{
+    int64_t since_ns = hold->confirmed_at.ns;
+    switch (end) {
+    case TENURE_END_RELEASED:
+        /* By somebody else, perhaps, who had our words. */
+        if (hold->keeper.loss != KEEPER_LOSS_ENDED) return 0;
+        break;
+    case TENURE_END_EXPIRED_UNCLAIMED: return 0;
+    case TENURE_END_EXPIRED_TAKEN:
+        if (hold->good_until.ns < hold->released_at.ns) since_ns = hold->good_until.ns;
+        break;
+    case TENURE_END_BROKEN: break;
+    case TENURE_END_NOT_OWNER:
+    case TENURE_END_UNKNOWN: return -1;
+    }
+    int64_t span_ns = hold->released_at.ns - since_ns;
+    return span_ns <= 0 ? 0 : (span_ns + NS_PER_MS - 1) / NS_PER_MS;
+}
+
+static void tell_release(struct client *client, struct notice *notice)
+{
+    struct hold *hold = CONTAINER_OF(notice, struct hold, release_notice);
+    (void)client;
+    if (hold->release_fn != NULL) {
+        hold->release_fn(hold->release_err, &hold->release_told, hold->release_user);
+    }
+    tni_hold_give(hold);
+}
+
 static void release_next(struct hold *hold);
 
 static void on_released(struct store_op *op, const struct store_result *result)
 {
     struct hold *hold = CONTAINER_OF(op, struct hold, release);
+    struct tenure_release *told = &hold->release_told;
     enum tenure_end end = TENURE_END_UNKNOWN;
     if (result->err == TENURE_OK) {
         end = tni_hold_end_of(result->as.release.end);
-        if (hold->release_successor == 0) hold->release_successor = result->as.release.successor;
+        if (told->successor == 0) told->successor = result->as.release.successor;
     } else if (hold->release_err == TENURE_OK) {
         hold->release_err = result->err;
     }
     /* The order of the names is the order of what they mean. */
-    if (end > hold->release_end) hold->release_end = end;
+    if (end > told->end) told->end = end;
     hold->release_index++;
     release_next(hold);
 }
@@ -438,11 +574,13 @@ static void release_next(struct hold *hold)
 {
     struct client *client = hold->client;
     if (hold->release_index == hold->name_count) {
-        if (hold->release_fn != NULL) {
-            hold->release_fn(
-                hold->release_err, hold->release_end, hold->release_successor, hold->release_user);
+        hold->release_told.overlap_ms = overlap_ms(hold, hold->release_told.end);
+        hold->release_notice.tell = tell_release;
+        if (hold->is_waited_for || hold->release_fn == NULL) {
+            tell_release(client, &hold->release_notice);
+        } else {
+            tni_notice_post(client, &hold->release_notice);
         }
-        tni_hold_give(hold);
         return;
     }
     hold->release = (struct store_op){
@@ -455,17 +593,22 @@ static void release_next(struct hold *hold)
     tni_store_start(client->store, &hold->release);
 }
 
-void tni_hold_release(struct hold *hold, tenure_release_fn fn, void *user)
+void tni_hold_release(struct hold *hold)
 {
     quiet(hold);
-    hold->release_fn = fn;
-    hold->release_user = user;
     hold->release_deadline = tni_deadline(hold->client->timeout_ms);
     hold->release_index = 0;
     hold->release_err = TENURE_OK;
-    hold->release_end = TENURE_END_RELEASED;
-    hold->release_successor = 0;
+    hold->release_told = (struct tenure_release){ .end = TENURE_END_RELEASED };
     release_next(hold);
+}
+
+void tni_hold_hush(struct hold *hold)
+{
+    (void)pthread_mutex_lock(&hold->client->mutex);
+    hold->news.is_hushed = true;
+    (void)pthread_mutex_unlock(&hold->client->mutex);
+    if (tni_notice_withdraw(hold->client, &hold->news.notice)) tni_hold_give(hold);
 }
 
 void tni_hold_close_all(struct client *client)

@@ -31,6 +31,16 @@ struct ask {
     void (*done)(struct ask *ask, enum tenure_err err, const char *text);
 };
 
+/* What the user is to be told of its state; under the client's mutex. */
+struct hold_news {
+    struct notice notice; /* while it is posted it is one of the hold's owners */
+    bool is_hushed;       /* the handle is closed by its user */
+    uint64_t id;
+    enum tenure_hold_state state;
+    enum tenure_loss loss;
+    enum tenure_hold_state told;
+};
+
 struct hold_picture {
     enum tenure_hold_state state;
     enum tenure_loss loss;
@@ -44,6 +54,9 @@ struct hold {
     struct hold_slot *slot;      /* NULL: the handle is closed; under the registry's mutex */
     uint32_t reference_count;    /* under the registry's mutex */
     struct hold_picture picture; /* under the registry's mutex */
+    int loss_fd;                 /* -1: nobody asked; under the registry's mutex */
+    int64_t loss_at_ns;          /* when it becomes readable; INT64_MAX: not by itself */
+    struct hold_news news;
 
     /* Set before anybody else knows it. */
     size_t size; /* of this block */
@@ -53,7 +66,9 @@ struct hold {
     struct store_claim claims[LIMIT_NAME_COUNT_MAX];
     uint32_t slots[LIMIT_NAME_COUNT_MAX];
     uint32_t name_count;
-    tenure_hold_fn on_state;
+    tenure_risk_fn on_at_risk;
+    tenure_risk_fn on_held;
+    tenure_loss_fn on_lost;
     void *user;
     bool is_passive;
     bool is_sole; /* nobody else can hold the same name */
@@ -65,6 +80,9 @@ struct hold {
     struct heap_node timer;
     struct keeper keeper;
     struct mono wake_at; /* of the keeper */
+    /* As it was while there was a hold; the keeper forgets. */
+    struct mono good_until;
+    struct mono confirmed_at;
     bool is_handed_out;
     bool is_ended;
     struct acquire *acquire; /* while the grant is being confirmed */
@@ -76,10 +94,12 @@ struct hold {
     struct task end_task;
     struct store_op release;
     struct mono release_deadline;
+    struct mono released_at; /* when the user said so */
     uint32_t release_index;
     enum tenure_err release_err;
-    enum tenure_end release_end;
-    uint64_t release_successor;
+    struct tenure_release release_told;
+    struct notice release_notice;
+    bool is_waited_for; /* by somebody who wants to know at once, on the client's thread */
     tenure_release_fn release_fn;
     void *release_user;
 };
@@ -103,6 +123,9 @@ tni_hold_begin(struct hold *hold, const struct store_result *result, struct mono
 /* It was lost before anybody knew of it: make it ready for another grant.  False: requests about
  * the lost one are under way. */
 MUST_USE bool tni_hold_rewind(struct hold *hold);
+/* The descriptor that tells the loss, as its user gets it.  Under the registry's mutex. */
+MUST_USE enum tenure_err tni_hold_loss_fd(struct hold *hold, int *out_fd);
+
 /* From now on users know it. */
 void tni_hold_hand_out(struct hold *hold);
 void tni_hold_on_time(struct hold *hold);
@@ -112,8 +135,10 @@ void tni_hold_hint(struct hold *hold);
 void tni_hold_ask(struct hold *hold, uint32_t ttl_ms, struct ask *ask);
 /* Stop keeping it, whatever it is; the thread is one owner less, when nothing is under way. */
 void tni_hold_end(struct hold *hold);
-/* The same, and release it at the store; `fn` may be NULL. */
-void tni_hold_release(struct hold *hold, tenure_release_fn fn, void *user);
+/* The same, and release it at the store; `release_fn` may be NULL. */
+void tni_hold_release(struct hold *hold);
+/* Nothing more is told of its state, except what is being told now. */
+void tni_hold_hush(struct hold *hold);
 
 /* In the words of the public header. */
 enum tenure_end tni_hold_end_of(enum store_end end);

@@ -47,6 +47,7 @@ static const char *find_fault(const struct tenure_lock_options *options)
     }
     if (options->priority > LIMIT_PRIORITY_MAX) return "priority: 9 at most";
     if (options->lock_delay_ms > LIMIT_LOCK_DELAY_MS_MAX) return "lock_delay_ms: 3600000 at most";
+    if ((unsigned)options->min_safety > TENURE_SAFETY_CONSENSUS) return "min_safety: no such class";
     return NULL;
 }
 
@@ -96,8 +97,8 @@ enum tenure_err tenure_lock_start(
     struct acquire *acquire;
     enum tenure_err err = tni_acquire_create(client, &terms, &acquire);
     if (err == TENURE_OK) {
-        acquire->fn = fn;
-        acquire->user = user;
+        acquire->verdict->fn = fn;
+        acquire->verdict->user = user;
         struct tenure_op op = { acquire->id };
         /* Behind this it may be over at any moment. */
         if (out_op != NULL) *out_op = op;
@@ -156,8 +157,9 @@ enum tenure_err tenure_lock(
     struct acquire *acquire;
     enum tenure_err err = tni_acquire_create(lock.call.client, &terms, &acquire);
     if (err == TENURE_OK) {
-        acquire->fn = on_lock_done;
-        acquire->user = &lock;
+        acquire->is_waited_for = true;
+        acquire->verdict->fn = on_lock_done;
+        acquire->verdict->user = &lock;
         err = tni_call_wait(&lock.call, tni_acquire_submit(acquire), out_error);
     } else {
         tni_call_end(&lock.call, err, NULL);
@@ -198,6 +200,15 @@ uint64_t tenure_hold_token(struct tenure_hold handle)
     if (slot == NULL) return 0;
     uint64_t token = atomic_load(&slot->token);
     return tni_registry_is_good(slot, handle.id) ? token : 0;
+}
+
+enum tenure_err tenure_hold_fd(struct tenure_hold handle, int *out_fd)
+{
+    tni_registry_lock();
+    struct hold *hold = tni_registry_find_hold(handle.id);
+    enum tenure_err err = hold == NULL ? TENURE_INVALID : tni_hold_loss_fd(hold, out_fd);
+    tni_registry_unlock();
+    return err;
 }
 
 enum tenure_err tenure_hold_info(struct tenure_hold handle, struct tenure_hold_info *out_info)
@@ -243,7 +254,7 @@ static void run_release(struct client *client, struct task *task)
 {
     struct hold *hold = CONTAINER_OF(task, struct hold, end_task);
     (void)client;
-    tni_hold_release(hold, hold->release_fn, hold->release_user);
+    tni_hold_release(hold);
     tni_hold_give(hold); /* the part that was the handle's */
 }
 
@@ -255,19 +266,28 @@ static void run_forget(struct client *client, struct task *task)
     tni_hold_give(hold);
 }
 
-/* Close the handle and leave the rest to the client's thread. */
-static enum tenure_err
-end_hold(struct tenure_hold handle, task_fn run, tenure_release_fn fn, void *user)
+/* Close the handle; NULL: it is not good.  Its owner becomes the caller, who gives the client back,
+ * too. */
+static struct hold *close_handle(struct tenure_hold handle)
 {
+    struct mono now = tni_store_now();
     tni_registry_lock();
     struct hold *hold = tni_registry_find_hold(handle.id);
-    bool is_mine = hold != NULL && tni_hold_close_handle(hold);
-    struct client *client = is_mine ? tni_client_take_of(hold->client) : NULL;
+    if (hold != NULL && !tni_hold_close_handle(hold)) hold = NULL;
+    if (hold != NULL) {
+        hold->released_at = now;
+        (void)tni_client_take_of(hold->client);
+    }
     tni_registry_unlock();
-    if (!is_mine) return TENURE_INVALID;
+    return hold;
+}
+
+/* Leave the rest to the client's thread. */
+static enum tenure_err leave_hold(struct hold *hold, task_fn run)
+{
+    struct client *client = hold->client;
+    tni_hold_hush(hold);
     hold->end_task.run = run;
-    hold->release_fn = fn;
-    hold->release_user = user;
     bool is_taken = tni_client_submit(client, &hold->end_task);
     if (!is_taken) tni_hold_give(hold);
     tni_client_give(client);
@@ -277,12 +297,17 @@ end_hold(struct tenure_hold handle, task_fn run, tenure_release_fn fn, void *use
 enum tenure_err
 tenure_hold_release_start(struct tenure_hold handle, tenure_release_fn fn, void *user)
 {
-    return end_hold(handle, run_release, fn, user);
+    struct hold *hold = close_handle(handle);
+    if (hold == NULL) return TENURE_INVALID;
+    hold->release_fn = fn;
+    hold->release_user = user;
+    return leave_hold(hold, run_release);
 }
 
 void tenure_hold_forget(struct tenure_hold handle)
 {
-    (void)end_hold(handle, run_forget, NULL, NULL);
+    struct hold *hold = close_handle(handle);
+    if (hold != NULL) (void)leave_hold(hold, run_forget);
 }
 
 /* A reference to the client of a hold; NULL when the handle is not good. */
@@ -297,38 +322,33 @@ static struct client *take_client_of(struct tenure_hold handle)
 
 struct release_call {
     struct call call;
-    struct tenure_hold hold;
-    enum tenure_end end;
-    uint64_t successor;
+    struct tenure_release release;
 };
 
-static void
-on_release_done(enum tenure_err err, enum tenure_end end, uint64_t successor, void *user)
+static void on_release_done(enum tenure_err err, const struct tenure_release *release, void *user)
 {
-    struct release_call *release = user;
-    release->end = end;
-    release->successor = successor;
-    tni_call_end(&release->call, err, NULL);
+    struct release_call *waiting = user;
+    waiting->release = *release;
+    tni_call_end(&waiting->call, err, NULL);
 }
 
-static void start_release(struct client *client, struct task *task)
+enum tenure_err tenure_hold_release(struct tenure_hold handle, struct tenure_release *out_release)
 {
-    struct release_call *release = CONTAINER_OF(task, struct release_call, call.task);
-    (void)client;
-    enum tenure_err err = tenure_hold_release_start(release->hold, on_release_done, release);
-    if (err != TENURE_OK) tni_call_end(&release->call, err, NULL);
-}
-
-enum tenure_err
-tenure_hold_release(struct tenure_hold handle, enum tenure_end *out_end, uint64_t *out_successor)
-{
-    struct release_call release = { .hold = handle, .end = TENURE_END_UNKNOWN };
+    struct release_call waiting = { .release = { .end = TENURE_END_UNKNOWN, .overlap_ms = -1 } };
     struct client *client = take_client_of(handle);
     if (client == NULL) return TENURE_INVALID;
-    if (!tni_call_begin_with(&release.call, client, NULL)) return release.call.err;
-    enum tenure_err err = tni_call_run(&release.call, start_release, NULL);
-    if (out_end != NULL) *out_end = release.end;
-    if (out_successor != NULL) *out_successor = release.successor;
+    if (!tni_call_begin_with(&waiting.call, client, NULL)) return waiting.call.err;
+    struct hold *hold = close_handle(handle);
+    enum tenure_err err = TENURE_INVALID;
+    if (hold != NULL) {
+        hold->is_waited_for = true;
+        hold->release_fn = on_release_done;
+        hold->release_user = &waiting;
+        err = leave_hold(hold, run_release);
+    }
+    if (err != TENURE_OK) tni_call_end(&waiting.call, err, NULL);
+    err = tni_call_wait(&waiting.call, true, NULL);
+    if (out_release != NULL && err != TENURE_INVALID) *out_release = waiting.release;
     return err;
 }
 

@@ -45,6 +45,11 @@ static void start(void)
     ASSERT(failure == 0);
 }
 
+uint32_t tni_registry_epoch(void)
+{
+    return atomic_load(&epoch_now);
+}
+
 void tni_registry_lock(void)
 {
     (void)pthread_once(&once, start);

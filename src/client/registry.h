@@ -32,6 +32,9 @@ struct hold_slot {
     struct hold *hold;
 };
 
+/* Of this process: behind fork() it is another one. */
+uint32_t tni_registry_epoch(void);
+
 void tni_registry_lock(void);
 void tni_registry_unlock(void);
 

@@ -26,6 +26,29 @@ const char *tenure_safety_name(enum tenure_safety safety)
     return tni_store_safety_word((enum store_safety)safety);
 }
 
+const char *tenure_safety_text(enum tenure_safety safety)
+{
+    switch (safety) {
+    case TENURE_SAFETY_VOLATILE:
+        return "a restart of the server forgets who holds what, so that a lock may be granted "
+               "twice; "
+               "tokens rise all the same";
+    case TENURE_SAFETY_REPLICATED_ASYNC:
+        return "a failover may forget the last grants, so that a lock may be granted twice; tokens "
+               "rise all the same";
+    case TENURE_SAFETY_DURABLE_SINGLE:
+        return "what is granted survives every crash and restart; while its one server is down, "
+               "nothing is granted";
+    case TENURE_SAFETY_QUORUM:
+        return "what is granted survives as long as a majority of the servers does, and is granted "
+               "as long as a majority of them answers";
+    case TENURE_SAFETY_CONSENSUS:
+        return "what is granted is agreed on by a majority that keeps a log, and survives the loss "
+               "of the others";
+    }
+    return "unknown";
+}
+
 const char *tenure_loss_name(enum tenure_loss loss)
 {
     static const char *const words[] = { "none", "expired", "ended", "broken", "closed" };

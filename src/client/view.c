@@ -20,7 +20,10 @@ static struct tenure_holder holder_of(const struct store_holder *holder)
         .ttl_ms = holder->ttl_ms,
         .remaining_ms = holder->remaining_ms,
         .acquired_at_us = holder->acquired_at_us,
+        .votes = holder->votes,
+        .node_count = holder->node_count,
         .is_breaking = holder->is_breaking,
+        .is_foreign = holder->is_foreign,
     };
 }
 
@@ -299,6 +302,7 @@ static void on_info(struct store_op *op, const struct store_result *result)
         info->damaged_file_count = told->damaged_file_count;
         info->is_disk_full = told->is_disk_full;
         info->is_disk_slow = told->is_disk_slow;
+        info->node_count = told->node_count;
         info->round_trip_us = (uint64_t)((tni_store_now().ns - op->sent_at.ns) / 1000);
     }
     tni_call_end(&see->call, result->err, result->text);
@@ -316,4 +320,46 @@ enum tenure_err tenure_server_info(
     enum tenure_err err = tni_call_run(&see.call, NULL, out_error);
     if (err == TENURE_OK) *out_info = see.info;
     return err;
+}
+
+struct nodes_call {
+    struct call call;
+    tenure_node_fn fn;
+    void *user;
+};
+
+static void on_nodes(struct store_op *op, const struct store_result *result)
+{
+    struct nodes_call *see = CONTAINER_OF(op, struct nodes_call, call.op);
+    uint32_t count = result->err == TENURE_OK ? result->as.info.node_count : 0;
+    for (uint32_t index = 0; index < count; index++) {
+        const struct store_node *told = &result->as.info.nodes[index];
+        struct tenure_node node = {
+            .address = told->address,
+            .standing = told->standing,
+            .role = told->role,
+            .version = told->version,
+            .persistence = told->persistence,
+            .eviction_policy = told->eviction_policy,
+            .trouble = told->trouble,
+            .advice = told->advice,
+            .quarantine_ms = told->quarantine_ms,
+            .clock_offset_ms = told->clock_offset_ms,
+            .is_reachable = told->is_reachable,
+            .is_voting = told->is_voting,
+        };
+        see->fn(&node, see->user);
+    }
+    tni_call_end(&see->call, result->err, result->text);
+}
+
+enum tenure_err tenure_nodes(
+    struct tenure_client handle, tenure_node_fn fn, void *user, struct tenure_error *out_error)
+{
+    struct nodes_call see = { .fn = fn, .user = user };
+    if (fn == NULL) return tni_fail(out_error, TENURE_INVALID, "fn: it is missing");
+    if (!tni_call_begin(&see.call, handle, out_error)) return see.call.err;
+    see.call.op.request.verb = STORE_INFO;
+    see.call.op.done = on_nodes;
+    return tni_call_run(&see.call, NULL, out_error);
 }

@@ -7,6 +7,17 @@
 #include "client/hold.h"
 #include "client/view.h"
 
+/* Of what was not dispatched yet, so much is kept for one watch; then it is interrupted, and taken
+ * up again behind the last event that is here. */
+#define KEPT_SIZE_MAX (256u * 1024u)
+
+/* An event that waits to be dispatched; its texts lie behind it. */
+struct kept_event {
+    struct list link;
+    size_t size;
+    struct tenure_event event;
+};
+
 /* A public watch. */
 struct watch {
     struct task task;
@@ -15,12 +26,86 @@ struct watch {
     tenure_event_fn fn;
     tenure_watch_end_fn end_fn;
     void *user;
-    struct list link; /* in client->watches, under the client's mutex */
-    bool is_stopped;  /* under the client's mutex */
+
+    /* Under the client's mutex. */
+    struct list link; /* in client->watches */
+    bool is_stopped;  /* nobody wants more */
+    bool is_ended;    /* only the end has to be told */
+    bool is_interrupted;
+    struct notice notice;
+    struct list kept;
+    size_t kept_size;
+
     bool is_begun;
+    enum tenure_err err;
     struct store_watch store_watch;
     char prefix[LIMIT_NAME_SIZE_MAX + 1];
 };
+
+/* ------------------------------------------------------------------ telling */
+
+static void free_kept(struct watch *watch, struct kept_event *kept)
+{
+    memory_give(watch->client->memory, kept, kept->size);
+}
+
+/* The next event to tell, or NULL.  Under the client's mutex. */
+static struct kept_event *next_kept(struct watch *watch)
+{
+    struct list *first = list_first(&watch->kept);
+    if (first == NULL) return NULL;
+    struct kept_event *kept = CONTAINER_OF(first, struct kept_event, link);
+    list_remove(first);
+    watch->kept_size -= kept->size;
+    return kept;
+}
+
+static void give_watch(struct watch *watch)
+{
+    memory_give(watch->client->memory, watch, sizeof(*watch));
+}
+
+/* Those that were there when it began; the next ones are for the next dispatch.  False: a callback
+ * has forked, and this is the child.  Under the client's mutex. */
+static bool tell_kept(struct client *client, struct watch *watch)
+{
+    const struct list *last = watch->kept.previous;
+    struct kept_event *kept;
+    bool is_last = false;
+    while (!is_last && (kept = next_kept(watch)) != NULL) {
+        bool is_wanted = !watch->is_stopped;
+        is_last = &kept->link == last;
+        (void)pthread_mutex_unlock(&client->mutex);
+        if (is_wanted) is_wanted = watch->fn(&kept->event, watch->user);
+        if (client->epoch != tni_registry_epoch()) return false;
+        free_kept(watch, kept);
+        (void)pthread_mutex_lock(&client->mutex);
+        if (!is_wanted) watch->is_stopped = true;
+    }
+    return true;
+}
+
+static void tell(struct client *client, struct notice *notice)
+{
+    struct watch *watch = CONTAINER_OF(notice, struct watch, notice);
+    (void)pthread_mutex_lock(&client->mutex);
+    if (!tell_kept(client, watch)) return;
+    bool is_more = !list_is_empty(&watch->kept);
+    bool is_over = watch->is_ended && !is_more;
+    bool is_task = watch->is_stopped || (watch->is_interrupted && !is_more);
+    if (!watch->is_ended && is_task) tni_client_queue(client, &watch->task);
+    /* It may have been posted again while it told. */
+    if (is_over && notice->is_posted) list_remove(&notice->link);
+    (void)pthread_mutex_unlock(&client->mutex);
+    if (is_over) {
+        if (watch->end_fn != NULL) watch->end_fn(watch->err, watch->user);
+        give_watch(watch);
+    } else if (is_more) {
+        (void)tni_notice_post(client, notice);
+    }
+}
+
+/* ------------------------------------------------------------------ on the client's thread */
 
 static void end(struct watch *watch, enum tenure_err err)
 {
@@ -29,9 +114,10 @@ static void end(struct watch *watch, enum tenure_err err)
     (void)pthread_mutex_lock(&client->mutex);
     list_remove(&watch->link);
     if (watch->task.is_queued) list_remove(&watch->task.link);
+    watch->err = err;
+    watch->is_ended = true;
     (void)pthread_mutex_unlock(&client->mutex);
-    if (watch->end_fn != NULL) watch->end_fn(err, watch->user);
-    memory_give(client->memory, watch, sizeof(*watch));
+    (void)tni_notice_post(client, &watch->notice);
 }
 
 static bool is_stopped(struct watch *watch)
@@ -42,20 +128,73 @@ static bool is_stopped(struct watch *watch)
     return is_it;
 }
 
+/* A copy of `text` at `*at`, which is moved behind it. */
+static const char *keep_text(char **at, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = *at;
+    memcpy(copy, text, size);
+    *at = copy + size;
+    return copy;
+}
+
+static struct kept_event *copy_event(struct watch *watch, const struct tenure_event *event)
+{
+    size_t size = sizeof(struct kept_event) + strlen(event->kind) + strlen(event->name) +
+                  strlen(event->owner) + strlen(event->meta) + strlen(event->reason) + 5;
+    struct kept_event *kept = memory_take(watch->client->memory, size);
+    if (kept == NULL) return NULL;
+    *kept = (struct kept_event){ .size = size, .event = *event };
+    char *at = (char *)(kept + 1);
+    kept->event.kind = keep_text(&at, event->kind);
+    kept->event.name = keep_text(&at, event->name);
+    kept->event.owner = keep_text(&at, event->owner);
+    kept->event.meta = keep_text(&at, event->meta);
+    kept->event.reason = keep_text(&at, event->reason);
+    list_init(&kept->link);
+    return kept;
+}
+
+/* For the next dispatch.  False: no more for now; `err` says why when it is not that there is too
+ * much already. */
+static bool keep_event(struct watch *watch, const struct tenure_event *event)
+{
+    struct client *client = watch->client;
+    struct kept_event *kept = copy_event(watch, event);
+    if (kept == NULL) {
+        watch->err = TENURE_NO_MEMORY;
+        return false;
+    }
+    (void)pthread_mutex_lock(&client->mutex);
+    list_append(&watch->kept, &kept->link);
+    watch->kept_size += kept->size;
+    watch->is_interrupted = watch->kept_size > KEPT_SIZE_MAX;
+    bool is_more = !watch->is_interrupted;
+    (void)pthread_mutex_unlock(&client->mutex);
+    (void)tni_notice_post(client, &watch->notice);
+    return is_more;
+}
+
 static bool on_event(struct store_watch *store_watch, const struct store_event *event)
 {
     struct watch *watch = CONTAINER_OF(store_watch, struct watch, store_watch);
     struct tenure_event public_event = tni_event_of(event);
     if (is_stopped(watch)) return false;
+    if (watch->client->is_dispatched) return keep_event(watch, &public_event);
     return watch->fn(&public_event, watch->user);
 }
 
 static void on_end(struct store_watch *store_watch, enum tenure_err err)
 {
-    end(CONTAINER_OF(store_watch, struct watch, store_watch), err);
+    struct watch *watch = CONTAINER_OF(store_watch, struct watch, store_watch);
+    (void)pthread_mutex_lock(&watch->client->mutex);
+    bool is_interrupted = watch->is_interrupted && !watch->is_stopped;
+    (void)pthread_mutex_unlock(&watch->client->mutex);
+    if (is_interrupted && err == TENURE_CANCELED) return;
+    end(watch, watch->err == TENURE_OK ? err : watch->err);
 }
 
-/* Beginning and stopping: the same task. */
+/* Beginning, taking up again and stopping: the same task. */
 static void run(struct client *client, struct task *task)
 {
     struct watch *watch = CONTAINER_OF(task, struct watch, task);
@@ -63,11 +202,17 @@ static void run(struct client *client, struct task *task)
         end(watch, TENURE_CANCELED);
         return;
     }
-    if (watch->is_begun) return;
+    (void)pthread_mutex_lock(&client->mutex);
+    bool is_due = !watch->is_begun || (watch->is_interrupted && list_is_empty(&watch->kept));
+    if (is_due) watch->is_interrupted = false;
+    (void)pthread_mutex_unlock(&client->mutex);
+    if (!is_due) return;
     watch->is_begun = true;
     enum tenure_err err = tni_store_watch(client->store, &watch->store_watch);
     if (err != TENURE_OK) end(watch, err);
 }
+
+/* ------------------------------------------------------------------ the public side */
 
 static const char *find_fault(const struct tenure_watch_options *options)
 {
@@ -89,6 +234,7 @@ static struct watch *create(struct client *client, const struct tenure_watch_opt
     *watch = (struct watch){ .task = { .run = run },
                              .client = client,
                              .id = atomic_fetch_add(&id_last, 1) + 1,
+                             .notice = { .tell = tell },
                              .fn = options->on_event,
                              .end_fn = options->on_end,
                              .user = options->user };
@@ -98,6 +244,7 @@ static struct watch *create(struct client *client, const struct tenure_watch_opt
         .prefix = watch->prefix, .since = options->since, .event = on_event, .end = on_end
     };
     list_init(&watch->link);
+    list_init(&watch->kept);
     return watch;
 }
 
@@ -125,7 +272,7 @@ enum tenure_err tenure_watch_open(
         (void)pthread_mutex_lock(&client->mutex);
         list_remove(&watch->link);
         (void)pthread_mutex_unlock(&client->mutex);
-        memory_give(client->memory, watch, sizeof(*watch));
+        give_watch(watch);
         err = tni_fail(out_error, TENURE_CANCELED, "the client is being closed");
     }
     tni_client_give(client);
@@ -141,12 +288,7 @@ void tenure_watch_close(struct tenure_client handle, struct tenure_watch watch_h
         struct watch *watch = CONTAINER_OF(each, struct watch, link);
         if (watch->id != watch_handle.id || watch->is_stopped) continue;
         watch->is_stopped = true;
-        if (!watch->task.is_queued && !client->is_closing) {
-            list_init(&watch->task.link);
-            list_append(&client->tasks, &watch->task.link);
-            watch->task.is_queued = true;
-            (void)uv_async_send(&client->wake);
-        }
+        tni_client_queue(client, &watch->task);
     }
     (void)pthread_mutex_unlock(&client->mutex);
     tni_client_give(client);

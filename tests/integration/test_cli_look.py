@@ -295,9 +295,9 @@ def test_doctor():
     code, out, err = tenure(server, "doctor")
     equal((code, err), (0, ""))
     checks = [line[5:19].strip() for line in out.splitlines()]
-    equal(checks, ["url", "connection", "round trip", "version", "safety", "disk space",
-                   "connections", "stalls", "clock rate", "clock step", "clock rates", "permission",
-                   "disk", "wall clocks"])
+    equal(checks, ["url", "connection", "round trip", "version", "safety", "more safety",
+                   "disk space", "connections", "stalls", "clock rate", "clock step",
+                   "clock rates", "permission", "disk", "wall clocks"])
     assert not re.search("(?m)^(warn|fail) +clock", out), out
     equal(tenure(server, "ls"), (0, "", ""))
     code, out, _ = tenure(server, "doctor", "--timeout", "0.3", "--url", "tenure://127.0.0.1:1")

@@ -41,7 +41,6 @@ struct seen {
     unsigned lost_count;
     unsigned done_count;
     enum tenure_err err;
-    enum tenure_end end;
     struct tenure_hold hold;
     char text[240];
 };
@@ -53,19 +52,41 @@ static void seen_init(struct seen *seen)
     (void)pthread_cond_init(&seen->changed, NULL);
 }
 
-static void
-on_state(struct tenure_hold hold, enum tenure_hold_state state, enum tenure_loss loss, void *user)
+static void note_state(struct seen *seen, enum tenure_hold_state state)
+{
+    if (seen->state_count < LOG_SIZE) seen->states[seen->state_count++] = state;
+    (void)pthread_cond_broadcast(&seen->changed);
+}
+
+static void on_at_risk(struct tenure_hold hold, int64_t remaining_ms, void *user)
+{
+    struct seen *seen = user;
+    (void)hold;
+    (void)remaining_ms;
+    (void)pthread_mutex_lock(&seen->mutex);
+    note_state(seen, TENURE_HOLD_AT_RISK);
+    (void)pthread_mutex_unlock(&seen->mutex);
+}
+
+static void on_held(struct tenure_hold hold, int64_t remaining_ms, void *user)
 {
     struct seen *seen = user;
     (void)hold;
     (void)pthread_mutex_lock(&seen->mutex);
-    if (seen->state_count < LOG_SIZE) seen->states[seen->state_count++] = state;
-    if (state == TENURE_HOLD_LOST) {
-        seen->lost_count++;
-        seen->lost_at_ms = now_ms();
-        seen->loss = loss;
-    }
-    (void)pthread_cond_broadcast(&seen->changed);
+    note_state(seen, TENURE_HOLD_HELD);
+    (void)pthread_mutex_unlock(&seen->mutex);
+    if (remaining_ms <= 0) FAIL("held, without time left");
+}
+
+static void on_lost(struct tenure_hold hold, enum tenure_loss loss, void *user)
+{
+    struct seen *seen = user;
+    (void)hold;
+    (void)pthread_mutex_lock(&seen->mutex);
+    seen->lost_count++;
+    seen->lost_at_ms = now_ms();
+    seen->loss = loss;
+    note_state(seen, TENURE_HOLD_LOST);
     (void)pthread_mutex_unlock(&seen->mutex);
 }
 
@@ -124,7 +145,9 @@ static struct tenure_lock_options plain(uint32_t ttl_ms, uint32_t wait_ms, struc
         .name_count = 1,
         .ttl_ms = ttl_ms,
         .wait_ms = wait_ms,
-        .on_state = seen == NULL ? NULL : on_state,
+        .on_at_risk = seen == NULL ? NULL : on_at_risk,
+        .on_held = seen == NULL ? NULL : on_held,
+        .on_lost = seen == NULL ? NULL : on_lost,
         .user = seen,
     };
 }
@@ -184,14 +207,13 @@ TEST(client_locks_renews_and_unlocks)
     CHECK_EQ_UINT(name.token, token);
     CHECK_EQ_INT(tenure_hold_name(hold, 1, &name), TENURE_INVALID);
 
-    enum tenure_end end;
-    uint64_t successor;
-    CHECK_EQ_INT(tenure_hold_release(hold, &end, &successor), TENURE_OK);
-    CHECK_EQ_INT(end, TENURE_END_RELEASED);
+    struct tenure_release release;
+    CHECK_EQ_INT(tenure_hold_release(hold, &release), TENURE_OK);
+    CHECK_EQ_INT(release.end, TENURE_END_RELEASED);
     CHECK(!tenure_hold_valid(hold));
     CHECK_EQ_INT(tenure_hold_remaining_ms(hold), 0);
     CHECK_EQ_UINT(tenure_hold_token(hold), 0);
-    CHECK_EQ_INT(tenure_hold_release(hold, &end, &successor), TENURE_INVALID);
+    CHECK_EQ_INT(tenure_hold_release(hold, &release), TENURE_INVALID);
     CHECK_EQ_INT(tenure_hold_info(hold, &info), TENURE_INVALID);
     CHECK_EQ_UINT(seen.state_count, 0);
 
@@ -249,7 +271,7 @@ TEST(client_is_handed_the_lock_when_it_waits)
     sleep_ms(1500); /* longer than its ttl: what it asked is long ago when it is granted */
     CHECK_EQ_UINT(seen.done_count, 0);
     uint64_t token = tenure_hold_token(hold);
-    CHECK_EQ_INT(tenure_hold_release(hold, NULL, NULL), TENURE_OK);
+    CHECK_EQ_INT(tenure_hold_release(hold, NULL), TENURE_OK);
     await(&seen, &seen.done_count, 1);
     CHECK_EQ_INT(seen.err, TENURE_OK);
     CHECK(tenure_hold_valid(seen.hold));
@@ -332,9 +354,9 @@ TEST(client_takes_several_names_or_none)
     struct tenure_obstacle obstacle;
     CHECK_EQ_INT(tenure_lock(client, &other, &none, &obstacle, NULL), TENURE_HELD);
     CHECK_EQ_TEXT(obstacle.name, "b");
-    enum tenure_end end;
-    CHECK_EQ_INT(tenure_hold_release(hold, &end, NULL), TENURE_OK);
-    CHECK_EQ_INT(end, TENURE_END_RELEASED);
+    struct tenure_release release;
+    CHECK_EQ_INT(tenure_hold_release(hold, &release), TENURE_OK);
+    CHECK_EQ_INT(release.end, TENURE_END_RELEASED);
     none = lock_with(client, &other);
     tenure_client_close(client);
     tenured_remove(&server);
@@ -371,10 +393,10 @@ TEST(client_declares_the_loss_before_the_server_can_grant_again)
         CHECK(tenure_hold_token(next) > tenure_hold_token(hold));
         fault_proxy_set(proxy, FAULT_PROXY_UP, FAULT_PROXY_PASS);
         fault_proxy_set(proxy, FAULT_PROXY_DOWN, FAULT_PROXY_PASS);
-        enum tenure_end end;
-        CHECK_EQ_INT(tenure_hold_release(hold, &end, NULL), TENURE_OK);
-        CHECK_EQ_INT(end, TENURE_END_EXPIRED_TAKEN);
-        CHECK_EQ_INT(tenure_hold_release(next, NULL, NULL), TENURE_OK);
+        struct tenure_release release;
+        CHECK_EQ_INT(tenure_hold_release(hold, &release), TENURE_OK);
+        CHECK_EQ_INT(release.end, TENURE_END_EXPIRED_TAKEN);
+        CHECK_EQ_INT(tenure_hold_release(next, NULL), TENURE_OK);
         CHECK_EQ_UINT(seen.lost_count, 1);
     }
     tenure_client_close(far);
@@ -401,13 +423,12 @@ TEST(client_whose_thread_is_busy_still_knows_that_time_is_over)
     tenured_remove(&server);
 }
 
-static void block_thread(
-    struct tenure_hold hold, enum tenure_hold_state state, enum tenure_loss loss, void *user)
+static void block_thread(struct tenure_hold hold, int64_t remaining_ms, void *user)
 {
     (void)hold;
-    (void)loss;
+    (void)remaining_ms;
     (void)user;
-    if (state == TENURE_HOLD_AT_RISK) sleep_ms(1500);
+    sleep_ms(1500);
 }
 
 TEST(hold_valid_compares_clocks_and_asks_nobody)
@@ -416,7 +437,7 @@ TEST(hold_valid_compares_clocks_and_asks_nobody)
     tenured_start(&server);
     struct tenure_client client = open_client(server.url);
     struct tenure_lock_options options = plain(600, 0, NULL);
-    options.on_state = block_thread;
+    options.on_at_risk = block_thread;
     struct tenure_hold hold = lock_with(client, &options);
     tenured_signal(&server, SIGSTOP);
     sleep_ms(700); /* at 400 ms the callback has stopped the client's thread */
@@ -443,9 +464,9 @@ TEST(client_keeps_its_hold_over_a_restart_of_the_server)
     CHECK(tenure_hold_valid(hold));
     CHECK_EQ_UINT(tenure_hold_token(hold), token);
     CHECK_EQ_UINT(seen.lost_count, 0);
-    enum tenure_end end;
-    CHECK_EQ_INT(tenure_hold_release(hold, &end, NULL), TENURE_OK);
-    CHECK_EQ_INT(end, TENURE_END_RELEASED);
+    struct tenure_release release;
+    CHECK_EQ_INT(tenure_hold_release(hold, &release), TENURE_OK);
+    CHECK_EQ_INT(release.end, TENURE_END_RELEASED);
     tenure_client_close(client);
     tenured_remove(&server);
 }
@@ -471,7 +492,7 @@ TEST(client_keeps_waiting_over_a_restart_of_the_server)
     while (count_waiters(client) == 0) {
         sleep_ms(1);
     }
-    CHECK_EQ_INT(tenure_hold_release(hold, NULL, NULL), TENURE_OK);
+    CHECK_EQ_INT(tenure_hold_release(hold, NULL), TENURE_OK);
     await(&seen, &seen.done_count, 1);
     CHECK_EQ_INT(seen.err, TENURE_OK);
     tenure_client_close(client);
@@ -527,10 +548,10 @@ TEST(client_is_told_of_a_break)
     CHECK(tenure_hold_valid(hold));
     await(&seen, &seen.lost_count, 1);
     CHECK_EQ_INT(seen.loss, TENURE_LOSS_BROKEN);
-    enum tenure_end end;
+    struct tenure_release release;
     sleep_ms(100);
-    CHECK_EQ_INT(tenure_hold_release(hold, &end, NULL), TENURE_OK);
-    CHECK_EQ_INT(end, TENURE_END_BROKEN);
+    CHECK_EQ_INT(tenure_hold_release(hold, &release), TENURE_OK);
+    CHECK_EQ_INT(release.end, TENURE_END_BROKEN);
 
     seen_init(&seen);
     hold = lock(client, 60000, &seen);
@@ -561,18 +582,18 @@ TEST(client_is_told_of_a_release_by_another)
         struct tenure_hold hold = lock(client, 60000, &seen);
         /* Two holds, and one again: what is listened to changes. */
         if (round == 1) {
-            CHECK_EQ_INT(tenure_hold_release(lock_with(client, &second), NULL, NULL), 0);
+            CHECK_EQ_INT(tenure_hold_release(lock_with(client, &second), NULL), 0);
         }
         if (round == 2) sleep_ms(300);
         struct tenure_hold_info info;
         CHECK_EQ_INT(tenure_hold_info(hold, &info), TENURE_OK);
         struct tenure_claim claim = { "deploy/prod", info.owner, tenure_hold_token(hold) };
         int64_t before_ms = now_ms();
-        CHECK_EQ_INT(tenure_claim_release(other, &claim, NULL, NULL, NULL), TENURE_OK);
+        CHECK_EQ_INT(tenure_claim_release(other, &claim, NULL, NULL), TENURE_OK);
         await(&seen, &seen.lost_count, 1);
         CHECK(now_ms() - before_ms < 2000);
         CHECK_EQ_INT(seen.loss, TENURE_LOSS_ENDED);
-        CHECK_EQ_INT(tenure_hold_release(hold, NULL, NULL), TENURE_OK);
+        CHECK_EQ_INT(tenure_hold_release(hold, NULL), TENURE_OK);
     }
     tenure_client_close(other);
     tenure_client_close(client);
@@ -601,7 +622,7 @@ TEST(leader_that_hands_over_is_not_told_of_a_loss)
         sleep_ms(150); /* somebody listens now to what others do to the hold */
         CHECK_EQ_INT(tenure_election_transfer(hold, "next", NULL, NULL), TENURE_OK);
         await(&candidate, &candidate.done_count, 1);
-        CHECK_EQ_INT(tenure_hold_release(candidate.hold, NULL, NULL), TENURE_OK);
+        CHECK_EQ_INT(tenure_hold_release(candidate.hold, NULL), TENURE_OK);
         CHECK_EQ_UINT(leader.lost_count, 0);
     }
     tenure_client_close(other);
@@ -622,12 +643,12 @@ TEST(client_with_short_holds_keeps_to_one_connection)
     tenured_start(&server);
     struct tenure_client client = open_client(server.url);
     struct tenure_client witness = open_client(server.url);
-    CHECK_EQ_INT(tenure_hold_release(lock(client, 60000, NULL), NULL, NULL), TENURE_OK);
+    CHECK_EQ_INT(tenure_hold_release(lock(client, 60000, NULL), NULL), TENURE_OK);
     unsigned further_count = 0;
     for (unsigned index = 0; index < 50; index++) {
         struct tenure_hold hold = lock(client, 60000, NULL);
         if (connections(witness) > 2) further_count++;
-        CHECK_EQ_INT(tenure_hold_release(hold, NULL, NULL), TENURE_OK);
+        CHECK_EQ_INT(tenure_hold_release(hold, NULL), TENURE_OK);
     }
     /* On a slow machine some holds are not that short. */
     CHECK(further_count < 25);
@@ -635,7 +656,7 @@ TEST(client_with_short_holds_keeps_to_one_connection)
     while (connections(witness) != 3) {
         sleep_ms(1);
     }
-    CHECK_EQ_INT(tenure_hold_release(hold, NULL, NULL), TENURE_OK);
+    CHECK_EQ_INT(tenure_hold_release(hold, NULL), TENURE_OK);
     tenure_client_close(witness);
     tenure_client_close(client);
     tenured_remove(&server);
@@ -713,9 +734,9 @@ TEST(client_asks_again_when_an_answer_is_lost)
         fault_proxy_cut_after(proxy, FAULT_PROXY_DOWN, 0);
         await(&seen, &seen.done_count, 1);
         CHECK_EQ_INT(seen.err, TENURE_OK);
-        enum tenure_end end;
-        CHECK_EQ_INT(tenure_hold_release(seen.hold, &end, NULL), TENURE_OK);
-        CHECK_EQ_INT(end, TENURE_END_RELEASED);
+        struct tenure_release release;
+        CHECK_EQ_INT(tenure_hold_release(seen.hold, &release), TENURE_OK);
+        CHECK_EQ_INT(release.end, TENURE_END_RELEASED);
         tenure_client_close(client);
         fault_proxy_stop(&proxy);
     }
@@ -732,7 +753,7 @@ TEST(client_reads_answers_in_single_bytes)
     struct tenure_client client = open_client(proxy_url(proxy));
     struct tenure_hold hold = lock(client, 30000, NULL);
     CHECK(tenure_hold_valid(hold));
-    CHECK_EQ_INT(tenure_hold_release(hold, NULL, NULL), TENURE_OK);
+    CHECK_EQ_INT(tenure_hold_release(hold, NULL), TENURE_OK);
     tenure_client_close(client);
     fault_proxy_stop(&proxy);
     tenured_remove(&server);
@@ -759,7 +780,7 @@ static void on_inside(
     CHECK_EQ_INT(err, TENURE_OK);
     CHECK_EQ_INT(tenure_lock(inside->client, &options, &other, NULL, NULL), TENURE_DEADLOCK);
     CHECK_EQ_INT(tenure_server_info(inside->client, &info, NULL), TENURE_DEADLOCK);
-    CHECK_EQ_INT(tenure_hold_release(hold, NULL, NULL), TENURE_DEADLOCK);
+    CHECK_EQ_INT(tenure_hold_release(hold, NULL), TENURE_DEADLOCK);
     CHECK_EQ_INT(tenure_hold_renew(hold, 0, NULL), TENURE_DEADLOCK);
     CHECK(tenure_hold_valid(hold));
     CHECK_EQ_INT(tenure_hold_release_start(hold, NULL, NULL), TENURE_OK);
@@ -838,7 +859,7 @@ static int use_everything(struct tenure_client client, struct tenure_hold hold)
     wrong += tenure_hold_remaining_ms(hold) != 0;
     wrong += tenure_hold_token(hold) != 0;
     wrong += tenure_hold_info(hold, &hold_info) != TENURE_INVALID;
-    wrong += tenure_hold_release(hold, NULL, NULL) != TENURE_INVALID;
+    wrong += tenure_hold_release(hold, NULL) != TENURE_INVALID;
     wrong += tenure_hold_renew(hold, 0, NULL) != TENURE_INVALID;
     wrong += tenure_hold_release_start(hold, NULL, NULL) != TENURE_INVALID;
     tenure_hold_forget(hold);
@@ -887,9 +908,9 @@ TEST(child_of_a_holder_can_do_no_harm)
         CHECK(tenure_hold_valid(hold));
     }
     CHECK_EQ_UINT(seen.state_count, 0);
-    enum tenure_end end;
-    CHECK_EQ_INT(tenure_hold_release(hold, &end, NULL), TENURE_OK);
-    CHECK_EQ_INT(end, TENURE_END_RELEASED);
+    struct tenure_release release;
+    CHECK_EQ_INT(tenure_hold_release(hold, &release), TENURE_OK);
+    CHECK_EQ_INT(release.end, TENURE_END_RELEASED);
     tenure_client_close(client);
     tenured_remove(&server);
 }
@@ -982,7 +1003,7 @@ TEST(watch_has_no_gaps_over_broken_connections)
     seen_init(&events.seen);
     struct tenure_client near = open_client(server.url);
     struct tenure_hold first = lock(near, 60000, NULL);
-    CHECK_EQ_INT(tenure_hold_release(first, NULL, NULL), TENURE_OK);
+    CHECK_EQ_INT(tenure_hold_release(first, NULL), TENURE_OK);
     struct fault_proxy *proxy = fault_proxy_start(0, server.port);
     struct tenure_client far = open_client(proxy_url(proxy));
     struct tenure_watch watch;
@@ -996,7 +1017,7 @@ TEST(watch_has_no_gaps_over_broken_connections)
     for (unsigned round = 0; round < 20; round++) {
         struct tenure_hold hold = lock(near, 60000, NULL);
         if (round % 4 == 0) fault_proxy_cut(proxy);
-        CHECK_EQ_INT(tenure_hold_release(hold, NULL, NULL), TENURE_OK);
+        CHECK_EQ_INT(tenure_hold_release(hold, NULL), TENURE_OK);
         if (round % 5 == 0) sleep_ms(30);
     }
     await(&events.seen, &events.count, 41);
@@ -1060,7 +1081,7 @@ static void *lead(void *user)
     await(&seen, &seen.done_count, 1);
     CHECK_EQ_UINT(tenure_hold_token(seen.hold), token);
     sleep_ms(200);
-    CHECK_EQ_INT(tenure_hold_release(seen.hold, NULL, NULL), TENURE_OK);
+    CHECK_EQ_INT(tenure_hold_release(seen.hold, NULL), TENURE_OK);
     tenure_client_close(client);
     return NULL;
 }
@@ -1112,11 +1133,11 @@ TEST(claims_serve_scripts_that_kept_the_words)
     struct tenure_claim wrong = claim;
     wrong.token--;
     CHECK_NE_INT(tenure_claim_renew(client, &wrong, 0, &remaining_ms, NULL), TENURE_OK);
-    enum tenure_end end;
-    CHECK_EQ_INT(tenure_claim_release(client, &wrong, &end, NULL, NULL), TENURE_OK);
-    CHECK_EQ_INT(end, TENURE_END_NOT_OWNER);
-    CHECK_EQ_INT(tenure_claim_release(client, &claim, &end, NULL, NULL), TENURE_OK);
-    CHECK_EQ_INT(end, TENURE_END_RELEASED);
+    struct tenure_release release;
+    CHECK_EQ_INT(tenure_claim_release(client, &wrong, &release, NULL), TENURE_OK);
+    CHECK_EQ_INT(release.end, TENURE_END_NOT_OWNER);
+    CHECK_EQ_INT(tenure_claim_release(client, &claim, &release, NULL), TENURE_OK);
+    CHECK_EQ_INT(release.end, TENURE_END_RELEASED);
     CHECK_EQ_INT(tenure_claim_renew(client, &claim, 0, &remaining_ms, NULL), TENURE_LOST);
     tenure_client_close(client);
     tenured_remove(&server);
