@@ -8,15 +8,16 @@
  * Keys, all of one name in one hash slot:
  *
  *     NAME                     the lock as Redlock has it: the value is the owner, with a ttl
- *     tenure:{NAME}:fence      hash: fence voted ended freed, and the hold: owner token ttl meta
- *     tenure:{NAME}:queue      sorted set: who waits, by ticket
- *     tenure:{NAME}:waiters    hash: waiter -> until when it is alive, and its channel
- *     tenure:node              hash: pass config voted floor durable met met_ms
+ *     tenure:{NAME}:fence      hash: fence voted ended freed breaking, and the hold: owner token
+ * ttl meta tenure:{NAME}:queue      sorted set: who waits, by ticket tenure:{NAME}:waiters    hash:
+ * waiter -> until when it is alive, and its channel tenure:node              hash: pass config
+ * voted floor durable met met_ms
  *
  *     fence    no vote for a token that is not above it
  *     voted    the highest token that was voted for
  *     ended    the highest token of a hold that is known to have ended
  *     freed    the token of the hold that was deleted last
+ *     breaking the token of a hold whose end an administrator has set
  *     floor    of all names whose fences this node has forgotten */
 #ifndef TENURE_QUORUM_WIRE_H
 #define TENURE_QUORUM_WIRE_H
@@ -68,7 +69,7 @@ struct quorum_call {
     uint64_t ticket; /* SWEEP: the cursor */
     uint32_t ttl_ms;
     uint32_t count;     /* INSPECT: how many waiters to name; SWEEP: how many names to look at */
-    uint32_t life_ms;   /* of the ticket */
+    uint32_t life_ms;   /* of the ticket; BREAK: the grace */
     uint64_t uptime_ms; /* MEET */
     bool is_durable;    /* ADMIT */
     bool is_claim;      /* MEET: it is to have our configuration */

@@ -2,11 +2,13 @@
 --
 -- KEYS  the lock (name), tenure:{name}:fence, tenure:{name}:queue, tenure:{name}:waiters,
 --       tenure:node
--- ARGV  owner, token, ticket, life of a ticket in ms, channel, what, pass; where what is
+-- ARGV  owner, token, ticket, life of a ticket in ms (break: the grace), channel, what, pass; where
+--       what is
 --       "release"  by its holder       "abandon"  an attempt that failed, for good
 --       "break"    by an administrator; the owner is not looked at, the token is
 --       "yield"    an attempt that failed; its owner goes on waiting
--- Gives {8, 0, fence, ticket, 0, voted, ended}                 deleted, now or before
+-- Gives {8, 0, fence, ticket, 0, voted, ended}                 deleted, now or before; or it will
+--                                                              end when its grace is over
 --       {7, 0, fence, ticket, 0, voted, ended}                 was not here
 --       {2, remaining, fence, ticket, token, voted, ended, owner}   it is somebody else's
 --
@@ -31,9 +33,18 @@ redis.call('HSET', KEYS[2], 'fence', fence, 'ended', ended)
 
 local holder = redis.call('GET', KEYS[1])
 local is_deleted = false
+local is_breaking = false
 if holder and known[1] == holder then
     if what == 'break' then
         is_deleted = held == token
+        if is_deleted and tonumber(ARGV[4]) > 0 then
+            is_deleted = false
+            is_breaking = true
+            redis.call('HSET', KEYS[2], 'breaking', ARGV[2])
+            if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[4]) then
+                redis.call('PEXPIRE', KEYS[1], ARGV[4])
+            end
+        end
     else
         is_deleted = holder == owner and held <= token
     end
@@ -87,6 +98,7 @@ while head do
     head = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
 end
 
+if is_breaking and is_witness then return {8, 0, fence, ticket, 0, voted, ended} end
 -- Asked again: the same answer.
 local is_freed = (is_deleted and held == token) or tonumber(known[6] or 0) == token
 if is_freed and is_witness then return {8, 0, fence, ticket, 0, voted, ended} end

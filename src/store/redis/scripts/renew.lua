@@ -8,11 +8,11 @@
 --       {7, 0, fence, 0, 0, voted, ended}                not here
 --       {5}                                              this node does not vote
 --
--- A renewal never makes a lock anew, and never shortens it, however late it comes.  A heal is sent
--- only by who has just renewed on a majority; it needs a token above those of all holds that are
--- known to have ended, its own included.  The fence does not matter to it: votes and failed
--- attempts of others raise that, too.  Nor does the floor: a hold may be older than what its node
--- remembers.
+-- A renewal never makes a lock anew, and never shortens it, however late it comes; nor does it
+-- lengthen one whose end an administrator has set (breaking).  A heal is sent only by who has just
+-- renewed on a majority; it needs a token above those of all holds that are known to have ended,
+-- its own included.  The fence does not matter to it: votes and failed attempts of others raise
+-- that, too.  Nor does the floor: a hold may be older than what its node remembers.
 local owner, token = ARGV[2], tonumber(ARGV[3])
 
 local node = redis.call('HMGET', KEYS[3], 'pass', 'voted', 'floor')
@@ -25,7 +25,11 @@ local held = tonumber(known[2] or 0)
 
 local holder = redis.call('GET', KEYS[1])
 if holder and holder == owner and known[1] == owner and held == token then
-    redis.call('PEXPIRE', KEYS[1], ARGV[4], 'GT')
+    local left = redis.call('PTTL', KEYS[1])
+    local is_breaking = redis.call('HGET', KEYS[2], 'breaking') == ARGV[3]
+    if left >= 0 and left < tonumber(ARGV[4]) and not is_breaking then
+        redis.call('PEXPIRE', KEYS[1], ARGV[4])
+    end
     -- This hold is real, so every one before it has ended.
     if ended < token - 1 then redis.call('HSET', KEYS[2], 'ended', token - 1) end
     return {1, redis.call('PTTL', KEYS[1])}
