@@ -10,6 +10,7 @@
 
 #define READ_SIZE      ((size_t)16 << 10)
 #define INPUT_SIZE_MAX ((size_t)64 << 20)
+#define CLOSED_TEXT    "the server has closed the connection"
 
 /* A peer that has vanished is noticed after so long at the latest, even when nothing is under way:
  * the kernel asks for it. */
@@ -28,6 +29,9 @@ static void let_go(struct link *link)
     buffer_deinit(&link->input);
     buffer_deinit(&link->output);
     buffer_deinit(&link->sending);
+    buffer_deinit(&link->cipher_in);
+    buffer_deinit(&link->cipher_out);
+    tls_stream_destroy(&link->tls);
     void (*gone)(void *) = link->ops->gone;
     void *context = link->context;
     memory_give(link->memory, link, sizeof(*link));
@@ -72,38 +76,79 @@ __attribute__((format(printf, 2, 3))) static void fail(struct link *link, const 
 static void fail_on_time(uv_timer_t *timer)
 {
     struct link *link = timer->data;
-    fail(link, "no answer within %u ms", LINK_UP_MS_MAX);
+    bool is_securing = link->state == LINK_SECURING;
+    const char *more = is_securing ? ": is it TLS that is spoken on that port?" : "";
+    fail(link, "no answer within %u ms%s", LINK_UP_MS_MAX, more);
+}
+
+/* The server will send no more. */
+static void fail_at_end(struct link *link, const char *text)
+{
+    const char *reason = link->tls == NULL ? NULL : tls_stream_explain_end(link->tls);
+    fail(link, "%s", reason == NULL ? text : reason);
 }
 
 /* ------------------------------------------------------------------ output */
+
+/* The server has gone away while we wrote.  Why, it may have said before: reading tells. */
+static bool is_gone(int failure)
+{
+    return failure == UV_EPIPE || failure == UV_ECONNRESET;
+}
+
+static void fail_to_write(struct link *link, int failure)
+{
+    if (is_gone(failure)) {
+        link->is_deaf = true;
+    } else {
+        fail(link, "%s", uv_strerror(failure));
+    }
+}
 
 static void on_written(uv_write_t *request, int status)
 {
     struct link *link = request->data;
     link->is_writing = false;
+    buffer_reset(&link->sending);
     if (status < 0) {
-        fail(link, "%s", uv_strerror(status));
+        fail_to_write(link, status);
     } else if (link->state != LINK_CLOSED) {
-        buffer_reset(&link->sending);
         tni_link_flush(link);
     }
     let_go(link);
 }
 
+/* What the owner wants to say goes to where it leaves from.  False: the link is closed. */
+static bool encrypt(struct link *link)
+{
+    if (link->state == LINK_SECURING || link->output.size == 0) return true;
+    struct bytes plain = buffer_bytes(&link->output);
+    if (!tls_stream_send(link->tls, plain, &link->cipher_out)) {
+        fail(link, "%s", tls_stream_text(link->tls));
+        return false;
+    }
+    buffer_consume(&link->output, plain.size);
+    return true;
+}
+
 void tni_link_flush(struct link *link)
 {
-    bool is_open = link->state == LINK_UP || link->state == LINK_GREETING;
-    if (!is_open || link->is_writing || link->output.size == 0) return;
-    uv_buf_t rest = uv_buf_init(link->output.data, (unsigned)link->output.size);
+    bool is_open = link->state >= LINK_SECURING && link->state != LINK_CLOSED;
+    if (!is_open || link->is_writing) return;
+    if (link->tls != NULL && !encrypt(link)) return;
+    struct buffer *leaving = link->tls != NULL ? &link->cipher_out : &link->output;
+    if (link->is_deaf) buffer_consume(leaving, leaving->size);
+    if (leaving->size == 0) return;
+    uv_buf_t rest = uv_buf_init(leaving->data, (unsigned)leaving->size);
     int written = uv_try_write(&link->socket.stream, &rest, 1);
     if (written < 0 && written != UV_EAGAIN) {
-        fail(link, "%s", uv_strerror(written));
+        fail_to_write(link, written);
         return;
     }
-    if (written > 0) buffer_consume(&link->output, (size_t)written);
-    if (link->output.size == 0) return;
+    if (written > 0) buffer_consume(leaving, (size_t)written);
+    if (leaving->size == 0) return;
 
-    buffer_swap(&link->output, &link->sending);
+    buffer_swap(leaving, &link->sending);
     rest = uv_buf_init(link->sending.data, (unsigned)link->sending.size);
     link->write.data = link;
     int failure = uv_write(&link->write, &link->socket.stream, &rest, 1, on_written);
@@ -115,58 +160,19 @@ void tni_link_flush(struct link *link)
     link->open_count++;
 }
 
-/* ------------------------------------------------------------------ input */
-
-static void handle_replies(struct link *link)
-{
-    size_t start = 0;
-    while (link->state != LINK_CLOSED) {
-        struct bytes rest = { link->input.data + start, link->input.size - start };
-        size_t size;
-        const char *text;
-        enum proto_parse parse = resp_skip_reply(&link->skip, rest, &size, &text);
-        if (parse == PARSE_BAD) fail(link, "the answer is not in the Redis protocol: %s", text);
-        if (parse != PARSE_DONE) break;
-        struct reply reply = { link->input.data + start, size, 0, false };
-        start += size;
-        if (link->state == LINK_GREETING) {
-            link->ops->greet(link, &reply);
-        } else {
-            link->ops->reply(link, &reply);
-        }
-    }
-    if (link->state != LINK_CLOSED) buffer_consume(&link->input, start);
-}
-
-static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *out_room)
-{
-    struct link *link = handle->data;
-    (void)suggested;
-    *out_room = uv_buf_init(NULL, 0);
-    if (link->input.size > INPUT_SIZE_MAX || !buffer_reserve(&link->input, READ_SIZE)) return;
-    size_t room = link->input.capacity - link->input.size;
-    *out_room = uv_buf_init(link->input.data + link->input.size, (unsigned)room);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
-{
-    struct link *link = stream->data;
-    (void)room;
-    if (size == UV_EOF) {
-        fail(link, "the server has closed the connection");
-    } else if (size < 0) {
-        fail(link, "%s", size == UV_ENOBUFS ? "no memory for the answer" : uv_strerror((int)size));
-    } else if (size > 0) {
-        link->input.size += (size_t)size;
-        link->received_at = tni_store_now();
-        /* The link may be closed in there; its memory must stay until the loop is back. */
-        link->open_count++;
-        handle_replies(link);
-        let_go(link);
-    }
-}
-
 /* ------------------------------------------------------------------ the greeting */
+
+static void start_greeting(struct link *link)
+{
+    link->state = LINK_GREETING;
+    link->ops->open(link);
+    if (link->state == LINK_CLOSED) return;
+    if (link->output.is_failed) {
+        fail(link, "no memory");
+    } else {
+        tni_link_flush(link);
+    }
+}
 
 void tni_link_accept(struct link *link)
 {
@@ -180,6 +186,86 @@ void tni_link_refuse(struct link *link, const char *text)
 {
     ASSERT(link->state == LINK_GREETING);
     fail(link, "%s", text);
+}
+
+/* ------------------------------------------------------------------ input */
+
+#define TLS_ALERT 0x15 /* with which a server of TLS answers plaintext (RFC 8446, 5.1) */
+
+static void fail_by_bytes(struct link *link, struct bytes bytes, const char *text)
+{
+    if (link->tls == NULL && bytes.data[0] == TLS_ALERT) {
+        fail(link, "TLS is spoken on that port, and the URL is one without TLS");
+    } else {
+        fail(link, "the answer is not in the Redis protocol: %s", text);
+    }
+}
+
+static void handle_replies(struct link *link)
+{
+    size_t start = 0;
+    while (link->state != LINK_CLOSED) {
+        struct bytes rest = { link->input.data + start, link->input.size - start };
+        size_t size;
+        const char *text;
+        enum proto_parse parse = resp_skip_reply(&link->skip, rest, &size, &text);
+        if (parse == PARSE_BAD) fail_by_bytes(link, rest, text);
+        if (parse != PARSE_DONE) break;
+        struct reply reply = { link->input.data + start, size, 0, false };
+        start += size;
+        if (link->state == LINK_GREETING) {
+            link->ops->greet(link, &reply);
+        } else {
+            link->ops->reply(link, &reply);
+        }
+    }
+    if (link->state != LINK_CLOSED) buffer_consume(&link->input, start);
+}
+
+static void decrypt(struct link *link)
+{
+    struct bytes cipher = buffer_bytes(&link->cipher_in);
+    bool is_fine = tls_stream_receive(link->tls, cipher, &link->input, &link->cipher_out);
+    buffer_reset(&link->cipher_in);
+    tni_link_flush(link);
+    if (link->state == LINK_SECURING && tls_stream_is_open(link->tls)) start_greeting(link);
+    handle_replies(link);
+    if (!is_fine) fail(link, "%s", tls_stream_text(link->tls));
+    if (tls_stream_is_ended(link->tls)) fail_at_end(link, CLOSED_TEXT);
+}
+
+static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *out_room)
+{
+    struct link *link = handle->data;
+    struct buffer *arriving = link->tls != NULL ? &link->cipher_in : &link->input;
+    (void)suggested;
+    *out_room = uv_buf_init(NULL, 0);
+    if (link->input.size > INPUT_SIZE_MAX || !buffer_reserve(arriving, READ_SIZE)) return;
+    size_t room = arriving->capacity - arriving->size;
+    *out_room = uv_buf_init(arriving->data + arriving->size, (unsigned)room);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
+{
+    struct link *link = stream->data;
+    (void)room;
+    if (size == UV_ENOBUFS) {
+        fail(link, "no memory for the answer");
+    } else if (size < 0) {
+        fail_at_end(link, size == UV_EOF ? CLOSED_TEXT : uv_strerror((int)size));
+    } else if (size > 0) {
+        link->received_at = tni_store_now();
+        /* The link may be closed in there; its memory must stay until the loop is back. */
+        link->open_count++;
+        if (link->tls != NULL) {
+            link->cipher_in.size += (size_t)size;
+            decrypt(link);
+        } else {
+            link->input.size += (size_t)size;
+            handle_replies(link);
+        }
+        let_go(link);
+    }
 }
 
 /* ------------------------------------------------------------------ the beginning */
@@ -209,15 +295,13 @@ static void set_socket_options(int descriptor)
     }
 }
 
-static void start_greeting(struct link *link)
+static void start_tls(struct link *link)
 {
-    link->state = LINK_GREETING;
-    link->ops->open(link);
-    if (link->state == LINK_CLOSED) return;
-    if (link->output.is_failed) {
-        fail(link, "no memory");
-    } else {
+    link->state = LINK_SECURING;
+    if (tls_stream_start(link->tls, &link->cipher_out)) {
         tni_link_flush(link);
+    } else {
+        fail(link, "%s", tls_stream_text(link->tls));
     }
 }
 
@@ -238,6 +322,8 @@ static void on_connected(uv_connect_t *request, int status)
     }
     if (status < 0) {
         fail(link, "%s", uv_strerror(status));
+    } else if (link->tls != NULL) {
+        start_tls(link);
     } else {
         start_greeting(link);
     }
@@ -343,8 +429,17 @@ static void begin(uv_timer_t *timer)
 
 struct link *tni_link_create(const struct link_options *options)
 {
+    struct tls_stream *tls = NULL;
+    if (options->tls != NULL) {
+        const char *name = options->server_name;
+        tls = tls_stream_create(options->tls, name == NULL ? options->address->host : name);
+        if (tls == NULL) return NULL;
+    }
     struct link *link = memory_take(options->memory, sizeof(*link));
-    if (link == NULL) return NULL;
+    if (link == NULL) {
+        tls_stream_destroy(&tls);
+        return NULL;
+    }
     *link = (struct link){ .ops = options->ops,
                            .owner = options->owner,
                            .context = options->context,
@@ -352,10 +447,13 @@ struct link *tni_link_create(const struct link_options *options)
                            .memory = options->memory,
                            .address = options->address,
                            .address_index = options->address_index,
+                           .tls = tls,
                            .created_at = tni_store_now() };
     buffer_init(&link->input, options->memory);
     buffer_init(&link->output, options->memory);
     buffer_init(&link->sending, options->memory);
+    buffer_init(&link->cipher_in, options->memory);
+    buffer_init(&link->cipher_out, options->memory);
     /* Neither can fail; a failure to connect must not come while the link is being made, hence the
      * timer. */
     (void)uv_timer_init(options->loop, &link->timer);

@@ -1,21 +1,23 @@
-/* link - one connection to a server that speaks the Redis protocol, from the search for
- * its address to its end.
+/* link - one connection to a server that speaks the Redis protocol, from the search for its address
+ * to its end.
  *
- *   resolving -> connecting -> greeting -> up -> closed
+ *   resolving -> connecting -> securing (with TLS) -> greeting -> up -> closed
  *
  * What is said while greeting is for the owner to decide (`open`, `greet`): a link is up when the
  * owner says so.
  *
  * A link is made once and never again: whoever wants another connection makes another link.
- * Output gathers in `output` and is sent by tni_link_flush, once a turn of the loop.  Closing shuts
- * the socket down first, so that the server sees it even when a child of this process has inherited
- * the descriptor. */
+ * Output gathers in `output` and is sent by tni_link_flush, once a turn of the loop.  A write that
+ * fails because the server is gone does not end the link: what the server said last is read first,
+ * and says more.  Closing shuts the socket down first, so that the server sees it even when a child
+ * of this process has inherited the descriptor. */
 #ifndef TENURE_STORE_LINK_H
 #define TENURE_STORE_LINK_H
 
 #include <uv.h>
 
 #include "base/buffer.h"
+#include "net/tls.h"
 #include "store/reply.h"
 #include "store/store.h"
 
@@ -30,7 +32,7 @@ struct link_address {
 };
 
 struct link_ops {
-    /* Connected: append the greeting to `output`, which is sent then. */
+    /* Connected, and TLS stands: append the greeting to `output`, which is sent then. */
     void (*open)(struct link *link);
     /* An answer while greeting.  One of them, or something that happens later, leads to
      * tni_link_accept or tni_link_refuse. */
@@ -48,6 +50,7 @@ struct link_ops {
 enum link_state {
     LINK_RESOLVING,
     LINK_CONNECTING,
+    LINK_SECURING,
     LINK_GREETING,
     LINK_UP,
     LINK_CLOSED,
@@ -61,9 +64,11 @@ struct link {
     const struct memory *memory;
     const struct link_address *address;
     uint32_t address_index; /* which of several addresses of the host */
+    struct tls_stream *tls; /* NULL: plain */
     enum link_state state;
     bool is_resolving;
     bool is_writing;
+    bool is_deaf; /* the server takes nothing any more */
     bool has_socket;
     bool has_timer;
     unsigned open_count; /* handles and requests of the loop that still know this link */
@@ -77,13 +82,15 @@ struct link {
         uv_tcp_t tcp;
         uv_pipe_t pipe;
     } socket;
-    struct buffer input;
+    struct buffer input; /* plaintext, as all that owners see */
     struct buffer output;
-    struct buffer sending;
+    struct buffer sending; /* has left `output`, or `cipher_out`, for the loop */
+    struct buffer cipher_in;
+    struct buffer cipher_out;
     struct resp_skip skip;
     struct mono created_at;
     struct mono received_at; /* when the server last said something */
-    char text[160];
+    char text[240];
 };
 
 struct link_options {
@@ -91,6 +98,8 @@ struct link_options {
     const struct memory *memory;
     const struct link_address *address; /* outlives the link */
     uint32_t address_index;
+    const struct tls *tls;   /* NULL: plain; need not outlive the call */
+    const char *server_name; /* for TLS; NULL: the host of the address */
     const struct link_ops *ops;
     void *owner;   /* for all but gone: may go when the link is closed */
     void *context; /* for gone */

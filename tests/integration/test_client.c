@@ -924,10 +924,10 @@ TEST(client_refuses_what_is_wrong_at_once)
         const char *url;
         enum tenure_err err;
     } urls[] = {
-        { "127.0.0.1:7420", TENURE_INVALID },        { "tenure://", TENURE_INVALID },
-        { "tenure://host:port", TENURE_INVALID },    { "tenure://u:p@host", TENURE_INVALID },
-        { "redis://127.0.0.1", TENURE_UNSUPPORTED }, { "tenure+unix://x", TENURE_INVALID },
-        { "tenure://host:0", TENURE_INVALID },       { "tenure://[::1", TENURE_INVALID },
+        { "127.0.0.1:7420", TENURE_INVALID },       { "tenure://", TENURE_INVALID },
+        { "tenure://host:port", TENURE_INVALID },   { "tenure://u:p@host", TENURE_INVALID },
+        { "etcd://127.0.0.1", TENURE_UNSUPPORTED }, { "tenure+unix://x", TENURE_INVALID },
+        { "tenure://host:0", TENURE_INVALID },      { "tenure://[::1", TENURE_INVALID },
     };
     for (size_t index = 0; index < sizeof(urls) / sizeof(urls[0]); index++) {
         options.url = urls[index].url;
