@@ -29,7 +29,6 @@ if not is_witness then voted = 9007199254740991 end
 local ended = tonumber(known[5] or 0)
 local held = tonumber(known[2] or 0)
 if what == 'release' or what == 'break' then ended = math.max(ended, token) end
-redis.call('HSET', KEYS[2], 'fence', fence, 'ended', ended)
 
 local holder = redis.call('GET', KEYS[1])
 local is_deleted = false
@@ -51,7 +50,9 @@ if holder and known[1] == holder then
 end
 if is_deleted then
     redis.call('DEL', KEYS[1])
-    redis.call('HSET', KEYS[2], 'freed', known[2])
+    redis.call('HSET', KEYS[2], 'fence', fence, 'ended', ended, 'freed', known[2])
+else
+    redis.call('HSET', KEYS[2], 'fence', fence, 'ended', ended)
 end
 
 local function now_ms()
@@ -62,7 +63,7 @@ end
 -- The place in the line: kept by who yields, given up by all others.
 local ticket = 0
 local before = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
-local had = tonumber(redis.call('ZSCORE', KEYS[3], owner) or 0)
+local had = before and tonumber(redis.call('ZSCORE', KEYS[3], owner) or 0) or 0
 if what == 'yield' then
     ticket = math.max(tonumber(ARGV[3]), had)
     if ticket == 1 then
