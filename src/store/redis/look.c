@@ -141,6 +141,7 @@ static size_t keep(struct redis_work *work, struct bytes text)
     return at;
 }
 
+/* A holder keeps its place in the line until it releases; it does not wait. */
 static void keep_waiters(
     struct redis_work *work,
     struct redis_sight *seen,
@@ -151,6 +152,10 @@ static void keep_waiters(
     seen->waiters_at = work->texts.size;
     for (size_t index = QUORUM_SIGHT_SIZE; index + 1 < count; index += 2) {
         if (seen->waiters_here == REDIS_WAITER_COUNT_MAX || !values[index + 1].is_integer) break;
+        if (bytes_equal(values[index].text, seen->sight.owner)) {
+            seen->sight.waiter_count--;
+            continue;
+        }
         (void)keep(work, values[index].text);
         seen->tickets[seen->waiters_here++] = (uint64_t)values[index + 1].integer;
     }

@@ -422,6 +422,8 @@ static void connect_now(struct redis_node *node)
         .memory = redis->memory,
         .address = &node->address,
         .address_index = node->address_index,
+        .tls = redis->tls,
+        .server_name = redis->address.server_name[0] == '\0' ? NULL : redis->address.server_name,
         .ops = &link_ops,
         .owner = node,
         .context = redis,

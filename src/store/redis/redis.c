@@ -282,6 +282,7 @@ static void destroy(struct redis *redis)
     buffer_deinit(&redis->values);
     buffer_deinit(&redis->view);
     tni_redis_address_wipe(&redis->address);
+    tls_destroy(&redis->tls);
     memory_give(redis->memory, redis, sizeof(*redis));
 }
 
@@ -449,9 +450,18 @@ static void init_nodes(struct redis *redis)
     if (redis->node_count > 1) redis->store.safety = STORE_SAFETY_QUORUM;
 }
 
-static enum tenure_err
-open_parts(struct redis *redis, __attribute__((unused)) struct tenure_error *out_error)
+static enum tenure_err open_parts(struct redis *redis, struct tenure_error *out_error)
 {
+    if (redis->address.is_tls) {
+        const struct tls_options tls = {
+            .memory = redis->memory,
+            .ca_file = redis->address.ca_file,
+            .cert_file = redis->address.cert_file,
+            .key_file = redis->address.key_file,
+        };
+        enum tenure_err err = tls_create(&tls, &redis->tls, out_error);
+        if (err != TENURE_OK) return err;
+    }
     init_nodes(redis);
     if (!redis->address.is_sentinel) return TENURE_OK;
     redis->sentinel = tni_redis_sentinel_create(redis);

@@ -226,6 +226,8 @@ static void connect_now(struct watcher *watcher)
         .memory = redis->memory,
         .address = &redis->address.nodes[watcher->index],
         .address_index = watcher->address_index,
+        .tls = redis->tls,
+        .server_name = redis->address.server_name[0] == '\0' ? NULL : redis->address.server_name,
         .ops = &link_ops,
         .owner = watcher,
         .context = redis,
