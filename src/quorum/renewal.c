@@ -88,8 +88,9 @@ static void start(struct quorum_renewal *renewal, struct mono now, struct quorum
 {
     struct quorum_round *round = &renewal->round;
     quorum_round_begin(round, now, renewal->options.paces, renewal->options.ttl_ms);
+    enum quorum_verb verb = renewal->options.is_proclaiming ? QUORUM_PROCLAIM : QUORUM_RENEW;
     for (uint32_t node = 0; node < round->node_count; node++) {
-        struct quorum_call *call = quorum_update_call(update, QUORUM_RENEW, node);
+        struct quorum_call *call = quorum_update_call(update, verb, node);
         call->token = renewal->options.token;
         call->ttl_ms = renewal->options.ttl_ms;
         call->serial = round->serial;

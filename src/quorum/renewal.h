@@ -16,6 +16,7 @@
 
 struct quorum_renewal_options {
     uint32_t node_count;
+    bool is_proclaiming; /* the holder says something new: its meta is replaced */
     uint64_t token;
     uint32_t ttl_ms;
     uint32_t clock_error_ppm;

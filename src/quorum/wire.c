@@ -66,9 +66,9 @@ static void write_vote(
 static void write_renew(
     const struct quorum_call *call,
     const struct quorum_texts *texts,
+    struct bytes what,
     struct quorum_command *command)
 {
-    bool is_heal = call->verb == QUORUM_HEAL;
     command->script = QUORUM_SCRIPT_RENEW;
     add_lock_keys(command, texts->name, false);
     add_key(command, BYTES_LITERAL("tenure:node"));
@@ -76,7 +76,7 @@ static void write_renew(
     add(command, texts->owner);
     add(command, number(command, call->token));
     add(command, number(command, call->ttl_ms));
-    add(command, is_heal ? BYTES_LITERAL("heal") : BYTES_LITERAL("renew"));
+    add(command, what);
     add(command, texts->meta);
 }
 
@@ -156,8 +156,9 @@ void quorum_command_write(
     out_command->number_count = 0;
     switch (call->verb) {
     case QUORUM_VOTE: write_vote(call, texts, out_command); break;
-    case QUORUM_RENEW:
-    case QUORUM_HEAL: write_renew(call, texts, out_command); break;
+    case QUORUM_RENEW: write_renew(call, texts, BYTES_LITERAL("renew"), out_command); break;
+    case QUORUM_HEAL: write_renew(call, texts, BYTES_LITERAL("heal"), out_command); break;
+    case QUORUM_PROCLAIM: write_renew(call, texts, BYTES_LITERAL("proclaim"), out_command); break;
     case QUORUM_RELEASE: write_release(call, texts, BYTES_LITERAL("release"), out_command); break;
     case QUORUM_ABANDON: write_release(call, texts, BYTES_LITERAL("abandon"), out_command); break;
     case QUORUM_YIELD: write_release(call, texts, BYTES_LITERAL("yield"), out_command); break;

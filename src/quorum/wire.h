@@ -42,10 +42,11 @@ enum quorum_script {
 
 /* What a call asks for. */
 enum quorum_verb {
-    QUORUM_VOTE,    /* acquire */
-    QUORUM_RENEW,   /* renew */
-    QUORUM_HEAL,    /* renew */
-    QUORUM_RELEASE, /* release: all four */
+    QUORUM_VOTE,     /* acquire */
+    QUORUM_RENEW,    /* renew */
+    QUORUM_HEAL,     /* renew */
+    QUORUM_PROCLAIM, /* renew, with another meta */
+    QUORUM_RELEASE,  /* release: all four */
     QUORUM_ABANDON,
     QUORUM_YIELD,
     QUORUM_BREAK,
@@ -55,7 +56,7 @@ enum quorum_verb {
     QUORUM_INSPECT, /* inspect */
     QUORUM_SWEEP,   /* sweep */
 };
-#define QUORUM_VERB_COUNT 12
+#define QUORUM_VERB_COUNT 13
 
 /* Tickets that are none: a try that does not wait, and one that asks for a number. */
 #define QUORUM_TICKET_NONE UINT64_C(0)

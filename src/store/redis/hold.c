@@ -4,6 +4,8 @@
 
 #include "store/redis/cluster.h"
 
+#define PROCLAIM_TTL_MS 1000u
+
 static struct mono later(struct mono start, int64_t duration_ns)
 {
     return quorum_later(start, duration_ns);
@@ -155,6 +157,29 @@ static void acquired(struct redis_work *work, const struct quorum_result *result
     }
 }
 
+/* ------------------------------------------------------------------ proclaim */
+
+/* A renewal that also says something new.  It is short: it lengthens no lease that is renewed. */
+void tni_redis_start_proclaim(struct redis *redis, struct store_op *op)
+{
+    const struct store_claim *claim = &op->request.as.proclaim.claim;
+    const char *value = op->request.as.proclaim.value;
+    struct redis_work *work = tni_redis_work_create(redis, WORK_RENEWAL, op, claim, value);
+    if (work == NULL) {
+        refuse(redis, op, TENURE_NO_MEMORY, NULL);
+        return;
+    }
+    work->ttl_ms = PROCLAIM_TTL_MS;
+}
+
+static void proclaimed(struct redis_work *work, const struct quorum_result *result)
+{
+    bool is_of_other = result->err == TENURE_LOST && work->owner_err != TENURE_OK;
+    enum tenure_err err = is_of_other ? work->owner_err : result->err;
+    if (err == TENURE_OK) tni_redis_news_tell(work, "proclaimed", work->token, "");
+    tni_redis_work_fail(work, err, NULL);
+}
+
 /* ------------------------------------------------------------------ renew */
 
 static size_t renewing_size(uint32_t count)
@@ -247,6 +272,7 @@ static void begin_renewal(struct redis_work *work)
     struct redis *redis = work->redis;
     const struct quorum_renewal_options options = {
         .node_count = redis->node_count,
+        .is_proclaiming = work->op != NULL,
         .token = work->token,
         .ttl_ms = work->ttl_ms,
         .clock_error_ppm = REDIS_CLOCK_ERROR_PPM,
@@ -270,6 +296,10 @@ static enum store_end end_of(enum quorum_end end)
 
 static void renewed(struct redis_work *work, const struct quorum_result *result)
 {
+    if (work->op != NULL) {
+        proclaimed(work, result);
+        return;
+    }
     if (work->renewing == NULL) return;
     if (result->err == TENURE_UNAVAILABLE || result->err == TENURE_UNKNOWN) {
         enum tenure_err err = work->trouble != NULL ? work->trouble->err : result->err;

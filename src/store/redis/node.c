@@ -301,8 +301,9 @@ take_answer(struct redis_node *node, const struct redis_flight *flight, struct r
     struct quorum_answer answer;
     if (flight->kind == FLIGHT_NOTHING) return;
     if (flight->kind == FLIGHT_SCAN) {
-        if (flight->work->use == flight->use)
+        if (flight->work->use == flight->use) {
             tni_redis_scan_answer(flight->work, node->index, reply);
+        }
         return;
     }
     if (!read_values(redis, reply, &count)) {

@@ -9,7 +9,7 @@
 
 #define VERBS                                                                                      \
     (1u << STORE_ACQUIRE | 1u << STORE_RENEW | 1u << STORE_RELEASE | 1u << STORE_BREAK |           \
-     1u << STORE_INSPECT | 1u << STORE_LIST | 1u << STORE_INFO)
+     1u << STORE_INSPECT | 1u << STORE_LIST | 1u << STORE_PROCLAIM | 1u << STORE_INFO)
 
 /* Fences of names that nobody has used for a day are forgotten, a few at a time. */
 #define SWEEP_AGE_US UINT64_C(86400000000)
@@ -228,8 +228,8 @@ static void redis_start(struct store *store, struct store_op *op)
     case STORE_INSPECT: tni_redis_start_inspect(redis, op); break;
     case STORE_LIST: tni_redis_start_list(redis, op); break;
     case STORE_INFO: tni_redis_start_info(redis, op); break;
+    case STORE_PROCLAIM: tni_redis_start_proclaim(redis, op); break;
     case STORE_HISTORY:
-    case STORE_PROCLAIM:
     case STORE_TRANSFER: start_unsupported(redis, op); break;
     }
 }

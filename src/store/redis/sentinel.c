@@ -47,8 +47,9 @@ static bool is_same(const struct link_address *left, const struct link_address *
 
 static bool set_address(struct link_address *address, const char *host, const char *port)
 {
-    if (strlen(host) >= sizeof(address->host) || strlen(port) >= sizeof(address->port))
+    if (strlen(host) >= sizeof(address->host) || strlen(port) >= sizeof(address->port)) {
         return false;
+    }
     *address = (struct link_address){ 0 };
     memcpy(address->host, host, strlen(host));
     memcpy(address->port, port, strlen(port));

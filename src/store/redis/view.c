@@ -67,6 +67,18 @@ static int64_t find_remaining_ms(const struct redis_work *work, const struct hol
     return best_ms;
 }
 
+/* A node that lost the hold and was healed knows no meta. */
+static const char *find_meta(const struct redis_work *work, const struct holder_count *holder)
+{
+    const struct redis_sight *sights = work->as.look.sights;
+    for (uint32_t node = 0; node < work->redis->node_count; node++) {
+        const struct redis_sight *seen = &sights[node];
+        bool is_his = is_held(work, seen) && is_same_holder(work, seen, &sights[holder->node]);
+        if (is_his && seen->sight.meta.size > 0) return text_at(work, seen->meta_at);
+    }
+    return "";
+}
+
 /* The value of somebody else's key may be anything. */
 static size_t add_owner(struct buffer *out, const char *owner)
 {
@@ -148,7 +160,7 @@ bool tni_redis_view(struct redis_work *work, const char *name, struct store_lock
         size_t owner_at = add_owner(out, text_at(work, seen->owner_at));
         *told = (struct store_holder){
             .owner = out->data + owner_at,
-            .meta = text_at(work, seen->meta_at),
+            .meta = find_meta(work, &holder),
             .token = seen->sight.token,
             .ttl_ms = seen->sight.ttl_ms,
             .remaining_ms = find_remaining_ms(work, &holder),

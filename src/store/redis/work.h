@@ -157,13 +157,14 @@ const char *tni_redis_work_owner(const struct redis_work *work);
 const char *tni_redis_work_meta(const struct redis_work *work);
 /* The operation behind it is done with this result. */
 void tni_redis_work_finish(struct redis_work *work, const struct store_result *result);
-/* … with an error; `text` NULL: that of the nodes. */
+/* … with just this outcome; `text` NULL: that of the nodes. */
 void tni_redis_work_fail(struct redis_work *work, enum tenure_err err, const char *text);
 
 /* ---- hold.c */
 
 void tni_redis_start_acquire(struct redis *redis, struct store_op *op);
 void tni_redis_start_renew(struct redis *redis, struct store_op *op);
+void tni_redis_start_proclaim(struct redis *redis, struct store_op *op);
 void tni_redis_start_release(struct redis *redis, struct store_op *op);
 void tni_redis_start_break(struct redis *redis, struct store_op *op);
 /* Nobody waits for this renewal any more. */

@@ -1,7 +1,8 @@
 -- renew: keep a hold alive; or heal: vote again for a hold that this node has lost.
 --
 -- KEYS  the lock (name), tenure:{name}:fence, tenure:node
--- ARGV  pass, owner, token, ttl in ms, "renew" or "heal", meta
+-- ARGV  pass, owner, token, ttl in ms, what, meta; where what is
+--       "renew"     "proclaim": with another meta     "heal": vote again
 -- Gives {1, remaining}                                   renewed
 --       {6, remaining}                                   healed: voted again
 --       {2, remaining, fence, 0, token, voted, ended, owner}    somebody else's
@@ -32,6 +33,7 @@ if holder and holder == owner and known[1] == owner and held == token then
     end
     -- This hold is real, so every one before it has ended.
     if ended < token - 1 then redis.call('HSET', KEYS[2], 'ended', token - 1) end
+    if ARGV[5] == 'proclaim' then redis.call('HSET', KEYS[2], 'meta', ARGV[6]) end
     return {1, redis.call('PTTL', KEYS[1])}
 end
 if holder then
