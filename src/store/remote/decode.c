@@ -59,6 +59,12 @@ static struct store_holder decode_holder(struct reply *reply)
             holder.acquired_at_us = tni_reply_integer(reply) * 1000;
         } else if (is_field(&fields, "breaking")) {
             holder.is_breaking = tni_reply_bool(reply);
+        } else if (is_field(&fields, "votes")) {
+            holder.votes = tni_reply_unsigned32(reply);
+        } else if (is_field(&fields, "nodes")) {
+            holder.node_count = tni_reply_unsigned32(reply);
+        } else if (is_field(&fields, "foreign")) {
+            holder.is_foreign = tni_reply_bool(reply);
         } else if (is_field(&fields, "meta")) {
             holder.meta = tni_reply_text_or_empty(reply);
         } else {

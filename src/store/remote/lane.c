@@ -66,8 +66,28 @@ void tni_lane_touch(struct lane *lane)
     lane->remote->is_dirty = true;
 }
 
+/* The greeting has told what the server promises: what asks for more is refused before anything is
+ * asked of it. */
+static bool refuse_weak(struct lane *lane, struct store_op *op)
+{
+    enum store_safety safety = lane->remote->store.safety;
+    if (op->request.verb != STORE_ACQUIRE || op->phase != PHASE_FIRST) return false;
+    enum store_safety wanted = op->request.as.acquire.min_safety;
+    if (wanted <= safety) return false;
+    char text[sizeof(op->text)];
+    (void)snprintf(
+        text,
+        sizeof(text),
+        "this store promises %s, and %s was demanded",
+        tni_store_safety_word(safety),
+        tni_store_safety_word(wanted));
+    tni_remote_give_up(lane->remote, op, TENURE_UNSUPPORTED, text);
+    return true;
+}
+
 static void transmit(struct lane *lane, struct store_op *op)
 {
+    if (refuse_weak(lane, op)) return;
     if (tni_encode(lane, op)) {
         tni_remote_mark_sent(lane->remote, op);
         tni_lane_touch(lane);
