@@ -69,16 +69,20 @@ static void show_names(const X509 *certificate, char out_text[static NAMES_SIZE]
     (void)snprintf(out_text, NAMES_SIZE, "%s", name);
 }
 
+/* It may be one further up that is the trouble; people know the one of the server. */
 static void explain_trust(
-    const char *subject, bool has_ca_file, const char *reason, char *out_text, size_t text_size)
+    X509_STORE_CTX *check, bool has_ca_file, const char *reason, char *out_text, size_t text_size)
 {
+    char subject[NAME_SIZE];
+    show_subject(X509_STORE_CTX_get0_cert(check), subject);
     (void)snprintf(
         out_text,
         text_size,
-        "the server's certificate (%s) leads to no root %s: %s",
+        "no root %s vouches for the server's certificate (%s, %s): %s",
+        has_ca_file ? "in the ca-file" : "of this system",
         subject,
-        has_ca_file ? "in the ca-file; is that the right one?" : "of this system; give its ca-file",
-        reason);
+        reason,
+        has_ca_file ? "is it the right ca-file?" : "give its ca-file");
 }
 
 void certificate_explain(
@@ -129,7 +133,7 @@ void certificate_explain(
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-        explain_trust(subject, has_ca_file, reason, out_text, text_size);
+        explain_trust(check, has_ca_file, reason, out_text, text_size);
         return;
     default: break;
     }

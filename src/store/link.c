@@ -84,7 +84,12 @@ static void fail_on_time(uv_timer_t *timer)
 /* The server will send no more. */
 static void fail_at_end(struct link *link, const char *text)
 {
-    const char *reason = link->tls == NULL ? NULL : tls_stream_explain_end(link->tls);
+    const char *reason = NULL;
+    if (link->tls != NULL) {
+        reason = tls_stream_explain_end(link->tls);
+    } else if (link->state == LINK_GREETING && link->received_at.ns == 0) {
+        reason = "the server has closed the connection without a word: does it speak TLS there?";
+    }
     fail(link, "%s", reason == NULL ? text : reason);
 }
 
