@@ -103,11 +103,7 @@ static bool is_gone(int failure)
 
 static void fail_to_write(struct link *link, int failure)
 {
-    if (is_gone(failure)) {
-        link->is_deaf = true;
-    } else {
-        fail(link, "%s", uv_strerror(failure));
-    }
+    if (!is_gone(failure)) fail(link, "%s", uv_strerror(failure));
 }
 
 static void on_written(uv_write_t *request, int status)
@@ -142,7 +138,6 @@ void tni_link_flush(struct link *link)
     if (!is_open || link->is_writing) return;
     if (link->tls != NULL && !encrypt(link)) return;
     struct buffer *leaving = link->tls != NULL ? &link->cipher_out : &link->output;
-    if (link->is_deaf) buffer_consume(leaving, leaving->size);
     if (leaving->size == 0) return;
     uv_buf_t rest = uv_buf_init(leaving->data, (unsigned)leaving->size);
     int written = uv_try_write(&link->socket.stream, &rest, 1);

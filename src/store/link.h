@@ -10,7 +10,9 @@
  * Output gathers in `output` and is sent by tni_link_flush, once a turn of the loop.  A write that
  * fails because the server is gone does not end the link: what the server said last is read first,
  * and says more.  Closing shuts the socket down first, so that the server sees it even when a child
- * of this process has inherited the descriptor. */
+ * of this process has inherited the descriptor.
+ *
+ * Whoever runs the loop ignores or blocks SIGPIPE. */
 #ifndef TENURE_STORE_LINK_H
 #define TENURE_STORE_LINK_H
 
@@ -68,7 +70,6 @@ struct link {
     enum link_state state;
     bool is_resolving;
     bool is_writing;
-    bool is_deaf; /* the server takes nothing any more */
     bool has_socket;
     bool has_timer;
     unsigned open_count; /* handles and requests of the loop that still know this link */

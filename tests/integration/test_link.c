@@ -304,6 +304,7 @@ static void set_address(struct talk *talk, const char *host, uint16_t port)
 /* From the connection to its end. */
 static void run(struct talk *talk, const struct memory *memory)
 {
+    (void)signal(SIGPIPE, SIG_IGN);
     CHECK_EQ_INT(uv_loop_init(&talk->loop), 0);
     const struct link_options options = {
         .loop = &talk->loop,
