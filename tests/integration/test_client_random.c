@@ -1,18 +1,20 @@
 /* libtenure under random calls from several threads, against a real server.  What must be true
  * whatever is called:
  *
- *   - every operation that was started is completed once
+ *   - every operation that was started is completed once, on whatever thread
  *   - of one name, only one handle is valid at a time, and tokens rise
  *   - a handle that was closed stays closed
  *   - with an allocation that fails, calls say so and everything goes on */
 #include <tenure/tenure.h>
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "integration/tenured.h"
 #include "lib/random.h"
@@ -66,6 +68,7 @@ struct person {
     pthread_t thread;
     struct tenure_client client;
     struct test_random random;
+    uint64_t seq_last;
     struct place places[SLOT_COUNT];
 };
 
@@ -73,6 +76,9 @@ static struct person people[THREAD_COUNT];
 static _Atomic uint64_t started;
 static _Atomic uint64_t completed;
 static _Atomic uint64_t granted;
+static _Atomic uint64_t releases_started;
+static _Atomic uint64_t releases_completed;
+static _Atomic uint64_t lost;
 static _Atomic uint64_t token_last[NAME_COUNT];
 static _Atomic unsigned broken_rules;
 
@@ -134,6 +140,29 @@ static void on_acquired(
     atomic_store(&place->state, 2);
 }
 
+static void on_risk(struct tenure_hold hold, int64_t remaining_ms, void *user)
+{
+    const struct place *place = user;
+    (void)hold;
+    if (remaining_ms < 0 || place->person == NULL) complain("no time, or nobody, is at risk");
+}
+
+static void on_lost(struct tenure_hold hold, enum tenure_loss loss, void *user)
+{
+    const struct place *place = user;
+    if (tenure_hold_valid(hold)) complain("lost, and valid");
+    if (loss == TENURE_LOSS_NONE || place->person == NULL) complain("lost for no reason");
+    atomic_fetch_add(&lost, 1);
+}
+
+static void on_released(enum tenure_err err, const struct tenure_release *release, void *user)
+{
+    (void)err;
+    (void)user;
+    if (release->end == TENURE_END_RELEASED && release->overlap_ms < 0) complain("no overlap");
+    atomic_fetch_add(&releases_completed, 1);
+}
+
 /* ------------------------------------------------------------------ what people do */
 
 static void start(struct person *person, struct place *place)
@@ -150,6 +179,10 @@ static void start(struct person *person, struct place *place)
                        ? 0
                        : (uint32_t)test_random_below(&person->random, 200),
         .priority = (uint32_t)test_random_below(&person->random, 10),
+        .on_at_risk = on_risk,
+        .on_held = on_risk,
+        .on_lost = on_lost,
+        .user = place,
     };
     atomic_store(&place->state, 1);
     atomic_fetch_add(&started, 1);
@@ -169,8 +202,8 @@ static void release(struct person *person, struct place *place)
     if (test_random_below(&person->random, 2) == 0) {
         (void)!tenure_hold_release(hold, &release);
         if (release.end == TENURE_END_BROKEN) complain("nobody has broken it");
-    } else {
-        (void)!tenure_hold_release_start(hold, NULL, NULL);
+    } else if (tenure_hold_release_start(hold, on_released, place) == TENURE_OK) {
+        atomic_fetch_add(&releases_started, 1);
     }
     if (tenure_hold_valid(hold) || tenure_hold_token(hold) != 0) complain("still open");
     if (tenure_hold_release_start(hold, NULL, NULL) != TENURE_INVALID) complain("closed twice");
@@ -191,10 +224,23 @@ static bool ignore_event(const struct tenure_event *event, void *user)
     return true;
 }
 
+/* What is not valid is readable; what is readable is not valid, for ever. */
+static void check_loss_fd(struct tenure_hold hold)
+{
+    int fd;
+    enum tenure_err err = tenure_hold_fd(hold, &fd);
+    if (err != TENURE_OK) return;
+    struct pollfd entry = { .fd = fd, .events = POLLIN };
+    bool is_readable = poll(&entry, 1, 0) == 1;
+    if (is_readable && tenure_hold_valid(hold)) complain("valid, and the descriptor says lost");
+    (void)close(fd);
+}
+
 static void use(struct person *person, struct place *place)
 {
     struct tenure_hold_info info;
-    switch (test_random_below(&person->random, 4)) {
+    switch (test_random_below(&person->random, 5)) {
+    case 3: check_loss_fd(hold_of(place)); break;
     case 0: (void)!tenure_hold_renew(hold_of(place), 0, NULL); break;
     case 1: (void)!tenure_hold_info(hold_of(place), &info); break;
     case 2: check_alone(place); break;
@@ -207,6 +253,10 @@ static void do_something(struct person *person)
     struct place *place = &person->places[test_random_below(&person->random, SLOT_COUNT)];
     unsigned state = atomic_load(&place->state);
     uint64_t dice = test_random_below(&person->random, 10);
+    /* One client of the two is dispatched, by whoever comes. */
+    if (tenure_client_fd(person->client) >= 0) {
+        if (tenure_client_dispatch(person->client) != TENURE_OK) complain("not dispatched");
+    }
     if (dice == 0) {
         (void)!tenure_inspect(
             person->client,
@@ -234,19 +284,15 @@ static void do_something(struct person *person)
 static void *live(void *user)
 {
     struct person *person = user;
-    uint64_t last = 0;
     struct tenure_watch watch = { 0 };
     struct tenure_watch_options options = { .size = sizeof(options),
                                             .on_event = ignore_event,
-                                            .user = &last };
+                                            .user = &person->seq_last };
     enum tenure_err err = tenure_watch_open(person->client, &options, &watch, NULL);
     for (unsigned step = 0; step < STEP_COUNT; step++) {
         do_something(person);
     }
     if (err == TENURE_OK) tenure_watch_close(person->client, watch);
-    /* `last` must not go before the watch has. */
-    struct tenure_server_info info;
-    (void)!tenure_server_info(person->client, &info, NULL);
     return NULL;
 }
 
@@ -258,7 +304,8 @@ static void run_people(const struct tenured *server, uint64_t seed, uint64_t eve
     for (unsigned index = 0; index < 2; index++) {
         struct tenure_client_options options = { .size = sizeof(options),
                                                  .url = server->url,
-                                                 .timeout_ms = 2000 };
+                                                 .timeout_ms = 2000,
+                                                 .is_dispatched = index == 1 };
         CHECK_EQ_INT(tenure_client_open(&options, &clients[index], NULL), TENURE_OK);
     }
     atomic_store(&fail_every, every);
@@ -276,6 +323,7 @@ static void run_people(const struct tenured *server, uint64_t seed, uint64_t eve
         tenure_client_close(clients[index]);
     }
     CHECK_EQ_UINT(atomic_load(&started), atomic_load(&completed));
+    CHECK_EQ_UINT(atomic_load(&releases_started), atomic_load(&releases_completed));
     CHECK_EQ_UINT(atomic_load(&broken_rules), 0);
     CHECK_EQ_INT(atomic_load(&bytes_used), 0);
 }
