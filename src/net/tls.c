@@ -49,9 +49,11 @@ static bool is_memory_error(unsigned long error)
     return ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
 }
 
-static const char *reason_of(unsigned long error)
+#define REASON_SIZE 100u
+
+static const char *reason_of(unsigned long error, char scratch[static REASON_SIZE])
 {
-    if (ERR_SYSTEM_ERROR(error)) return strerror(ERR_GET_REASON(error));
+    if (ERR_SYSTEM_ERROR(error)) return strerror_r(ERR_GET_REASON(error), scratch, REASON_SIZE);
     const char *reason = ERR_reason_error_string(error);
     return reason == NULL ? "no reason given" : reason;
 }
@@ -69,14 +71,16 @@ refuse(enum tenure_err err, struct tenure_error *out_error, const char *what, co
 /* What OpenSSL has just failed at. */
 static enum tenure_err refuse_file(struct tenure_error *out_error, const char *what)
 {
+    char scratch[REASON_SIZE];
     unsigned long error = take_error();
     if (is_memory_error(error)) return refuse(TENURE_NO_MEMORY, out_error, what, "no memory");
-    enum tenure_err err = refuse(TENURE_INVALID, out_error, what, reason_of(error));
+    enum tenure_err err = refuse(TENURE_INVALID, out_error, what, reason_of(error, scratch));
     if (out_error != NULL && ERR_SYSTEM_ERROR(error)) out_error->os_errno = ERR_GET_REASON(error);
     return err;
 }
 
 /* Nobody sits here who could be asked for a passphrase. */
+// NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's type
 static int refuse_passphrase(char *buffer, int size, int is_writing, void *user)
 {
     (void)buffer;
@@ -231,6 +235,7 @@ static bool fail_by_alert(struct tls_stream *stream, int alert)
 /* A call of OpenSSL that can neither go on now nor later. */
 static bool fail_by_openssl(struct tls_stream *stream)
 {
+    char scratch[REASON_SIZE];
     unsigned long error = take_error();
     int reason = ERR_GET_REASON(error);
     if (is_memory_error(error)) return fail(stream, "no memory for TLS");
@@ -244,7 +249,7 @@ static bool fail_by_openssl(struct tls_stream *stream)
         return fail(stream, "what answers there does not speak TLS");
     }
     if (error == 0) return fail(stream, "TLS failed without a reason");
-    return fail(stream, "TLS: %s", reason_of(error));
+    return fail(stream, "TLS: %s", reason_of(error, scratch));
 }
 
 const char *tls_stream_explain_end(const struct tls_stream *stream)

@@ -120,7 +120,7 @@ static void on_written(uv_write_t *request, int status)
 }
 
 /* What the owner wants to say goes to where it leaves from.  False: the link is closed. */
-static bool encrypt(struct link *link)
+static bool encrypt_output(struct link *link)
 {
     if (link->state == LINK_SECURING || link->output.size == 0) return true;
     struct bytes plain = buffer_bytes(&link->output);
@@ -136,7 +136,7 @@ void tni_link_flush(struct link *link)
 {
     bool is_open = link->state >= LINK_SECURING && link->state != LINK_CLOSED;
     if (!is_open || link->is_writing) return;
-    if (link->tls != NULL && !encrypt(link)) return;
+    if (link->tls != NULL && !encrypt_output(link)) return;
     struct buffer *leaving = link->tls != NULL ? &link->cipher_out : &link->output;
     if (leaving->size == 0) return;
     uv_buf_t rest = uv_buf_init(leaving->data, (unsigned)leaving->size);
@@ -222,7 +222,7 @@ static void handle_replies(struct link *link)
     if (link->state != LINK_CLOSED) buffer_consume(&link->input, start);
 }
 
-static void decrypt(struct link *link)
+static void decrypt_input(struct link *link)
 {
     struct bytes cipher = buffer_bytes(&link->cipher_in);
     bool is_fine = tls_stream_receive(link->tls, cipher, &link->input, &link->cipher_out);
@@ -259,7 +259,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
         link->open_count++;
         if (link->tls != NULL) {
             link->cipher_in.size += (size_t)size;
-            decrypt(link);
+            decrypt_input(link);
         } else {
             link->input.size += (size_t)size;
             handle_replies(link);
