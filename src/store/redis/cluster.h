@@ -83,6 +83,8 @@ bool tni_redis_is_ready(const struct redis *redis);
 bool tni_redis_is_settled(const struct redis *redis);
 /* Why no majority is going to vote, however long one waits; TENURE_OK: it may. */
 enum tenure_err tni_redis_refusal(const struct redis *redis, char *out_text, size_t size);
+/* What so many nodes say that no majority is left; TENURE_OK: nothing. */
+enum tenure_err tni_redis_complaint(const struct redis *redis, char *out_text, size_t size);
 /* What is wrong, node by node, for people. */
 void tni_redis_explain(const struct redis *redis, char *out_text, size_t size);
 /* What the store promises, as far as its nodes have told. */

@@ -6,6 +6,9 @@
 
 #define PROCLAIM_TTL_MS 1000u
 
+/* What came to nothing is tried again after so long, up to twice that. */
+#define AGAIN_NS (10 * NS_PER_MS)
+
 static struct mono later(struct mono start, int64_t duration_ns)
 {
     return quorum_later(start, duration_ns);
@@ -96,7 +99,7 @@ static void begin_acquire(struct redis_work *work)
     }
     struct mono now = tni_store_now();
     bool is_waiting = acquire->wait_until.ns > now.ns;
-    work->give_up_at = later(is_waiting ? acquire->wait_until : now, acquire->answer_ns);
+    work->give_up_answered_at = later(is_waiting ? acquire->wait_until : now, acquire->answer_ns);
     const struct quorum_acquire_options options = {
         .node_count = redis->node_count,
         .ttl_ms = work->ttl_ms,
@@ -114,19 +117,30 @@ static void begin_acquire(struct redis_work *work)
     tni_redis_work_step(work, &event);
 }
 
-/* Too few nodes, and there is still time: once more when a majority is back. */
+/* Too few nodes have answered, or too late, and there is still time: the same once more, in a
+ * moment, when a majority is there.  False: no. */
 static bool try_again(struct redis_work *work)
 {
-    struct store_op *op = work->op;
-    bool is_early = tni_store_now().ns < op->request.deadline.ns;
-    if (!is_early || work->trouble != NULL) return false;
+    struct redis *redis = work->redis;
+    struct redis_renewing *renewing = work->renewing;
+    struct mono now = tni_store_now();
+    struct mono end = work->op != NULL ? work->op->request.deadline : work->give_up_at;
+    if (now.ns >= end.ns || work->trouble != NULL) return false;
     const struct store_claim texts = { .name = tni_redis_work_name(work),
-                                       .owner = tni_redis_work_owner(work) };
-    const char *meta = tni_redis_work_meta(work);
-    struct redis_work *other = tni_redis_work_create(work->redis, WORK_ACQUIRE, op, &texts, meta);
+                                       .owner = tni_redis_work_owner(work),
+                                       .token = work->token };
+    struct redis_work *other =
+        tni_redis_work_create(redis, work->kind, work->op, &texts, tni_redis_work_meta(work));
     if (other == NULL) return false;
     other->ttl_ms = work->ttl_ms;
+    other->begin_at =
+        later(now, AGAIN_NS + (int64_t)(tni_redis_random(redis) % (uint64_t)AGAIN_NS));
+    other->renewing = renewing;
+    other->claim_index = work->claim_index;
+    if (renewing != NULL) other->give_up_at = end;
+    tni_redis_work_set_deadline(other, (struct mono){ INT64_MAX });
     work->op = NULL;
+    work->renewing = NULL;
     work->give_up_at = (struct mono){ INT64_MAX };
     return true;
 }
@@ -296,12 +310,14 @@ static enum store_end end_of(enum quorum_end end)
 
 static void renewed(struct redis_work *work, const struct quorum_result *result)
 {
+    bool is_open = result->err == TENURE_UNAVAILABLE || result->err == TENURE_UNKNOWN;
+    if (is_open && (work->op != NULL || work->renewing != NULL) && try_again(work)) return;
     if (work->op != NULL) {
         proclaimed(work, result);
         return;
     }
     if (work->renewing == NULL) return;
-    if (result->err == TENURE_UNAVAILABLE || result->err == TENURE_UNKNOWN) {
+    if (is_open) {
         enum tenure_err err = work->trouble != NULL ? work->trouble->err : result->err;
         tni_redis_work_fail(work, err, work->trouble != NULL ? work->trouble->text : NULL);
         return;

@@ -272,6 +272,7 @@ static void note_refusal(struct redis_node *node, const struct redis_trouble *tr
 {
     (void)snprintf(node->trouble, sizeof(node->trouble), "%s", trouble->text);
     if (trouble->effect == REDIS_TROUBLE_FATAL) node->refusal = trouble;
+    node->said = trouble;
 }
 
 /* The server said no. */
@@ -310,6 +311,7 @@ take_answer(struct redis_node *node, const struct redis_flight *flight, struct r
         tni_redis_node_break(node, "an answer that is none of our scripts'");
         return;
     }
+    node->said = NULL;
     const struct quorum_value *values = (const void *)redis->values.data;
     if (flight->kind == FLIGHT_ADMISSION) {
         bool is_good = quorum_answer_read(values, count, &answer);
@@ -384,6 +386,7 @@ static void on_up(struct link *link)
     node->failure_count = 0;
     node->trouble[0] = '\0';
     node->refusal = NULL;
+    node->said = NULL;
     node->up_at = tni_store_now();
     node->sweep_cursor = 0;
     tni_redis_judge_safety(redis);

@@ -74,7 +74,8 @@ struct redis_node {
     struct redis_flights flights;
     struct redis_self self;              /* as of the last greeting */
     const struct redis_trouble *refusal; /* why it refuses us; NULL: it does not */
-    char trouble[160];                   /* what went wrong last; empty: nothing since it is up */
+    const struct redis_trouble *said; /* the last script ended with this error; NULL: it did not */
+    char trouble[160];                /* what went wrong last; empty: nothing since it is up */
 };
 
 void tni_redis_node_init(struct redis *redis, struct redis_node *node, uint32_t index);

@@ -91,6 +91,24 @@ enum tenure_err tni_redis_refusal(const struct redis *redis, char *out_text, siz
     return last->refusal->err;
 }
 
+enum tenure_err tni_redis_complaint(const struct redis *redis, char *out_text, size_t size)
+{
+    uint32_t count = 0;
+    const struct redis_node *last = NULL;
+    for (uint32_t index = 0; index < redis->node_count; index++) {
+        const struct redis_node *node = &redis->nodes[index];
+        if (!tni_redis_node_is_up(node) || node->said == NULL) continue;
+        count++;
+        last = node;
+    }
+    uint32_t many = redis->node_count - quorum_majority(redis->node_count) + 1;
+    if (last == NULL || count < many) return TENURE_OK;
+    char name[160];
+    (void)tni_redis_node_name(last, name, sizeof(name));
+    (void)snprintf(out_text, size, "%.60s: %.130s", name, last->said->text);
+    return last->said->err;
+}
+
 const char *tni_redis_standing_word(enum quorum_standing standing)
 {
     switch (standing) {

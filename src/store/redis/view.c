@@ -44,6 +44,11 @@ static struct holder_count find_holder(const struct redis_work *work)
     return best;
 }
 
+static int64_t endless_last(int64_t remaining_ms)
+{
+    return remaining_ms < 0 ? INT64_MAX : remaining_ms;
+}
+
 /* So long a majority keeps it; or, where no majority does, so long some node does. */
 static int64_t find_remaining_ms(const struct redis_work *work, const struct holder_count *holder)
 {
@@ -51,20 +56,20 @@ static int64_t find_remaining_ms(const struct redis_work *work, const struct hol
     const struct redis_sight *sights = work->as.look.sights;
     uint32_t wanted = quorum_majority(node_count);
     if (holder->votes < wanted) wanted = 1;
-    int64_t best_ms = 0;
+    int64_t best_ms = 0; /* a key without an end counts as the longest */
     for (uint32_t node = 0; node < node_count; node++) {
         const struct redis_sight *seen = &sights[node];
         if (!is_held(work, seen) || !is_same_holder(work, seen, &sights[holder->node])) continue;
-        int64_t mine_ms = seen->sight.remaining_ms;
+        int64_t mine_ms = endless_last(seen->sight.remaining_ms);
         uint32_t longer = 0;
         for (uint32_t other = 0; other < node_count; other++) {
             longer += is_held(work, &sights[other]) &&
                       is_same_holder(work, &sights[other], &sights[holder->node]) &&
-                      sights[other].sight.remaining_ms >= mine_ms;
+                      endless_last(sights[other].sight.remaining_ms) >= mine_ms;
         }
         if (longer >= wanted && mine_ms > best_ms) best_ms = mine_ms;
     }
-    return best_ms;
+    return best_ms == INT64_MAX ? -1 : best_ms;
 }
 
 /* A node that lost the hold and was healed knows no meta. */

@@ -127,11 +127,13 @@ struct redis_work *tni_redis_work_create(
     memset(&work->as, 0, kind == WORK_LOOK || kind == WORK_LIST ? sizeof(work->as.look) : 0);
     work->ttl_ms = 0;
     work->token = texts->token;
+    work->begin_at = (struct mono){ 0 };
     work->deadline_of_step = never;
     work->give_up_at = op == NULL ? never : op->request.deadline;
     work->err_kept = TENURE_OK;
     work->owner_err = TENURE_OK;
     work->trouble = NULL;
+    work->troubled = 0;
     work->is_mapped = kind == WORK_ACQUIRE;
     if (work->is_mapped) {
         struct bytes owner = { tni_redis_work_owner(work), work->owner_size };
@@ -196,8 +198,14 @@ void tni_redis_work_finish(struct redis_work *work, const struct store_result *r
 void tni_redis_work_fail(struct redis_work *work, enum tenure_err err, const char *text)
 {
     char explanation[200];
-    if (text == NULL && err == TENURE_UNAVAILABLE) {
-        tni_redis_explain(work->redis, explanation, sizeof(explanation));
+    bool is_open = err == TENURE_UNAVAILABLE || err == TENURE_UNKNOWN;
+    if (text == NULL && is_open) {
+        enum tenure_err said = tni_redis_complaint(work->redis, explanation, sizeof(explanation));
+        if (said != TENURE_OK) {
+            err = said;
+        } else {
+            tni_redis_explain(work->redis, explanation, sizeof(explanation));
+        }
         text = explanation;
     }
     if (work->renewing != NULL) {
@@ -258,6 +266,9 @@ void tni_redis_work_step(struct redis_work *work, struct quorum_event *event)
         send_call(work, &update.calls[index]);
     }
     if (work->failing != 0) tni_redis_work_due(work);
+    if (work->kind == WORK_ACQUIRE && work->op != NULL && work->as.acquire.is_answered) {
+        work->give_up_at = work->give_up_answered_at;
+    }
     uint64_t use = work->use;
     if (update.is_done) tni_redis_hold_result(work, &update.result);
     if (work->use != use) return; /* the result has ended it */
@@ -310,6 +321,23 @@ void tni_redis_work_answer(
     tni_redis_work_step(work, &event);
 }
 
+/* A node has something against the name.  True: so many do that it will come to nothing; the work
+ * is abandoned. */
+static bool
+note_trouble(struct redis_work *work, uint32_t node, const struct redis_trouble *trouble)
+{
+    uint32_t node_count = work->redis->node_count;
+    uint32_t many = node_count - quorum_majority(node_count) + 1;
+    bool is_machine = work->kind != WORK_LOOK && work->kind != WORK_LIST;
+    work->trouble = trouble;
+    work->troubled |= 1u << node;
+    if (!is_machine || (uint32_t)__builtin_popcount(work->troubled) < many) return false;
+    if (work->op == NULL && work->renewing == NULL) return false;
+    tni_redis_work_fail(work, trouble->err, trouble->text);
+    tni_redis_work_abandon(work);
+    return true;
+}
+
 void tni_redis_work_refused(
     struct redis_work *work,
     uint32_t node,
@@ -320,7 +348,7 @@ void tni_redis_work_refused(
         tni_redis_scan_refused(work);
         return;
     }
-    if (trouble != NULL && trouble->is_of_name) work->trouble = trouble;
+    if (trouble != NULL && trouble->is_of_name && note_trouble(work, node, trouble)) return;
     if (flight->call.verb == QUORUM_INSPECT) {
         tni_redis_look_refused(work, &flight->call);
         return;
@@ -407,6 +435,8 @@ void tni_redis_work_run(struct redis_work *work)
     if (err != TENURE_OK && !is_diagnosis) {
         tni_redis_work_fail(work, err, text);
         tni_redis_work_end(work);
+    } else if (tni_store_now().ns < work->begin_at.ns) {
+        tni_redis_work_set_deadline(work, work->begin_at);
     } else if (may_begin(work)) {
         tni_redis_work_begin(work);
     } else {
@@ -436,12 +466,12 @@ void tni_redis_work_abandon(struct redis_work *work)
 
 static void give_up(struct redis_work *work)
 {
-    bool is_read =
-        work->kind != WORK_ACQUIRE && work->kind != WORK_RENEWAL && work->kind != WORK_RELEASE;
-    if (!work->is_begun || is_read) {
+    /* What an acquire may have got is given back. */
+    bool is_open = work->kind == WORK_RENEWAL || work->kind == WORK_RELEASE;
+    if (!work->is_begun || !is_open) {
         tni_redis_work_fail(work, TENURE_UNAVAILABLE, NULL);
     } else {
-        tni_redis_work_fail(work, TENURE_UNKNOWN, "the nodes did not answer in time");
+        tni_redis_work_fail(work, TENURE_UNKNOWN, NULL);
     }
     tni_redis_work_abandon(work);
 }
@@ -450,6 +480,11 @@ void tni_redis_work_on_time(struct redis_work *work, struct mono now)
 {
     if (now.ns >= work->give_up_at.ns) {
         give_up(work);
+        return;
+    }
+    if (!work->is_begun) {
+        tni_redis_work_set_deadline(work, never);
+        tni_redis_work_due(work);
         return;
     }
     switch (work->kind) {

@@ -98,11 +98,14 @@ struct redis_work {
     uint32_t failing_serials[QUORUM_NODE_COUNT_MAX]; /* … this one */
     uint32_t ttl_ms;
     uint64_t token;
+    struct mono begin_at; /* not before */
     struct mono deadline_of_step;
-    struct mono give_up_at;    /* the caller must have an answer by then */
-    enum tenure_err err_kept;  /* look for an obstacle: of the acquire */
+    struct mono give_up_answered_at; /* acquire: instead, once a majority has answered */
+    struct mono give_up_at;          /* the caller must have an answer by then */
+    enum tenure_err err_kept;        /* look for an obstacle: of the acquire */
     enum tenure_err owner_err; /* the hold is there, but not this owner's, or not with this token */
-    const struct redis_trouble *trouble; /* what a node had against the name */
+    const struct redis_trouble *trouble; /* what a node had against the name … */
+    unsigned troubled;                   /* … bit n: node n */
     size_t name_size;
     size_t owner_size;
     size_t meta_size;
