@@ -216,8 +216,8 @@ static bool refuse_error(struct redis_node *node, struct link *link, struct repl
     const char *line = tni_reply_text_or_empty(reply);
     const struct redis_trouble *trouble = tni_redis_trouble(bytes_from_text(line));
     if (trouble->effect == REDIS_TROUBLE_FATAL) node->refusal = trouble;
-    char text[200];
-    (void)snprintf(text, sizeof(text), "%.90s (%.100s)", trouble->text, line);
+    char text[240];
+    (void)snprintf(text, sizeof(text), "%.128s (%.100s)", trouble->text, line);
     tni_link_refuse(link, text);
     return true;
 }

@@ -128,10 +128,10 @@ static bool cut_number(char **at, uint64_t *out_value)
 /* Cut a message, which is changed, into an event. */
 static bool read_message(char *message, char *texts, size_t texts_size, struct store_event *out)
 {
-    uint64_t version;
-    uint64_t ttl_ms;
-    uint64_t at_us;
-    uint64_t sizes[4];
+    uint64_t version = 0;
+    uint64_t ttl_ms = 0;
+    uint64_t at_us = 0;
+    uint64_t sizes[4] = { 0 };
     char *parts[4];
     *out = (struct store_event){ 0 };
     if (!cut_number(&message, &version) || version != 1) return false;

@@ -144,7 +144,7 @@ void tni_redis_explain(const struct redis *redis, char *out_text, size_t size)
         (void)tni_redis_node_name(node, name, sizeof(name));
         if (standing == QUORUM_DOWN) {
             const char *trouble = node->trouble[0] == '\0' ? "not connected" : node->trouble;
-            used += snprintf(at, left, "; %.40s: %.90s", name, trouble);
+            used += snprintf(at, left, "; %.40s: %.128s", name, trouble);
         } else if (quarantine_ms > 0) {
             int64_t seconds = quarantine_ms / 1000 + 1;
             used += snprintf(at, left, "; %.40s: restarted, votes in %" PRId64 " s", name, seconds);

@@ -55,7 +55,7 @@ struct remote {
     struct list follows;  /* see follow.h */
     struct buffer items;  /* scratch of the decoder */
     struct buffer others; /* more of it */
-    char trouble[160];    /* why there is no connection */
+    char trouble[240];    /* why there is no connection */
 };
 
 /* ---- lanes */
