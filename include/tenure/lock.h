@@ -75,7 +75,7 @@ struct tenure_obstacle {
     char owner[256]; /* empty: nobody holds it; others wait, or a lock-delay runs */
     char meta[1024]; /* cut off when it is longer */
     uint64_t token;
-    int64_t held_for_ms;
+    int64_t held_for_ms;    /* -1: nobody knows */
     int64_t remaining_ms;   /* -1: until released */
     int64_t retry_after_ms; /* -1: nobody knows */
     uint32_t position;      /* in the queue, 1 = next; 0 = unknown */

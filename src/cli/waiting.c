@@ -61,6 +61,7 @@ static void look(const struct tenure_lock_view *view, void *user)
         facts.meta = holder->meta;
         facts.held_for_ms = (wall_us() - holder->acquired_at_us) / 1000;
         if (facts.held_for_ms < 0) facts.held_for_ms = 0;
+        if (holder->acquired_at_us == 0) facts.held_for_ms = -1;
     }
     for (uint32_t i = 0; i < view->waiters_here; i++) {
         if (strcmp(view->waiters[i].owner, waiting->options.owner) == 0) {

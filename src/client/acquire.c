@@ -192,7 +192,8 @@ static void describe(
     copy_cut(out_obstacle->owner, sizeof(out_obstacle->owner), holder->owner);
     copy_cut(out_obstacle->meta, sizeof(out_obstacle->meta), holder->meta);
     out_obstacle->token = holder->token;
-    out_obstacle->held_for_ms = (wall_us - holder->acquired_at_us) / 1000;
+    bool is_known = holder->acquired_at_us != 0;
+    out_obstacle->held_for_ms = is_known ? (wall_us - holder->acquired_at_us) / 1000 : -1;
     out_obstacle->remaining_ms = holder->remaining_ms;
     /* Of slots the first to end is enough; of readers all must go. */
     out_obstacle->retry_after_ms = holder->remaining_ms;
