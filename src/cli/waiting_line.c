@@ -29,9 +29,14 @@ static void add_holder(struct text *line, const struct waiting_facts *facts)
         char span[DURATION_TEXT_SIZE];
         text_addf(line, " for %s", duration_format(facts->held_for_ms, span));
     }
-    if (facts->meta != NULL && facts->meta[0] != '\0') {
-        text_add(line, " (");
-        meta_describe(facts->meta, line);
+    if (facts->meta == NULL || facts->meta[0] == '\0') return;
+    size_t size = line->size;
+    text_add(line, " (");
+    size_t size_inside = line->size;
+    meta_describe(facts->meta, line);
+    if (line->size == size_inside) {
+        text_cut(line, size);
+    } else {
         text_add(line, ")");
     }
 }
