@@ -143,7 +143,7 @@ static void expire(struct remote *remote, struct store_op *op)
                      op->request.verb != STORE_HISTORY && op->request.verb != STORE_INFO;
     const char *trouble = remote->trouble[0] == '\0' ? "no answer" : remote->trouble;
     if (op->is_sent && is_change) {
-        (void)snprintf(text, sizeof(text), "no answer in time (%s)", trouble);
+        (void)snprintf(text, sizeof(text), "no answer in time (%.170s)", trouble);
         tni_remote_give_up(remote, op, TENURE_UNKNOWN, text);
     } else {
         const char *host =
