@@ -122,35 +122,69 @@ const char *tni_redis_standing_word(enum quorum_standing standing)
     UNREACHABLE("every standing has a word");
 }
 
+/* Is it down for another reason than all nodes before it? */
+static bool is_first_of_kind(const struct redis *redis, uint32_t index, uint32_t *out_more)
+{
+    const char *trouble = redis->nodes[index].trouble;
+    uint32_t more = 0;
+    for (uint32_t other = 0; other < redis->node_count; other++) {
+        bool is_down = quorum_admission_standing(&redis->admission, other) == QUORUM_DOWN;
+        if (!is_down || strcmp(redis->nodes[other].trouble, trouble) != 0) continue;
+        if (other < index) return false;
+        more += other > index;
+    }
+    *out_more = more;
+    return true;
+}
+
+/* What is to be said of one node that does not vote, "" when it is said with another one. */
+static void explain_node(const struct redis *redis, uint32_t index, char *out_text, size_t size)
+{
+    const struct redis_node *node = &redis->nodes[index];
+    enum quorum_standing standing = quorum_admission_standing(&redis->admission, index);
+    int64_t quarantine_ms =
+        quorum_admission_quarantine_ms(&redis->admission, index, tni_store_now());
+    char name[160];
+    uint32_t more = 0;
+    (void)tni_redis_node_name(node, name, sizeof(name));
+    out_text[0] = '\0';
+    if (standing == QUORUM_DOWN) {
+        const char *trouble = node->trouble[0] == '\0' ? "not connected" : node->trouble;
+        char others[24] = "";
+        if (!is_first_of_kind(redis, index, &more)) return;
+        if (more > 0) (void)snprintf(others, sizeof(others), " and %u more", (unsigned)more);
+        (void)snprintf(out_text, size, "; %.40s%s: %.140s", name, others, trouble);
+    } else if (quarantine_ms > 0) {
+        int64_t seconds = quarantine_ms / 1000 + 1;
+        (void)snprintf(out_text, size, "; %.40s: restarted, votes in %" PRId64 " s", name, seconds);
+    } else {
+        const char *word = tni_redis_standing_word(standing);
+        (void)snprintf(out_text, size, "; %.40s: %s", name, word);
+    }
+}
+
 void tni_redis_explain(const struct redis *redis, char *out_text, size_t size)
 {
     uint32_t voting = count_standing(redis, QUORUM_VOTING);
     int used = snprintf(
         out_text,
         size,
-        "%u of %u nodes vote, %u are needed",
+        "%u of %u nodes vote, %u must",
         (unsigned)voting,
         (unsigned)redis->node_count,
         (unsigned)quorum_majority(redis->node_count));
     for (uint32_t index = 0; index < redis->node_count; index++) {
-        const struct redis_node *node = &redis->nodes[index];
-        enum quorum_standing standing = quorum_admission_standing(&redis->admission, index);
-        if (standing == QUORUM_VOTING || used < 0 || (size_t)used >= size) continue;
-        int64_t quarantine_ms =
-            quorum_admission_quarantine_ms(&redis->admission, index, tni_store_now());
-        char name[160];
-        char *at = out_text + used;
-        size_t left = size - (size_t)used;
-        (void)tni_redis_node_name(node, name, sizeof(name));
-        if (standing == QUORUM_DOWN) {
-            const char *trouble = node->trouble[0] == '\0' ? "not connected" : node->trouble;
-            used += snprintf(at, left, "; %.40s: %.128s", name, trouble);
-        } else if (quarantine_ms > 0) {
-            int64_t seconds = quarantine_ms / 1000 + 1;
-            used += snprintf(at, left, "; %.40s: restarted, votes in %" PRId64 " s", name, seconds);
-        } else {
-            used += snprintf(at, left, "; %.40s: %s", name, tni_redis_standing_word(standing));
-        }
+        char text[240];
+        bool is_voting = quorum_admission_standing(&redis->admission, index) == QUORUM_VOTING;
+        if (is_voting || used < 0 || (size_t)used >= size) continue;
+        explain_node(redis, index, text, sizeof(text));
+        used += snprintf(out_text + used, size - (size_t)used, "%s", text);
+    }
+    const struct redis_sentinel *sentinel = redis->sentinel;
+    bool is_masterless = sentinel != NULL && !redis->nodes[0].is_enabled;
+    if (is_masterless && used >= 0 && (size_t)used < size) {
+        const char *trouble = tni_redis_sentinel_trouble(sentinel);
+        (void)snprintf(out_text + used, size - (size_t)used, "; %s", trouble);
     }
 }
 
