@@ -313,12 +313,12 @@ take_answer(struct redis_node *node, const struct redis_flight *flight, struct r
     }
     node->said = NULL;
     const struct quorum_value *values = (const void *)redis->values.data;
-    if (flight->kind == FLIGHT_ADMISSION) {
-        bool is_good = quorum_answer_read(values, count, &answer);
-        tell_admission(node, &flight->call, is_good ? &answer : NULL);
-    } else if (flight->call.verb == QUORUM_SWEEP) {
+    if (flight->call.verb == QUORUM_SWEEP) {
         struct bytes cursor = count == 3 ? values[1].text : (struct bytes){ "0", 1 };
         if (!decimal_parse(cursor, &node->sweep_cursor)) node->sweep_cursor = 0;
+    } else if (flight->kind == FLIGHT_ADMISSION) {
+        bool is_good = quorum_answer_read(values, count, &answer);
+        tell_admission(node, &flight->call, is_good ? &answer : NULL);
     } else if (flight->work->use == flight->use) {
         tni_redis_work_answer(flight->work, node->index, flight, values, count);
     }
@@ -398,6 +398,7 @@ static void on_up(struct link *link)
         .is_durable = self->is_aof && self->is_fsync_always,
         .is_promoted = self->is_promoted,
     };
+    node->is_told_up = true;
     struct quorum_admission_event event = { .kind = QUORUM_NODE_UP,
                                             .node = node->index,
                                             .identity = &identity };
@@ -467,10 +468,12 @@ static struct mono pause_end(struct redis_node *node)
 static void drop(struct redis_node *node)
 {
     if (node->link == NULL) return;
-    bool was_up = tni_redis_node_is_up(node);
+    /* A link that broke is closed before it says so: it cannot tell whether it was up. */
+    bool was_up = node->is_told_up;
     if (!was_up) node->address_index++;
     tni_link_close(node->link);
     node->link = NULL;
+    node->is_told_up = false;
     if (!was_up) return;
     struct quorum_admission_event event = { .kind = QUORUM_NODE_DOWN, .node = node->index };
     tni_redis_admission_step(node->redis, &event);

@@ -62,6 +62,7 @@ struct redis_node {
     struct link *link; /* NULL: none is being made */
     bool is_dirty;     /* has output to flush */
     bool is_enabled;   /* its address is known */
+    bool is_told_up;   /* the admission knows of this connection */
     bool is_watched;   /* somebody there wants events */
     uint32_t greeting_step;
     struct mono greeted_at; /* when its clock was asked */
@@ -75,7 +76,7 @@ struct redis_node {
     struct redis_self self;              /* as of the last greeting */
     const struct redis_trouble *refusal; /* why it refuses us; NULL: it does not */
     const struct redis_trouble *said; /* the last script ended with this error; NULL: it did not */
-    char trouble[160];                /* what went wrong last; empty: nothing since it is up */
+    char trouble[240];                /* what went wrong last; empty: nothing since it is up */
 };
 
 void tni_redis_node_init(struct redis *redis, struct redis_node *node, uint32_t index);
