@@ -6,9 +6,6 @@
 
 #define PROCLAIM_TTL_MS 1000u
 
-/* What came to nothing is tried again after so long, up to twice that. */
-#define AGAIN_NS (10 * NS_PER_MS)
-
 static struct mono later(struct mono start, int64_t duration_ns)
 {
     return quorum_later(start, duration_ns);
@@ -117,34 +114,6 @@ static void begin_acquire(struct redis_work *work)
     tni_redis_work_step(work, &event);
 }
 
-/* Too few nodes have answered, or too late, and there is still time: the same once more, in a
- * moment, when a majority is there.  False: no. */
-static bool try_again(struct redis_work *work)
-{
-    struct redis *redis = work->redis;
-    struct redis_renewing *renewing = work->renewing;
-    struct mono now = tni_store_now();
-    struct mono end = work->op != NULL ? work->op->request.deadline : work->give_up_at;
-    if (now.ns >= end.ns || work->trouble != NULL) return false;
-    const struct store_claim texts = { .name = tni_redis_work_name(work),
-                                       .owner = tni_redis_work_owner(work),
-                                       .token = work->token };
-    struct redis_work *other =
-        tni_redis_work_create(redis, work->kind, work->op, &texts, tni_redis_work_meta(work));
-    if (other == NULL) return false;
-    other->ttl_ms = work->ttl_ms;
-    other->begin_at =
-        later(now, AGAIN_NS + (int64_t)(tni_redis_random(redis) % (uint64_t)AGAIN_NS));
-    other->renewing = renewing;
-    other->claim_index = work->claim_index;
-    if (renewing != NULL) other->give_up_at = end;
-    tni_redis_work_set_deadline(other, (struct mono){ INT64_MAX });
-    work->op = NULL;
-    work->renewing = NULL;
-    work->give_up_at = (struct mono){ INT64_MAX };
-    return true;
-}
-
 static void acquired(struct redis_work *work, const struct quorum_result *result)
 {
     struct redis *redis = work->redis;
@@ -166,7 +135,7 @@ static void acquired(struct redis_work *work, const struct quorum_result *result
         tni_redis_look_for_obstacle(work, result->err);
     } else if (work->trouble != NULL) {
         tni_redis_work_fail(work, work->trouble->err, work->trouble->text);
-    } else if (result->err != TENURE_UNAVAILABLE || !try_again(work)) {
+    } else if (result->err != TENURE_UNAVAILABLE || !tni_redis_try_again(work)) {
         tni_redis_work_fail(work, result->err, NULL);
     }
 }
@@ -311,7 +280,8 @@ static enum store_end end_of(enum quorum_end end)
 static void renewed(struct redis_work *work, const struct quorum_result *result)
 {
     bool is_open = result->err == TENURE_UNAVAILABLE || result->err == TENURE_UNKNOWN;
-    if (is_open && (work->op != NULL || work->renewing != NULL) && try_again(work)) return;
+    if (is_open && (work->op != NULL || work->renewing != NULL) && tni_redis_try_again(work))
+        return;
     if (work->op != NULL) {
         proclaimed(work, result);
         return;

@@ -20,7 +20,8 @@ void tni_redis_start_list(struct redis *redis, struct store_op *op)
 
 static void end_with(struct redis_work *work, enum tenure_err err, const char *text)
 {
-    tni_redis_work_fail(work, err, text);
+    bool is_again = err == TENURE_UNAVAILABLE && tni_redis_try_again(work);
+    if (!is_again) tni_redis_work_fail(work, err, text);
     tni_redis_work_end(work);
 }
 

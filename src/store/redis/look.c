@@ -56,10 +56,10 @@ static void tell_inspect(struct redis_work *work)
     struct store_lock_view view;
     struct store_result result = { .err = TENURE_NOT_FOUND };
     bool is_enough = count_answers(work) >= quorum_majority(work->redis->node_count);
-    if (!is_enough) {
+    if (!is_enough && !tni_redis_try_again(work)) {
         enum tenure_err err = work->trouble != NULL ? work->trouble->err : TENURE_UNAVAILABLE;
         tni_redis_work_fail(work, err, work->trouble != NULL ? work->trouble->text : NULL);
-    } else {
+    } else if (is_enough) {
         if (tni_redis_view(work, tni_redis_work_name(work), &view)) {
             result.err = TENURE_OK;
             result.as.inspect = &view;
@@ -80,7 +80,7 @@ static void go_on_renewing(struct redis_work *work)
     }
     bool is_enough = count_answers(work) >= quorum_majority(work->redis->node_count);
     if (!is_enough) {
-        tni_redis_work_fail(work, TENURE_UNAVAILABLE, NULL);
+        if (!tni_redis_try_again(work)) tni_redis_work_fail(work, TENURE_UNAVAILABLE, NULL);
         tni_redis_work_end(work);
         return;
     }

@@ -9,6 +9,9 @@
  * would still have said to that node, its ttl says too. */
 #define LINGERING_COUNT_MAX 2048u
 
+/* What came to nothing is tried again after so long, up to twice that. */
+#define AGAIN_NS (10 * NS_PER_MS)
+
 static const struct mono never = { INT64_MAX };
 
 /* FNV-1a (Fowler, Noll, Vo): the owners are our own. */
@@ -442,6 +445,35 @@ void tni_redis_work_run(struct redis_work *work)
     } else {
         list_append(&redis->unready, &work->due);
     }
+}
+
+/* ------------------------------------------------------------------ again */
+
+bool tni_redis_try_again(struct redis_work *work)
+{
+    struct redis *redis = work->redis;
+    struct redis_renewing *renewing = work->renewing;
+    struct mono now = tni_store_now();
+    struct mono end = work->op != NULL ? work->op->request.deadline : work->give_up_at;
+    if (now.ns >= end.ns || work->trouble != NULL) return false;
+    const struct store_claim texts = { .name = tni_redis_work_name(work),
+                                       .owner = tni_redis_work_owner(work),
+                                       .token = work->token };
+    struct redis_work *other =
+        tni_redis_work_create(redis, work->kind, work->op, &texts, tni_redis_work_meta(work));
+    if (other == NULL) return false;
+    other->ttl_ms = work->ttl_ms;
+    other->begin_at =
+        quorum_later(now, AGAIN_NS + (int64_t)(tni_redis_random(redis) % (uint64_t)AGAIN_NS));
+    other->purpose = work->purpose;
+    other->renewing = renewing;
+    other->claim_index = work->claim_index;
+    if (renewing != NULL) other->give_up_at = end;
+    tni_redis_work_set_deadline(other, (struct mono){ INT64_MAX });
+    work->op = NULL;
+    work->renewing = NULL;
+    work->give_up_at = (struct mono){ INT64_MAX };
+    return true;
 }
 
 /* ------------------------------------------------------------------ ends without a result */

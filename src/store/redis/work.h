@@ -136,6 +136,9 @@ void tni_redis_work_run(struct redis_work *work);
 void tni_redis_work_begin(struct redis_work *work);
 /* Nobody waits for it any more: it gives back what it may have, or is over at once. */
 void tni_redis_work_abandon(struct redis_work *work);
+/* Too few nodes have answered, or too late.  True: there is still time, and the same is done once
+ * more, in a moment, when a majority is there; nobody waits for this work any more. */
+MUST_USE bool tni_redis_try_again(struct redis_work *work);
 /* Let something happen to the machine behind it. */
 void tni_redis_work_step(struct redis_work *work, struct quorum_event *event);
 void tni_redis_work_answer(
