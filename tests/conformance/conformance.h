@@ -125,7 +125,7 @@ struct view {
 };
 
 struct view look(struct tenure_client client, const char *name);
-/* Until so many wait for it. */
+/* Until so many wait for it, each with a place in the line that is settled. */
 void await_waiters(struct tenure_client client, const char *name, uint32_t count);
 /* Until nobody holds it. */
 void await_free(struct tenure_client client, const char *name);

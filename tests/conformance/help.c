@@ -237,6 +237,9 @@ void await_waiters(struct tenure_client client, const char *name, uint32_t count
         if (now_ms() > end_ms) FAIL("never %u waiters", (unsigned)count);
         sleep_ms(2);
     }
+    /* One node names it; whoever came after it now could still be told a lower number than others
+     * of a majority do.  Places are settled in two round trips. */
+    if (kind()->node_count > 0) sleep_ms(40);
 }
 
 void await_free(struct tenure_client client, const char *name)

@@ -187,6 +187,10 @@ class Run:
             if isinstance(self.store, Redis):
                 prime(kind, self.store.first_url)
             self.control = Control(self.store)
+        except lib.Skipped as reason:
+            self.store = None
+            self.status = 0
+            self.words = "skip %s: %s" % (kind, reason)
         except Exception:  # pylint: disable=broad-except
             self.store = None
             self.words = traceback.format_exc()
@@ -198,6 +202,9 @@ class Run:
 
     def report(self, is_verbose):
         """(passed, failed)."""
+        if self.store is None and self.status == 0:
+            print(self.words)
+            return 0, 0
         counts = re.findall(r"^(\d+) passed, (\d+) failed$", self.words, re.MULTILINE)
         passed, failed = map(int, counts[-1]) if counts else (0, 1)
         if failed or self.status or is_verbose:
@@ -228,7 +235,10 @@ def main():
         lib.clean_up()
     passed = sum(result[0] for result in results)
     failed = sum(result[1] for result in results)
-    print("%d passed, %d failed" % (passed, failed))
+    skipped = sum(1 for run in runs if run.store is None and run.status == 0)
+    print("%d passed, %d failed%s" % (passed, failed, ", %d skipped" % skipped if skipped else ""))
+    if passed == failed == 0:
+        return 77
     return 1 if failed else 0
 
 

@@ -14,7 +14,7 @@
     .has_transfer = true, .has_proclaim = true, .has_watch = true, .has_watch_since = true,        \
     .has_grace = true, .has_any_name = true, .is_ledger = true
 
-#define REDIS .ttl_ms_max = 60000
+#define REDIS .ttl_ms_max = 60000, .has_watch = true, .has_grace = true, .has_proclaim = true
 
 static const struct store_kind kinds[] = {
     { .name = "embedded", .safety = TENURE_SAFETY_DURABLE_SINGLE, TENURED },

@@ -132,7 +132,11 @@ TEST(a_break_hits_nobody_by_mistake)
     CHECK_EQ_UINT(look(client, name).token, token);
     CHECK_EQ_INT(tenure_hold_renew(hold, 0, NULL), TENURE_OK);
     unlock(hold);
-    CHECK_EQ_TEXT(tenure_err_name(tenure_break(client, name, token, "gone", 0, NULL)), "not_found");
+    /* Without a ledger a release and a break that is repeated cannot be told apart. */
+    enum tenure_err err = tenure_break(client, name, token, "gone", 0, NULL);
+    CHECK_EQ_TEXT(tenure_err_name(err), kind()->is_ledger ? "not_found" : "ok");
+    err = tenure_break(client, name, token + 1, "never", 0, NULL);
+    CHECK_EQ_TEXT(tenure_err_name(err), "not_found");
     tenure_client_close(client);
 }
 

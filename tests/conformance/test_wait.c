@@ -29,7 +29,7 @@ TEST(a_waiter_is_granted_when_the_holder_releases)
     CHECK(tenure_hold_valid(seen.hold));
     CHECK(tenure_hold_remaining_ms(seen.hold) > 10000);
     CHECK_LE_INT(seen.done_at_ms - released_at_ms, HANDOVER_MS);
-    CHECK_EQ_UINT(look(first, name).waiter_count, 0);
+    await_waiters(first, name, 0);
     unlock(seen.hold);
     tenure_client_close(first);
     tenure_client_close(second);
