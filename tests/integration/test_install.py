@@ -8,6 +8,7 @@ Everything goes below a directory of its own, as for a package.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -76,10 +77,10 @@ class Install(unittest.TestCase):
 
     def test_every_public_header_is_there_and_no_other(self):
         installed = [p for p in self.files if p.endswith(".h")]
-        public = sorted(os.listdir(os.path.join(ROOT, "include", "tenure")))
-        self.assertEqual([os.path.basename(path) for path in installed], public)
-        for path in installed:
-            self.assertIn("/include/tenure/", path)
+        top = os.path.join(ROOT, "include")
+        public = sorted(os.path.relpath(os.path.join(folder, name), top)
+                        for folder, _, names in os.walk(top) for name in names)
+        self.assertEqual([path.rpartition("/include/")[2] for path in installed], public)
 
     def test_a_program_is_built_with_pkg_config(self):
         source = os.path.join(self.folder.name, "program.c")
@@ -95,6 +96,25 @@ class Install(unittest.TestCase):
         run("cc", "-Wall", "-Werror", source, *flags, "-o", target)
         version = run("pkg-config", "--modversion", "libtenure", env=env)
         self.assertEqual(run(target, env=env), version)
+
+    def test_the_examples_are_built_with_nothing_but_an_installed_library(self):
+        folder = os.path.join(self.folder.name, "examples")
+        shutil.copytree(os.path.join(ROOT, "examples"), folder)
+        wrapper = os.path.join(self.folder.name, "pkg-config")
+        pc = os.path.dirname(self.find("libtenure.pc"))
+        # Ours lies elsewhere than it says; that of libuv does not.
+        with open(wrapper, "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\nset -e\nif [ \"$3\" = libuv ]; then pkg-config $1 libuv; fi\n"
+                       "PKG_CONFIG_LIBDIR=%s%s PKG_CONFIG_SYSROOT_DIR=%s pkg-config $1 $2\n"
+                       % (self.destination, pc, self.destination))
+        os.chmod(wrapper, 0o755)
+        env = {**self.libraries(), "PKG_CONFIG": wrapper, "CFLAGS": "-O2 -Wall -Wextra -Werror"}
+        run("make", "-C", folder, env=env)
+        for program in ("async-libuv", "cron-once", "role-assignment", "singleton-service"):
+            done = subprocess.run([os.path.join(folder, program)], env=env, check=False,
+                                  stderr=subprocess.PIPE)
+            self.assertEqual(done.returncode, 64)
+            self.assertIn(b"usage: " + program.encode(), done.stderr)
 
     def test_units_are_sound_and_name_what_was_installed(self):
         unit = self.read("system/tenured.service")

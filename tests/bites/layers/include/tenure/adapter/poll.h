@@ -1,0 +1,2 @@
+/* An adapter of one loop that knows another one. */
+#include <uv.h>

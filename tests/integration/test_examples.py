@@ -1,0 +1,258 @@
+"""The programs of examples/, several processes of each, as on several hosts.
+
+Their directory is $EXAMPLES, else build/examples.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+
+from cli import environment, tenure
+from lib import ROOT, Server, cleanup, equal, run, scratch, wait_for
+
+EXAMPLES = os.environ.get("EXAMPLES", os.path.join(ROOT, "build", "examples"))
+# A lease, and what a busy machine takes beside it.
+SLACK_S = 3.0
+REQUESTS = 'tenure_requests_total{protocol="resp"}'
+
+
+class Program:
+    """One process of an example; `lines` grows with what it says."""
+
+    def __init__(self, server, name, *arguments):
+        self.process = subprocess.Popen(
+            [os.path.join(EXAMPLES, name)] + [str(a) for a in arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment(server),
+        )
+        cleanup(self.end)
+        self.lines = []
+        self.times = []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.times.append(time.monotonic())
+            self.lines.append(line.decode().rstrip("\n"))
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+        self.process.wait()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def said(self, start):
+        """The lines that begin so."""
+        return [line for line in self.lines if line.startswith(start)]
+
+    def first_said_at(self, start):
+        return next((at for at, line in zip(self.times, self.lines) if line.startswith(start)),
+                    None)
+
+
+def working(programs):
+    """Those that work now: the last thing they said."""
+    return [p for p in programs if p.lines and p.lines[-1].startswith("working")]
+
+
+def metric(server, start):
+    with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % server.port, timeout=20) as page:
+        lines = [line for line in page.read().decode().splitlines() if line.startswith(start)]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+
+def break_lock(server, prefix):
+    """End the one hold that there is."""
+    lock = json.loads(tenure(server, "ls", "--json", prefix)[1])
+    token = lock["holders"][0]["token"]
+    words = ["--yes", "--reason", "test", "--token", token, lock["name"]]
+    equal(tenure(server, "break", *words)[0], 0)
+
+
+# ---- singleton-service
+
+
+def three_services(server, ttl_ms):
+    services = [Program(server, "singleton-service", "scheduler", ttl_ms) for _ in range(3)]
+    wait_for(lambda: working(services) and all(s.said("waiting") for s in services), "one at work")
+    return services
+
+
+def test_a_singleton_service_is_restarted_elsewhere_within_its_lease():
+    server = Server()
+    services = three_services(server, 2000)
+    for _ in range(2):
+        (first,) = working(services)
+        rest = [s for s in services if s is not first]
+        equal([s for s in rest if s.said("working")], [])
+        first.signal(signal.SIGKILL)
+        killed_at = time.monotonic()
+        wait_for(lambda: working(rest), "another at work")
+        took_s = time.monotonic() - killed_at
+        assert took_s < 2 + SLACK_S, took_s
+        services = rest
+        (second,) = working(services)
+        old, new = (int(s.said("working")[-1].split()[1]) for s in (first, second))
+        assert new > old, (old, new)
+
+
+def test_a_singleton_service_that_ends_hands_over_at_once():
+    server = Server()
+    services = three_services(server, 60000)
+    (first,) = working(services)
+    rest = [s for s in services if s is not first]
+    first.signal(signal.SIGTERM)
+    equal(first.process.wait(20), 0)
+    ended_at = time.monotonic()
+    wait_for(lambda: working(rest), "another at work")
+    assert time.monotonic() - ended_at < SLACK_S
+    equal(first.lines[-1], "stopped")
+    for service in rest:
+        service.signal(signal.SIGTERM)
+        equal(service.process.wait(20), 0)
+
+
+def test_a_singleton_service_that_stood_still_does_not_work_on():
+    server = Server()
+    services = three_services(server, 1000)
+    (first,) = working(services)
+    rest = [s for s in services if s is not first]
+    first.signal(signal.SIGSTOP)
+    wait_for(lambda: working(rest), "another at work")
+    time.sleep(0.3)
+    count = len(first.said("working"))
+    first.signal(signal.SIGCONT)
+    wait_for(lambda: first.said("lost"), "the loss")
+    equal(len(first.said("working")), count)
+    equal(first.process.poll(), None)
+
+
+def test_singleton_services_that_wait_ask_for_nothing():
+    server = Server()
+    services = three_services(server, 60000)
+    time.sleep(0.5)
+    before = metric(server, REQUESTS)
+    time.sleep(3)
+    after = metric(server, REQUESTS)
+    # The holder listens for those who end its hold, and says now and then that it is there.
+    assert 0 < before <= after < before + 3, (before, after)
+    equal(len(working(services)), 1)
+
+
+# ---- role-assignment
+
+
+def roles(programs):
+    """Who plays what, by what they said last."""
+    return {p: p.lines[-1].split()[1] for p in programs
+            if p.lines and p.lines[-1].startswith("playing")}
+
+
+def test_each_role_is_played_by_one_process():
+    server = Server()
+    cast = [Program(server, "role-assignment", "cast", "hamlet", "ophelia") for _ in range(4)]
+    wait_for(lambda: len(roles(cast)) == 2, "two roles")
+    time.sleep(0.3)
+    equal(sorted(roles(cast).values()), ["hamlet", "ophelia"])
+    victim = next(p for p, role in roles(cast).items() if role == "hamlet")
+    victim.signal(signal.SIGKILL)
+    killed_at = time.monotonic()
+    cast.remove(victim)
+    wait_for(lambda: sorted(roles(cast).values()) == ["hamlet", "ophelia"], "another Hamlet")
+    took_s = time.monotonic() - killed_at
+    assert took_s < 2 + SLACK_S, took_s
+    leaver = next(p for p, role in roles(cast).items() if role == "ophelia")
+    leaver.signal(signal.SIGTERM)
+    equal(leaver.process.wait(20), 0)
+    wait_for(lambda: sorted(roles(cast).values()) == ["hamlet", "ophelia"], "another Ophelia")
+    equal(len(roles(cast)), 2)
+
+
+# ---- cron-once
+
+
+def run_slot(server, path, period_s):
+    """Two hosts at the same time, a third one late; None when the slot was over before."""
+    begun = int(time.time()) // period_s
+    command = ["-p", period_s, "report", "sh", "-c", 'echo "$TENURE_TOKEN" >>"$0"; sleep 0.2', path]
+    hosts = [Program(server, "cron-once", *command) for _ in range(2)]
+    equal([host.process.wait(20) for host in hosts], [0, 0])
+    late = Program(server, "cron-once", *command)
+    equal(late.process.wait(20), 0)
+    return begun if int(time.time()) // period_s == begun else None
+
+
+def test_a_slot_of_cron_is_one_hosts():
+    server = Server()
+    path = os.path.join(scratch(), "ran")
+    period_s = 4
+    slots = set()
+    while len(slots) < 2:
+        before = len(open(path, encoding="ascii").readlines()) if os.path.exists(path) else 0
+        slot = run_slot(server, path, period_s)
+        with open(path, encoding="ascii") as file:
+            ran = len(file.readlines()) - before
+        if slot is not None:
+            equal(ran, 1)
+            slots.add(slot)
+        # The next slot.
+        now = time.time()
+        time.sleep(period_s - now % period_s + 0.05)
+
+
+def test_cron_once_ends_as_its_command_does():
+    server = Server()
+    failing = Program(server, "cron-once", "a", "sh", "-c", "exit 7")
+    equal(failing.process.wait(20), 7)
+    missing = Program(server, "cron-once", "b", "/nowhere/at/all")
+    equal(missing.process.wait(20), 127)
+    long = Program(server, "cron-once", "-p", 3600, "d", "sleep", 60)
+
+    wait_for(lambda: tenure(server, "ls", "d/")[1], "the lock")
+    break_lock(server, "d/")
+    equal(long.process.wait(20), 79)
+
+
+# ---- async-libuv
+
+
+def test_a_loop_works_under_the_lock():
+    server = Server()
+    first = Program(server, "async-libuv", "loop", 8)
+    wait_for(lambda: first.said("working"), "the first at work")
+    second = Program(server, "async-libuv", "loop", 2)
+    third = Program(server, "async-libuv", "loop", 2)
+    wait_for(lambda: third.said("waiting"), "the third")
+    third.signal(signal.SIGTERM)
+    equal(third.process.wait(20), 75)
+    equal(first.process.wait(20), 0)
+    equal(second.process.wait(20), 0)
+    wait_for(lambda: second.said("released"), "the end")
+    equal(len(first.said("working")), 8)
+    equal(first.lines[-1], "released: released")
+    assert first.first_said_at("released") <= second.first_said_at("working") + 0.1
+    equal(len(second.said("working")), 2)
+
+
+def test_a_loop_is_told_of_the_loss():
+    server = Server()
+    loop = Program(server, "async-libuv", "loop", 1000)
+    wait_for(lambda: loop.said("working"), "it at work")
+    break_lock(server, "loop")
+    equal(loop.process.wait(20), 79)
+    wait_for(lambda: loop.said("released"), "the end")
+    equal(loop.said("lost"), ["lost: broken"])
+    # Whoever breaks gives a moment; it may be given back within it.
+    assert loop.said("released")[0] in ("released: broken", "released: released"), loop.lines
+
+
+if __name__ == "__main__":
+    run()
