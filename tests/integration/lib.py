@@ -102,6 +102,16 @@ def strace(calls, fault):
     return words + ["-e", "inject=%s:%s" % (calls, fault)]
 
 
+def _is_gone(pid):
+    """Has it closed its files?  A process whose first thread has ended may still have others."""
+    try:
+        with open("/proc/%s/stat" % pid, encoding="ascii", errors="replace") as file:
+            state = file.read().rsplit(")", 1)[1].split()[0]
+        return state in "ZX" and len(os.listdir("/proc/%s/task" % pid)) <= 1
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class Server:
     """A tenured on a free port and a Unix socket, with a directory of its own."""
 
@@ -118,6 +128,8 @@ class Server:
     def start(self):
         """Start (again) and wait until it is ready."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TENURED")}
+        # Each start fills three segments with zeros.
+        environment["TENURED_SEGMENT_BYTES"] = "1M"
         environment.update(self.env or {})
         if self.process is not None:
             self.process.stdout.close()
@@ -158,11 +170,16 @@ class Server:
         return self.process.wait(limit_s)
 
     def kill(self):
+        """By SIGKILL; when it returns, the directory is nobody's."""
         if self.process is not None and self.process.poll() is None:
             # The group: a tracer that is killed leaves its tracee running.
-            os.killpg(self.process.pid, signal.SIGCONT)
-            os.killpg(self.process.pid, signal.SIGKILL)
+            pid = self.process.pid
+            with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as file:
+                traced = file.read().split()
+            os.killpg(pid, signal.SIGCONT)
+            os.killpg(pid, signal.SIGKILL)
             self.process.wait()
+            wait_for(lambda: all(map(_is_gone, traced)), "what was traced to end")
 
     def resp(self, version=2, is_unix=False):
         """A connected Redis client."""

@@ -17,6 +17,8 @@ static void run_server(const struct tenured *server, const char *program, int lo
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)dup2(log, STDERR_FILENO);
     (void)dup2(log, STDOUT_FILENO);
+    /* Each start fills three segments with zeros. */
+    (void)setenv("TENURED_SEGMENT_BYTES", "1M", 1); // NOLINT(concurrency-mt-unsafe): after fork
     (void)execl(
         program, program, "--data", server->data, "--listen", listen, "--log-level", "info", NULL);
     _exit(127);

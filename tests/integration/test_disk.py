@@ -179,8 +179,7 @@ def test_writes_without_room():
         if refusals and len(granted) > 30:
             break
     assert refusals > 0 and len(granted) > 30, (refusals, len(granted))
-    os.killpg(server.pid, signal.SIGKILL)
-    server.process.wait()
+    server.kill()
     server.wrapper = []
     server.start()
     client = server.resp()

@@ -15,6 +15,7 @@ from lib import Server, contains, equal, need, run, scratch, skip, wait_for
 RUNNER_COUNT = 20
 ROUND_COUNT = int(os.environ.get("TENURE_ROUND_COUNT", "50"))
 ROW_COUNT = int(os.environ.get("TENURE_RUN_COUNT", "200"))
+TIME_FACTOR = float(os.environ.get("TENURE_TEST_TIME_FACTOR", "1"))
 
 
 def test_many_contend_for_one_lock():
@@ -187,7 +188,7 @@ def test_a_start_costs_little():
         begun = time.monotonic()
         equal(tenure(server, "run", "--try", "x", "--", "true")[0], 0)
         best = min(best, time.monotonic() - begun)
-    assert best < 0.05, best
+    assert best < 0.05 * TIME_FACTOR, best
 
 
 def test_help_mentions_the_manual_pages_facts():

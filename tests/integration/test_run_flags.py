@@ -497,7 +497,7 @@ def test_letters_mean_what_they_mean_in_flock():
 
     for options, command in cases:
         both(options, command)
-    theirs = subprocess.Popen([FLOCK, "-x", path, "sleep", "30"])
+    theirs = subprocess.Popen([FLOCK, "-x", "-F", path, "sleep", "30"])
     ours = hold(server)
     wait_for(
         lambda: subprocess.run([FLOCK, "-n", path, "true"], check=False).returncode, "flock to lock"

@@ -200,8 +200,7 @@ def test_a_kill_while_the_disk_stalls():
         if client.is_silent(STALL_S / 4):
             break
         kept[name] = pairs(client.read())["token"]
-    os.killpg(server.pid, signal.SIGKILL)
-    server.process.wait()
+    server.kill()
     server.wrapper = []
     server.start()
     client = server.resp()
