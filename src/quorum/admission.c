@@ -55,17 +55,22 @@ static void look(
 
 /* ------------------------------------------------------------------ what is known */
 
-/* Has no node ever been let in, as far as all tell? */
+/* Has no node ever been let in, as far as all tell?  What one tells that has lost its memory since
+ * counts only beside what the others tell after that: each is asked when all are met, or later. */
 static bool is_virgin(const struct quorum_admission *admission)
 {
     if (admission->is_used) return false;
+    struct mono met_from = { INT64_MIN };
+    struct mono looked_at = never;
     for (uint32_t node = 0; node < admission->options.node_count; node++) {
         const struct quorum_candidate *candidate = &admission->nodes[node];
-        if (candidate->standing == QUORUM_DOWN || !candidate->is_looked || candidate->has_pass) {
-            return false;
-        }
+        bool is_bare = candidate->standing != QUORUM_DOWN && candidate->is_looked &&
+                       candidate->is_met && !candidate->has_pass;
+        if (!is_bare) return false;
+        if (candidate->met_from.ns > met_from.ns) met_from = candidate->met_from;
+        looked_at = quorum_earliest(looked_at, candidate->looked_at);
     }
-    return true;
+    return looked_at.ns >= met_from.ns;
 }
 
 /* The very first start: no node can have forgotten a vote that it was never let in for.  This is
@@ -145,6 +150,7 @@ static void admit(
     const struct quorum_call what = {
         .verb = QUORUM_ADMIT,
         .token = floor,
+        .uptime_ms = admission->nodes[node].met_ms,
         .is_durable = admission->nodes[node].is_durable,
     };
     call(admission, node, &what, now, update);
@@ -273,9 +279,14 @@ on_answer(struct quorum_admission *admission, const struct quorum_admission_even
     }
     candidate->is_claimed = bytes_equal(answer->config, admission->options.config);
     candidate->was_durable = answer->is_durable;
+    struct bytes run_id = { candidate->run_id, candidate->run_id_size };
+    bool was_met = candidate->is_met && candidate->met_ms == answer->met_ms;
     candidate->met_ms = answer->met_ms;
-    candidate->is_met =
-        bytes_equal(answer->met, (struct bytes){ candidate->run_id, candidate->run_id_size });
+    candidate->is_met = bytes_equal(answer->met, run_id);
+    if (!was_met || !candidate->is_met) {
+        candidate->met_from = candidate->sent_at;
+        candidate->is_unused = false;
+    }
     copy(candidate->pass, &candidate->pass_size, answer->pass, QUORUM_PASS_SIZE_MAX);
     if (answer->config.size > 0 && !candidate->is_claimed) {
         candidate->standing = QUORUM_MISMATCH;

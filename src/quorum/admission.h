@@ -114,6 +114,7 @@ struct quorum_candidate {
     bool was_durable;
     bool is_met;
     uint64_t met_ms;
+    struct mono met_from; /* when the look was asked for that first showed this meeting */
     char pass[QUORUM_PASS_SIZE_MAX];
     size_t pass_size;
 

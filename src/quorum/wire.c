@@ -119,6 +119,7 @@ static void write_admit(
         add(command, texts->config);
         add(command, number(command, call->token));
         add(command, call->is_durable ? BYTES_LITERAL("1") : BYTES_LITERAL("0"));
+        add(command, number(command, call->uptime_ms));
     }
 }
 

@@ -71,7 +71,7 @@ struct quorum_call {
     uint32_t ttl_ms;
     uint32_t count;     /* INSPECT: how many waiters to name; SWEEP: how many names to look at */
     uint32_t life_ms;   /* of the ticket; BREAK: the grace */
-    uint64_t uptime_ms; /* MEET */
+    uint64_t uptime_ms; /* MEET; ADMIT: that of the meeting that was looked at */
     bool is_durable;    /* ADMIT */
     bool is_claim;      /* MEET: it is to have our configuration */
 };

@@ -119,6 +119,9 @@ static void check_vote(
     if (message->call.token <= before->fence || message->call.token <= before->node_floor) {
         world_fail(world, "I1: n%u votes below its fence", index);
     }
+    if (message->call.token <= world->nodes[index].counted[message->name]) {
+        world_fail(world, "I1: n%u votes below a grant that counts its vote", index);
+    }
     if (before->is_held && !is_mine) world_fail(world, "I6: n%u votes for two", index);
     const struct model_entry *first = first_alive(world, &world->nodes[index], message->name);
     if (!is_mine && first != NULL && !is_owner(&first->name, message->owner)) {
@@ -294,6 +297,26 @@ static void serve_foreign(struct world *world, uint32_t index, struct message *m
     network_answer(world, message);
 }
 
+/* What a node must have that votes again: a mark above every grant that counts a vote which it may
+ * have forgotten, for others to ask for, too; and time must have passed. */
+static void check_admission(struct world *world, uint32_t index, const struct quorum_answer *answer)
+{
+    const struct node *node = &world->nodes[index];
+    int64_t life_ns = (int64_t)world->swarm.ttl_ms_max * NS_PER_MS;
+    if (node->has_forgotten && node->yes_ns > 0 && world->now_ns < node->yes_ns + life_ns) {
+        world_fail(world, "I3: n%u votes while leases live that it has forgotten", index);
+    }
+    if (answer->voted < answer->floor) {
+        world_fail(world, "I1: n%u does not tell of what is below its floor", index);
+    }
+    for (uint32_t name = 0; name < world->swarm.name_count; name++) {
+        struct before now = look(world, index, name);
+        if (now.fence < node->counted[name] && answer->floor < node->counted[name]) {
+            world_fail(world, "I1: n%u has a floor below a grant that counts its vote", index);
+        }
+    }
+}
+
 static void note_admission(
     struct world *world,
     uint32_t index,
@@ -308,6 +331,7 @@ static void note_admission(
     (void)snprintf(pass, sizeof pass, "%s cfg", run_id);
     bool is_in = bytes_equal(answer->pass, bytes_from_text(pass));
     if (message->call.verb != QUORUM_ADMIT || !is_in) return;
+    check_admission(world, index, answer);
     world_probe(world, PROBE_ADMITTED);
     if (message->call.is_durable && message->call.token == 0) {
         world_probe(world, PROBE_ADMITTED_DURABLE);
@@ -336,6 +360,8 @@ void node_serve(struct world *world, uint32_t index, uint32_t slot)
     struct model_reply reply;
     struct quorum_answer answer = run(world, index, &message, &reply);
     world_mix(world, (uint64_t)answer.kind << 32 | index);
+    bool is_yes = answer.kind == QUORUM_YES || answer.kind == QUORUM_HEALED;
+    if (is_yes) node->yes_ns = world->now_ns;
     if (message.op_id != 0) {
         if (message.call.verb == QUORUM_VOTE) check_vote(world, index, &message, &before, &answer);
         check_owner(world, index, &message, &before);

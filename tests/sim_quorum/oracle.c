@@ -87,6 +87,17 @@ static void probe_grant(struct world *world, const struct op *op, const struct s
     }
 }
 
+/* Whose votes it was granted with. */
+static void
+note_votes(struct world *world, uint32_t name, const struct quorum_round *round, uint64_t token)
+{
+    for (uint32_t index = 0; index < round->node_count; index++) {
+        struct node *node = &world->nodes[index];
+        bool is_yes = round->seats[index].stand == QUORUM_STAND_YES;
+        if (is_yes && token > node->counted[name]) node->counted[name] = token;
+    }
+}
+
 void oracle_granted(
     struct world *world,
     struct client *client,
@@ -114,6 +125,7 @@ void oracle_granted(
     }
     if (name->grant_count == GRANT_MAX) world_fail(world, "too many grants");
     name->tokens[name->grant_count++] = result->token;
+    note_votes(world, session->name, &op->as.acquire.round, result->token);
     session->grant_count_at_grant = name->grant_count;
     if (result->token > name->token_acked) name->token_acked = result->token;
     if (result->valid_until.ns <= client_now(world, client).ns) {

@@ -7,8 +7,7 @@
 
 #include "sim_quorum/parts.h"
 
-#define CALM_NS   (60 * NS_PER_S)
-#define SWEEP_AGE INT64_C(2000000)
+#define CALM_NS (60 * NS_PER_S)
 
 void world_fail(struct world *world, const char *format, ...)
 {
@@ -155,7 +154,8 @@ static void draw(struct world *world)
     swarm->is_tight = world->options.is_tight;
     if (!swarm->is_tight) draw_faults(world);
     /* Restarts need time to come back from. */
-    if (swarm->has_empty || swarm->has_back) swarm->faults_end_ns += 6 * NS_PER_S;
+    bool is_forgetful = swarm->has_empty || swarm->has_back || swarm->has_flush;
+    if (is_forgetful) swarm->faults_end_ns += 6 * NS_PER_S;
     swarm->end_ns = swarm->faults_end_ns + (swarm->has_race ? CALM_NS / 20 : CALM_NS);
 }
 
@@ -476,6 +476,8 @@ static void reset(struct world *world)
         node->is_durable = false;
         node->is_promoted = false;
         node->has_forgotten = false;
+        node->yes_ns = 0;
+        memset(node->counted, 0, sizeof node->counted);
     }
     memset(world->clients, 0, sizeof world->clients);
     for (uint32_t index = 0; index < CLIENT_MAX; index++) {

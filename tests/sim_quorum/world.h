@@ -88,7 +88,9 @@ struct node {
     int64_t down_until_ns;
     bool is_durable;
     bool is_promoted;
-    bool has_forgotten; /* and has not been let in since */
+    bool has_forgotten;               /* and has not been let in since */
+    int64_t yes_ns;                   /* when it last said yes to anybody */
+    uint64_t counted[NAME_MAX_COUNT]; /* the highest token granted with a vote of this node */
 };
 
 /* ------------------------------------------------------------------ clients */
