@@ -123,7 +123,8 @@ static enum doctor_verdict judge(const struct tenure_node *node)
     if (!node->is_reachable) return VERDICT_FAIL;
     bool is_off =
         node->clock_offset_ms > CLOCK_OFFSET_MS_MAX || node->clock_offset_ms < -CLOCK_OFFSET_MS_MAX;
-    return node->is_voting && node->trouble[0] == '\0' && !is_off ? VERDICT_OK : VERDICT_WARN;
+    bool is_calm = node->trouble[0] == '\0' && node->advice[0] == '\0';
+    return node->is_voting && is_calm && !is_off ? VERDICT_OK : VERDICT_WARN;
 }
 
 static void

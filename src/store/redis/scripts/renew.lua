@@ -44,7 +44,10 @@ if ARGV[5] ~= 'heal' or token <= ended then return {7, 0, fence, 0, 0, voted, en
 
 redis.call('SET', KEYS[1], owner, 'PX', ARGV[4])
 redis.call('HSET', KEYS[2], 'owner', owner, 'token', ARGV[3], 'fence', math.max(fence, token),
-    'voted', math.max(voted, token), 'ended', math.max(ended, token - 1), 'ttl', ARGV[4],
-    'meta', ARGV[6])
+    'voted', math.max(voted, token), 'ended', math.max(ended, token - 1), 'ttl', ARGV[4])
+-- Who renews does not tell the meta: what this node remembers of this very hold stays.
+if ARGV[6] ~= '' or known[1] ~= owner or held ~= token then
+    redis.call('HSET', KEYS[2], 'meta', ARGV[6])
+end
 if token > tonumber(node[2] or 0) then redis.call('HSET', KEYS[3], 'voted', ARGV[3]) end
 return {6, tonumber(ARGV[4])}
