@@ -1,8 +1,8 @@
 #include "mode.h"
 
 static const struct mode *const modes[] = {
-    &mode_redis,    &mode_tenured_resp, &mode_tenured_http, &mode_etcd,
-    &mode_get_http, &mode_renew,        &mode_hold,         &mode_redis_hold,
+    &mode_redis, &mode_tenured_resp, &mode_tenured_http, &mode_etcd,       &mode_get_http,
+    &mode_renew, &mode_hold,         &mode_redis_hold,   &mode_redis_vote,
 };
 
 const struct mode *mode_at(size_t index)

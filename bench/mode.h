@@ -33,10 +33,11 @@ struct mode_run {
     uint64_t name_count;
     uint64_t ttl_ms;
     uint32_t slot_count;
-    uint32_t run_id;     /* makes the owners of two runs differ */
-    char script_sha[41]; /* redis: of the compare-and-delete script */
-    char lease[24];      /* etcd: the one lease of the run */
-    uint64_t *tokens;    /* renew: one for each name */
+    uint32_t run_id;      /* makes the owners of two runs differ */
+    char script_sha[41];  /* redis: of the compare-and-delete script */
+    uint64_t token_first; /* redis-vote: of the tokens that are proposed */
+    char lease[24];       /* etcd: the one lease of the run */
+    uint64_t *tokens;     /* renew: one for each name */
 };
 
 enum mode_verdict {
@@ -86,6 +87,7 @@ void mode_owner_write(
 
 extern const struct mode mode_redis;
 extern const struct mode mode_redis_hold;
+extern const struct mode mode_redis_vote;
 extern const struct mode mode_tenured_resp;
 extern const struct mode mode_hold;
 extern const struct mode mode_renew;

@@ -9,20 +9,23 @@ arithmetic of the runner on made-up samples.
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import types
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-from harness import measure, report  # noqa: E402
-from harness.servers import Failure, Floor, Redis, Server  # noqa: E402
+from harness import measure, redis_suites, report  # noqa: E402
+from harness.servers import (  # noqa: E402
+    Failure, FaultProxy, Floor, Redis, RedisNodes, Server, ask)
 
 PROGRAMS = None
 GRANT = b"*4\r\n$5\r\ntoken\r\n:7\r\n$4\r\nslot\r\n:0\r\n"
@@ -225,7 +228,95 @@ class FloorTest(unittest.TestCase):
                     self.assertTrue(link.recv(4096).startswith(start))
 
 
+@unittest.skipUnless(shutil.which("redis-server"), "no redis-server")
+class RedisClientTest(unittest.TestCase):
+    """The plays of bench-client, and what they are compared with."""
+
+    def setUp(self):
+        self.data = tempfile.mkdtemp()
+        self.place = types.SimpleNamespace(
+            data=self.data, program=lambda name: os.path.join(PROGRAMS, name),
+            fault_proxy=lambda: os.path.join(PROGRAMS, "..", "tests", "lib", "fault-proxy"))
+
+    def tearDown(self):
+        shutil.rmtree(self.data)
+
+    def play(self, name, nodes, **options):
+        return measure.run_json(measure.client_command(
+            self.place, name, redis_suites.url_of(nodes.ports), warmup_ms=10, **options))
+
+    def test_cycles_are_what_the_servers_saw(self):
+        with RedisNodes(self.place, 3) as nodes:
+            result = self.play("cycles", nodes, count=5, seconds=0.3, server_pid=nodes.pids)
+            self.assertGreater(result["cycles"], 10)
+            self.assertGreater(result["server_cpu_us"], 0)
+            self.assertLess(result["acquire_p50_us"], result["p50_us"])
+            told = ask(nodes.ports[0], b"INFO commandstats\r\n").decode()
+            calls = int(re.search(r"cmdstat_evalsha:calls=(\d+)", told).group(1))
+            self.assertGreaterEqual(calls, 2 * result["cycles"])
+
+    def test_a_handoff_takes_no_longer_than_the_hold_that_follows(self):
+        with RedisNodes(self.place, 3) as nodes:
+            result = self.play("handoff", nodes, rounds=2, hold_ms_min=20, hold_ms_max=30)
+            self.assertEqual(len(result["samples_us"]), 2)
+            self.assertLess(result["p50_us"], 1e6)
+
+    def test_a_crowd_is_counted_and_listened_to(self):
+        with RedisNodes(self.place, 3) as nodes:
+            result = self.play("crowd", nodes, count=4, seconds=0.3,
+                               monitor=nodes.nodes[2].tcp)
+            self.assertGreater(result["grants"], 4)
+            self.assertGreater(result["least_share"], 0)
+            self.assertLessEqual(result["least_share"], 1)
+            self.assertGreaterEqual(result["rounds_seen"], result["grants"])
+            # Who waits has asked once before it was told that it is its turn.
+            self.assertGreaterEqual(result["rounds_p50"], 2)
+            self.assertLessEqual(result["rounds_p50"], result["rounds_max"])
+
+    def test_a_node_that_cannot_be_listened_to_is_a_failure(self):
+        with RedisNodes(self.place, 1) as nodes:
+            with self.assertRaisesRegex(Failure, "listen"):
+                self.play("crowd", nodes, count=1, seconds=0.1, monitor="127.0.0.1:1")
+
+    def test_a_lock_that_somebody_holds_is_a_failure(self):
+        with RedisNodes(self.place, 1) as nodes:
+            held = b"SET bench/lock/000000000 somebody PX 10000\r\n"
+            self.assertTrue(ask(nodes.ports[0], held).startswith(b"+OK"))
+            with self.assertRaisesRegex(Failure, "not granted"):
+                self.play("cycles", nodes, seconds=0.2)
+
+    def test_the_bare_loop_is_granted_what_it_asks_for(self):
+        with RedisNodes(self.place, 1) as nodes:
+            result = measure.load(self.place, nodes.nodes[0], "redis-vote", outstanding=8,
+                                  seconds=0.2, warmup_ms=10)
+            self.assertEqual(result["errors"], 0)
+            self.assertGreater(result["cycles"], 10)
+
+    def test_the_proxy_is_late_when_told(self):
+        with RedisNodes(self.place, 1) as nodes:
+            with FaultProxy(self.place, nodes.ports[0]) as proxy:
+                proxy.order("down delay 100")
+                begun = time.monotonic()
+                self.assertTrue(ask(proxy.port, b"PING\r\n").startswith(b"+PONG"))
+                self.assertGreater(time.monotonic() - begun, 0.1)
+                with self.assertRaises(Failure):
+                    proxy.order("sideways")
+
+
 class RunnerTest(unittest.TestCase):
+    def test_something_can_happen_during_a_run(self):
+        done = []
+        measure.run_json(["sh", "-c", "sleep 0.1; echo '{\"x\": 1}'"],
+                         lambda: done.append(time.monotonic()), 0.01)
+        self.assertEqual(len(done), 1)
+
+    def test_the_best_is_another_one_in_each_round(self):
+        samples = {label: [{"x": 10}, {"x": 10}, {"x": 10}] for label in redis_suites.PEERS}
+        samples["redis-semaphore"] = [{"x": 20}, {"x": 5}, {"x": 5}]
+        samples[redis_suites.OURS] = [{"x": 40}, {"x": 30}, {"x": 20}]
+        self.assertAlmostEqual(redis_suites.against_best(samples, "x", max), 2)
+        self.assertAlmostEqual(redis_suites.against_best(samples, "x", min), 4)
+
     def test_ratio_is_taken_within_each_round(self):
         # The machine was twice as fast in the last round: the ratio does not care.
         mine = [{"x": 30}, {"x": 33}, {"x": 60}]

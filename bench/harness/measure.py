@@ -6,28 +6,36 @@ the rounds.
 """
 
 import json
+import os
 import statistics
 import subprocess
+import time
 
 from .servers import CLIENT_CPU, Failure
 
 LOAD_TIMEOUT_S = 900
 
 
-def run_json(command):
-    """Run a program that prints one line of JSON; the parsed line."""
+def run_json(command, act=None, act_after_s=0):
+    """Run a program that prints one line of JSON; the parsed line.  After a while, `act()`."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as process:
+        try:
+            if act is not None:
+                time.sleep(act_after_s)
+                act()
+            out, err = process.communicate(timeout=LOAD_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            raise Failure(f"{command[0]} did not end in {LOAD_TIMEOUT_S} s") from error
+        finally:
+            process.kill()
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_TIMEOUT_S,
-                              check=False)
-    except subprocess.TimeoutExpired as error:
-        raise Failure(f"{command[0]} did not end in {LOAD_TIMEOUT_S} s") from error
-    try:
-        result = json.loads(done.stdout)
+        result = json.loads(out)
     except ValueError:
         result = {}
-    if done.returncode != 0 or not result:
-        why = result.get("first_error") or done.stderr.strip() or done.stdout.strip()
-        raise Failure(f"{' '.join(command)}: exit {done.returncode}: {why}")
+    if process.returncode != 0 or not result:
+        why = result.get("first_error") or err.strip() or out.strip()
+        raise Failure(f"{' '.join(command)}: exit {process.returncode}: {why}")
     return result
 
 
@@ -39,6 +47,23 @@ def load_command(place, server, mode, is_unix=False, **options):
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
         command += [flag] if value is True else [flag, str(value)]
+    return command
+
+
+def node_command(place, script, client, ports, *words):
+    """The command line of a program for clients of Node.js."""
+    folder = os.path.join(place.root, "bench", "node")
+    if not os.path.isdir(os.path.join(folder, "node_modules")):
+        raise Failure("bench/node/node_modules is missing: run npm ci in bench/node")
+    return ["taskset", "-c", CLIENT_CPU, "node", os.path.join(folder, script), client,
+            ",".join(map(str, ports)), *map(str, words)]
+
+
+def client_command(place, play, url, **options):
+    """The command line of bench-client."""
+    command = [place.program("bench-client"), "--play", play, "--url", url, "--cpu", CLIENT_CPU]
+    for name, value in options.items():
+        command += ["--" + name.replace("_", "-"), str(value)]
     return command
 
 

@@ -43,6 +43,12 @@ class Place:
             raise Failure(f"{path} is missing: run ./dev build")
         return path
 
+    def fault_proxy(self):
+        path = os.path.join(self.build, "tests", "lib", "fault-proxy")
+        if not os.path.exists(path):
+            raise Failure(f"{path} is missing: run ./dev build")
+        return path
+
     def has_tenured(self):
         return os.path.exists(self.tenured)
 

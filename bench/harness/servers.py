@@ -4,6 +4,7 @@ Every sample gets a fresh server with an empty directory on the real disk, pinne
 so that no sample inherits another one's log, caches or background work.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -149,8 +150,9 @@ class Server:
 class Redis(Server):
     """Redis; with `is_durable`, every command on disk before its answer."""
 
-    def __init__(self, place, is_durable, cpus=SERVER_CPU):
-        super().__init__(place, label="redis always" if is_durable else "redis", cpus=cpus)
+    def __init__(self, place, is_durable, cpus=SERVER_CPU, label=None):
+        label = label or ("redis always" if is_durable else "redis")
+        super().__init__(place, label=label, cpus=cpus)
         self.is_durable = is_durable
 
     def command(self):
@@ -163,6 +165,64 @@ class Redis(Server):
 
     def is_ready(self):
         return ask(self.port, b"*1\r\n$4\r\nPING\r\n").startswith(b"+PONG")
+
+
+class RedisNodes:
+    """Several independent Redis servers, which know nothing of each other."""
+
+    def __init__(self, place, count):
+        self.nodes = [Redis(place, is_durable=False, label=f"redis {number}")
+                      for number in range(1, count + 1)]
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            for node in self.nodes:
+                stack.enter_context(node)
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+    @property
+    def ports(self):
+        return [node.port for node in self.nodes]
+
+    @property
+    def pids(self):
+        return ",".join(str(node.pid) for node in self.nodes)
+
+
+class FaultProxy:
+    """A proxy in front of one port, which can be told to be late.  A context manager."""
+
+    def __init__(self, place, server_port):
+        self.command = ["taskset", "-c", SERVER_CPU, place.fault_proxy(), str(server_port)]
+        self.process = None
+        self.port = None
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        word, _, port = self.process.stdout.readline().partition(" ")
+        if word != "PORT":
+            self.__exit__()
+            raise Failure("the proxy did not start")
+        self.port = int(port)
+        return self
+
+    def order(self, text):
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+        if self.process.stdout.readline().strip() != "ok":
+            raise Failure(f"the proxy did not obey: {text}")
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
 
 
 class Etcd(Server):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from . import measure, report
+from .redis_suites import REDIS_SUITES
 from .servers import CLIENT_CPU, SERVER_CPU, Etcd, Failure, Floor, Nginx, Redis, Tenured, ask
 
 SPIN_US = 500  # outlasts an fdatasync and the client's turn
@@ -251,11 +252,7 @@ def handoff_command(place, peer, server, rounds, waiters=1, hold_ms=HOLD_MS):
 
 
 def handoff_node_command(place, peer, server, rounds):
-    script = os.path.join(place.root, "bench", "node", "handoff.mjs")
-    if not os.path.isdir(os.path.join(place.root, "bench", "node", "node_modules")):
-        raise Failure("bench/node/node_modules is missing: run npm ci in bench/node")
-    return ["taskset", "-c", CLIENT_CPU, "node", script, peer, "127.0.0.1", str(server.port),
-            str(rounds), str(HOLD_MS[0]), str(HOLD_MS[1])]
+    return measure.node_command(place, "handoff.mjs", peer, [server.port], rounds, *HOLD_MS)
 
 
 def cold_disk_command(place, rounds):
@@ -268,7 +265,7 @@ def handoff(bench):
     rounds = max(1, bench.count(HANDOFF_TOTAL) // bench.rounds)
     contenders = [
         ("redlock 4.2, Node.js", redis,
-         lambda server: handoff_node_command(bench.place, "redlock", server, rounds)),
+         lambda server: handoff_node_command(bench.place, "redlock4", server, rounds)),
         ("etcd lock service", Etcd,
          lambda server: handoff_command(bench.place, "etcd", server, rounds)),
         ("tenured, ioredis, Node.js", Tenured,
@@ -589,4 +586,5 @@ SUITES = {
     "restart": (restart, True),
     "sse": (sse, False),
     "disk": (disk, True),
+    **REDIS_SUITES,
 }
