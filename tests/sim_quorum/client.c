@@ -240,6 +240,7 @@ static void begin_renewal(struct world *world, struct client *client)
     struct op *op = new_op(world, client, OP_RENEWAL, session->name, session->owner);
     if (op == NULL) return;
     session->renewal_id = op->id;
+    op->was_taken = oracle_is_taken(world, session);
     const struct quorum_renewal_options options = {
         .node_count = client->node_count,
         .token = session->token,
@@ -357,7 +358,7 @@ static void on_renewed(
         }
         session->renew_at = quorum_later(result->sent_at, (int64_t)session->ttl_ms * NS_PER_MS / 3);
     } else if (result->err == TENURE_LOST) {
-        oracle_lost(world, client, result);
+        oracle_lost(world, client, op, result);
         world_say(world, "c%u: %s is lost", client->index, world_names[session->name]);
         go_idle(world, client);
     } else {

@@ -131,7 +131,11 @@ static void check_vote(
 
 /* Nobody but its owner changes a hold; nothing but its end shortens it. */
 static void check_owner(
-    struct world *world, uint32_t index, const struct message *message, const struct before *before)
+    struct world *world,
+    uint32_t index,
+    const struct message *message,
+    const struct before *before,
+    const struct quorum_answer *answer)
 {
     struct before after = look(world, index, message->name);
     if (after.fence < before->fence) world_fail(world, "I1: the fence of n%u falls", index);
@@ -157,7 +161,7 @@ static void check_owner(
         if (!is_vote) world_fail(world, "I7: n%u ends or shortens a hold", index);
     }
     bool is_other_grant = verb == QUORUM_RENEW && before->token != message->call.token;
-    if (is_mine && is_other_grant && after.expires_at_ms != before->expires_at_ms) {
+    if (is_other_grant && answer->kind == QUORUM_YES) {
         world_fail(world, "I6: n%u renews another grant", index);
     }
     int64_t longest_ms = (int64_t)message->call.ttl_ms;
@@ -165,6 +169,25 @@ static void check_owner(
         after.is_held && after.expires_at_ms > before->expires_at_ms &&
         after.expires_at_ms > node_now_us(world, &world->nodes[index]) / 1000 + longest_ms;
     if (is_longer) world_fail(world, "I7: n%u keeps a hold longer than was asked for", index);
+}
+
+/* A node that does not vote does not testify either: it may have forgotten who was in between. */
+static void check_witness(
+    struct world *world,
+    uint32_t index,
+    const struct message *message,
+    const struct quorum_answer *answer)
+{
+    enum quorum_verb verb = message->call.verb;
+    bool is_end = verb == QUORUM_RELEASE || verb == QUORUM_ABANDON || verb == QUORUM_YIELD;
+    const struct node *node = &world->nodes[index];
+    const struct model_key *own = model_find(&node->model, node_now_us(world, node), "tenure:node");
+    bool is_in = bytes_equal(model_field(own, "pass"), bytes_from_text(message->pass));
+    if (!is_end || is_in) return;
+    bool is_clean = answer->kind != QUORUM_HELD && answer->voted <= message->call.token;
+    if (answer->kind == QUORUM_DELETED || is_clean) {
+        world_fail(world, "I5: n%u testifies, but was not let in", index);
+    }
 }
 
 static void probe_answer(
@@ -297,8 +320,8 @@ static void serve_foreign(struct world *world, uint32_t index, struct message *m
     network_answer(world, message);
 }
 
-/* What a node must have that votes again: a mark above every grant that counts a vote which it may
- * have forgotten, for others to ask for, too; and time must have passed. */
+/* What a node must have that votes again and has forgotten something: a floor as high as every
+ * grant that counts a vote of it, and of which it tells others; and time must have passed. */
 static void check_admission(struct world *world, uint32_t index, const struct quorum_answer *answer)
 {
     const struct node *node = &world->nodes[index];
@@ -309,9 +332,8 @@ static void check_admission(struct world *world, uint32_t index, const struct qu
     if (answer->voted < answer->floor) {
         world_fail(world, "I1: n%u does not tell of what is below its floor", index);
     }
-    for (uint32_t name = 0; name < world->swarm.name_count; name++) {
-        struct before now = look(world, index, name);
-        if (now.fence < node->counted[name] && answer->floor < node->counted[name]) {
+    for (uint32_t name = 0; node->has_forgotten && name < world->swarm.name_count; name++) {
+        if (answer->floor < node->counted[name]) {
             world_fail(world, "I1: n%u has a floor below a grant that counts its vote", index);
         }
     }
@@ -364,7 +386,8 @@ void node_serve(struct world *world, uint32_t index, uint32_t slot)
     if (is_yes) node->yes_ns = world->now_ns;
     if (message.op_id != 0) {
         if (message.call.verb == QUORUM_VOTE) check_vote(world, index, &message, &before, &answer);
-        check_owner(world, index, &message, &before);
+        check_owner(world, index, &message, &before, &answer);
+        check_witness(world, index, &message, &answer);
         probe_answer(world, &message, &before, &answer);
     } else {
         note_admission(world, index, &message, &answer, &before);

@@ -158,12 +158,16 @@ bool oracle_is_taken(const struct world *world, const struct session *session)
     return world->names[session->name].grant_count != session->grant_count_at_grant;
 }
 
-void oracle_lost(struct world *world, struct client *client, const struct quorum_result *result)
+void oracle_lost(
+    struct world *world,
+    struct client *client,
+    const struct op *op,
+    const struct quorum_result *result)
 {
     const struct session *session = &client->session;
     bool is_unclaimed = result->end == QUORUM_END_EXPIRED_UNCLAIMED;
     world_probe(world, is_unclaimed ? PROBE_LOST_UNCLAIMED : PROBE_LOST_TAKEN);
-    if (is_unclaimed && oracle_is_taken(world, session)) {
+    if (is_unclaimed && op->was_taken) {
         world_fail(world, "I5: told that nobody got in, but somebody did");
     }
     const struct swarm *swarm = &world->swarm;

@@ -66,7 +66,11 @@ void oracle_granted(
     const struct op *op,
     const struct quorum_result *result);
 void oracle_renewed(struct world *world, struct client *client, const struct quorum_result *result);
-void oracle_lost(struct world *world, struct client *client, const struct quorum_result *result);
+void oracle_lost(
+    struct world *world,
+    struct client *client,
+    const struct op *op,
+    const struct quorum_result *result);
 void oracle_released(
     struct world *world, struct client *client, const struct quorum_result *result);
 void oracle_gone(

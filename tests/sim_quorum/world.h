@@ -105,6 +105,7 @@ struct op {
     struct mono deadline;
     struct mono began_at;
     bool was_stale, was_woken, was_split;
+    bool was_taken; /* a renewal: somebody else had got in when it began */
     union {
         struct quorum_acquire acquire;
         struct quorum_renewal renewal;
