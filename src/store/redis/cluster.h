@@ -43,10 +43,12 @@ struct redis {
     struct list spare;
     struct list due;
     struct list unready; /* not begun: until enough nodes are there; linked by `due` */
-    struct list done;    /* operations that end without an answer */
+    struct list done;    /* operations that end without an answer … */
+    struct list ending;  /* … those of them that are being told */
     struct map owners;
     struct heap timers;
     struct list watches;
+    struct list telling;  /* those of them that have yet to be told what is being told */
     struct mono news_at;  /* when to say again that somebody listens */
     struct buffer values; /* of a reply */
     struct buffer view;   /* of a lock, for people */

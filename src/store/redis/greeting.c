@@ -22,6 +22,12 @@ enum step {
     STEP_END,
 };
 
+/* Room for all questions, the scripts among them. */
+#define GREETING_SIZE ((size_t)32 << 10)
+
+/* Pushes that tell of the four channels, and that the last one is left again. */
+#define SUBSCRIPTION_COUNT 5u
+
 #define VERSION_MIN_MAJOR 6
 #define VERSION_MIN_MINOR 2
 
@@ -37,7 +43,7 @@ static void ask(const struct resp_writer *writer, uint32_t count, const char *co
 
 static void ask_hello(const struct resp_writer *writer, const struct redis_address *address)
 {
-    if (address->password[0] == '\0') {
+    if (address->user[0] == '\0' && address->password[0] == '\0') {
         ask(writer, 4, (const char *const[]){ "HELLO", "3", "SETNAME", "tenure" });
         return;
     }
@@ -52,6 +58,8 @@ void tni_redis_greet(struct redis_node *node, struct link *link)
 {
     const struct redis *redis = node->redis;
     struct resp_writer writer = { &link->output, true };
+    /* All at once, so that no block with the password in it is left behind. */
+    if (!buffer_reserve(&link->output, GREETING_SIZE)) link->output.is_failed = true;
     char database[DECIMAL_SIZE_MAX + 1];
     database[decimal_format(redis->address.database, database)] = '\0';
     ask_hello(&writer, &redis->address);
@@ -65,12 +73,15 @@ void tni_redis_greet(struct redis_node *node, struct link *link)
         resp_write_text(&writer, "LOAD");
         resp_write_bulk(&writer, redis_scripts[index].text);
     }
+    /* The events only to see that it is allowed: who may not is told now. */
     const char *const channels[] = {
-        "SUBSCRIBE", redis->channel, REDIS_BREAK_CHANNEL, REDIS_WATCH_CHANNEL
+        "SUBSCRIBE", redis->channel, REDIS_BREAK_CHANNEL, REDIS_WATCH_CHANNEL, REDIS_EVENT_CHANNEL
     };
-    ask(&writer, 4, channels);
+    ask(&writer, 5, channels);
+    ask(&writer, 2, (const char *const[]){ "UNSUBSCRIBE", REDIS_EVENT_CHANNEL });
     ask(&writer, 3, (const char *const[]){ "PUBSUB", "NUMSUB", REDIS_EVENT_CHANNEL });
     node->greeting_step = STEP_HELLO;
+    node->subscription_count = 0;
     node->self = (struct redis_self){ 0 };
     node->is_watched = false;
 }
@@ -192,6 +203,7 @@ static void judge(struct redis_node *node, struct link *link)
     } else if (self->is_cluster) {
         tni_link_refuse(link, "it is a node of a Redis Cluster: name independent servers instead");
     } else if (twin != NULL) {
+        node->is_twin = true;
         char left[200];
         char right[200];
         (void)snprintf(
@@ -202,6 +214,8 @@ static void judge(struct redis_node *node, struct link *link)
             tni_redis_node_name(node, right, sizeof(right)));
         tni_link_refuse(link, redis->fatal);
     } else {
+        if (node->is_twin) redis->fatal[0] = '\0'; /* another server answers there by now */
+        node->is_twin = false;
         tni_link_accept(link);
     }
 }
@@ -210,15 +224,24 @@ static void judge(struct redis_node *node, struct link *link)
 static bool refuse_error(struct redis_node *node, struct link *link, struct reply *reply)
 {
     if (tni_reply_peek(reply) != RESP_ERROR) return false;
+    /* SUBSCRIBE is answered by pushes; its error comes where the next answer is expected. */
+    bool is_subscribed = node->subscription_count == SUBSCRIPTION_COUNT;
     bool is_optional = node->greeting_step == STEP_CONFIG || node->greeting_step == STEP_TIME ||
-                       node->greeting_step == STEP_LISTENERS;
+                       (node->greeting_step == STEP_LISTENERS && is_subscribed);
     if (is_optional) return false;
     const char *line = tni_reply_text_or_empty(reply);
     const struct redis_trouble *trouble = tni_redis_trouble(bytes_from_text(line));
-    if (trouble->effect == REDIS_TROUBLE_FATAL) node->refusal = trouble;
     char text[240];
-    (void)snprintf(text, sizeof(text), "%.128s (%.100s)", trouble->text, line);
+    /* A server that does not know HELLO says it again with all its words, the password too. */
+    bool is_telling = node->greeting_step == STEP_HELLO && node->redis->address.password[0] != '\0';
+    if (is_telling) {
+        (void)snprintf(text, sizeof(text), "%s", trouble->text);
+    } else {
+        (void)snprintf(text, sizeof(text), "%.128s (%.100s)", trouble->text, line);
+    }
     tni_link_refuse(link, text);
+    /* Behind it: a connection that breaks takes what was said on it with it. */
+    if (trouble->effect == REDIS_TROUBLE_FATAL) node->refusal = trouble;
     return true;
 }
 
@@ -231,6 +254,7 @@ static bool read_answer(struct redis_node *node, struct reply *reply)
     case STEP_CONFIG: return read_config(self, reply);
     case STEP_TIME: return read_time(self, reply);
     case STEP_LISTENERS:
+        if (node->subscription_count != SUBSCRIPTION_COUNT) return false;
         if (tni_reply_array(reply) != 2) return false;
         tni_reply_skip(reply);
         if (tni_reply_integer(reply) > 0) tni_redis_news_wanted(node);
@@ -240,9 +264,20 @@ static bool read_answer(struct redis_node *node, struct reply *reply)
     return true;
 }
 
+static void count_subscription(struct redis_node *node, struct reply *reply)
+{
+    (void)tni_reply_array(reply);
+    const char *kind = tni_reply_text_or_empty(reply);
+    bool is_it = strcmp(kind, "subscribe") == 0 || strcmp(kind, "unsubscribe") == 0;
+    if (is_it && node->subscription_count < SUBSCRIPTION_COUNT) node->subscription_count++;
+}
+
 void tni_redis_greeted(struct redis_node *node, struct link *link, struct reply *reply)
 {
-    if (tni_reply_peek(reply) == RESP_PUSH) return; /* subscribed */
+    if (tni_reply_peek(reply) == RESP_PUSH) {
+        count_subscription(node, reply);
+        return;
+    }
     if (refuse_error(node, link, reply)) return;
     if (!read_answer(node, reply)) {
         tni_link_refuse(link, "what answers there is not Redis");

@@ -17,8 +17,7 @@ static void refuse(struct redis *redis, struct store_op *op, enum tenure_err err
     tni_redis_end_soon(redis, op, err, text);
 }
 
-/* Names of our own keys are taken. */
-static bool check_name(struct redis *redis, struct store_op *op, const char *name)
+bool tni_redis_check_name(struct redis *redis, struct store_op *op, const char *name)
 {
     if (quorum_name_is_free(bytes_from_text(name))) return true;
     refuse(redis, op, TENURE_INVALID, "on Redis the name must not begin with \"tenure:\"");
@@ -68,7 +67,9 @@ void tni_redis_start_acquire(struct redis *redis, struct store_op *op)
         refuse(redis, op, TENURE_UNSUPPORTED, unsupported);
         return;
     }
-    if (!check_name(redis, op, acquire->names[0]) || !check_ttl(redis, op, acquire->ttl_ms)) return;
+    if (!tni_redis_check_name(redis, op, acquire->names[0]) ||
+        !check_ttl(redis, op, acquire->ttl_ms))
+        return;
     const struct store_claim texts = { .name = acquire->names[0], .owner = acquire->owner };
     struct redis_work *work = tni_redis_work_create(redis, WORK_ACQUIRE, op, &texts, acquire->meta);
     if (work == NULL) {
@@ -147,6 +148,7 @@ void tni_redis_start_proclaim(struct redis *redis, struct store_op *op)
 {
     const struct store_claim *claim = &op->request.as.proclaim.claim;
     const char *value = op->request.as.proclaim.value;
+    if (!tni_redis_check_name(redis, op, claim->name)) return;
     struct redis_work *work = tni_redis_work_create(redis, WORK_RENEWAL, op, claim, value);
     if (work == NULL) {
         refuse(redis, op, TENURE_NO_MEMORY, NULL);
@@ -235,6 +237,9 @@ void tni_redis_start_renew(struct redis *redis, struct store_op *op)
 {
     uint32_t count = op->request.as.renew.count;
     if (!check_ttl(redis, op, op->request.as.renew.ttl_ms)) return;
+    for (uint32_t index = 0; index < count; index++) {
+        if (!tni_redis_check_name(redis, op, op->request.as.renew.claims[index].name)) return;
+    }
     struct redis_renewing *renewing = memory_take(redis->memory, renewing_size(count));
     if (renewing == NULL) {
         refuse(redis, op, TENURE_NO_MEMORY, NULL);
@@ -280,8 +285,9 @@ static enum store_end end_of(enum quorum_end end)
 static void renewed(struct redis_work *work, const struct quorum_result *result)
 {
     bool is_open = result->err == TENURE_UNAVAILABLE || result->err == TENURE_UNKNOWN;
-    if (is_open && (work->op != NULL || work->renewing != NULL) && tni_redis_try_again(work))
+    if (is_open && (work->op != NULL || work->renewing != NULL) && tni_redis_try_again(work)) {
         return;
+    }
     if (work->op != NULL) {
         proclaimed(work, result);
         return;
@@ -309,7 +315,7 @@ static void renewed(struct redis_work *work, const struct quorum_result *result)
 void tni_redis_start_release(struct redis *redis, struct store_op *op)
 {
     const struct store_claim *claim = &op->request.as.release;
-    if (!check_name(redis, op, claim->name)) return;
+    if (!tni_redis_check_name(redis, op, claim->name)) return;
     struct redis_work *work = tni_redis_work_create(redis, WORK_RELEASE, op, claim, NULL);
     if (work == NULL) refuse(redis, op, TENURE_NO_MEMORY, NULL);
 }
@@ -318,7 +324,7 @@ void tni_redis_start_break(struct redis *redis, struct store_op *op)
 {
     const struct store_claim claim = { .name = op->request.as.break_hold.name,
                                        .token = op->request.as.break_hold.token };
-    if (!check_name(redis, op, claim.name)) return;
+    if (!tni_redis_check_name(redis, op, claim.name)) return;
     struct redis_work *work = tni_redis_work_create(redis, WORK_RELEASE, op, &claim, NULL);
     if (work == NULL) refuse(redis, op, TENURE_NO_MEMORY, NULL);
 }

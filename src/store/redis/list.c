@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "store/redis/cluster.h"
 
 #define PREFIX "tenure:{"
@@ -127,7 +128,10 @@ static void add_name(struct redis_scan *scan, const char *key)
     bool is_name = size > sizeof(PREFIX SUFFIX) - 1 && scan->name_count < NAME_COUNT_MAX;
     if (!is_name) return;
     struct bytes name = { key + sizeof(PREFIX) - 1, size - (sizeof(PREFIX SUFFIX) - 1) };
-    if (name.size > LIMIT_NAME_SIZE_MAX) return;
+    /* Whoever may write to the nodes may have written anything. */
+    bool is_good =
+        name.size <= LIMIT_NAME_SIZE_MAX && utf8_is_plain(name) && quorum_name_is_free(name);
+    if (!is_good) return;
     buffer_append_bytes(&scan->names, name);
     buffer_append_byte(&scan->names, '\0');
     scan->name_count++;
@@ -182,11 +186,18 @@ void tni_redis_list_seen(struct redis_work *work)
     struct store_op *op = work->op;
     struct redis_scan *scan = &work->scan;
     const char *const *order = (const void *)scan->order.data;
+    const char *name = order[scan->name_index];
     struct store_lock_view view;
     uint64_t use = work->use;
-    bool is_there = tni_redis_view(work, order[scan->name_index], &view);
-    if (is_there && is_wanted(&op->request, &view)) op->item(op, &view);
+    enum tenure_err err = tni_redis_look_result(work, name, &view);
+    if (err == TENURE_OK && is_wanted(&op->request, &view)) op->item(op, &view);
     if (work->use != use) return; /* it was canceled in there */
+    if (err != TENURE_OK && err != TENURE_NOT_FOUND) {
+        /* Some have been told already: it cannot be done again. */
+        tni_redis_work_fail(work, err, NULL);
+        tni_redis_work_end(work);
+        return;
+    }
     scan->name_index++;
     look_at_next(work);
 }

@@ -9,6 +9,7 @@ static const struct mono never = { INT64_MAX };
 void tni_redis_start_inspect(struct redis *redis, struct store_op *op)
 {
     const struct store_claim texts = { .name = op->request.as.inspect.name };
+    if (!tni_redis_check_name(redis, op, texts.name)) return;
     if (tni_redis_work_create(redis, WORK_LOOK, op, &texts, NULL) == NULL) {
         tni_redis_end_soon(redis, op, TENURE_NO_MEMORY, NULL);
     }
@@ -42,11 +43,21 @@ static uint32_t count_answers(const struct redis_work *work)
     return count;
 }
 
+enum tenure_err
+tni_redis_look_result(struct redis_work *work, const char *name, struct store_lock_view *out_view)
+{
+    bool is_enough = count_answers(work) >= quorum_majority(work->redis->node_count);
+    if (is_enough) return tni_redis_view(work, name, out_view);
+    /* Where the nodes have something against the name it is no lock. */
+    return work->trouble != NULL ? TENURE_NOT_FOUND : TENURE_UNAVAILABLE;
+}
+
 static void tell_obstacle(struct redis_work *work)
 {
     struct store_lock_view view;
     struct store_result result = { .err = work->err_kept };
-    if (tni_redis_view(work, tni_redis_work_name(work), &view)) result.as.acquire.obstacle = &view;
+    enum tenure_err err = tni_redis_view(work, tni_redis_work_name(work), &view);
+    if (err == TENURE_OK) result.as.acquire.obstacle = &view;
     tni_redis_work_finish(work, &result);
     tni_redis_work_end(work);
 }
@@ -54,16 +65,14 @@ static void tell_obstacle(struct redis_work *work)
 static void tell_inspect(struct redis_work *work)
 {
     struct store_lock_view view;
-    struct store_result result = { .err = TENURE_NOT_FOUND };
+    struct store_result result = { 0 };
     bool is_enough = count_answers(work) >= quorum_majority(work->redis->node_count);
     if (!is_enough && !tni_redis_try_again(work)) {
         enum tenure_err err = work->trouble != NULL ? work->trouble->err : TENURE_UNAVAILABLE;
         tni_redis_work_fail(work, err, work->trouble != NULL ? work->trouble->text : NULL);
     } else if (is_enough) {
-        if (tni_redis_view(work, tni_redis_work_name(work), &view)) {
-            result.err = TENURE_OK;
-            result.as.inspect = &view;
-        }
+        result.err = tni_redis_view(work, tni_redis_work_name(work), &view);
+        if (result.err == TENURE_OK) result.as.inspect = &view;
         tni_redis_work_finish(work, &result);
     }
     tni_redis_work_end(work);
@@ -107,11 +116,26 @@ static void conclude(struct redis_work *work)
 
 /* ------------------------------------------------------------------ asking */
 
+bool tni_redis_look_name(
+    const struct redis_work *work, const struct quorum_call *call, struct bytes *out_name)
+{
+    bool is_looking = work->kind == WORK_LOOK || work->kind == WORK_LIST;
+    if (!is_looking || call->serial != work->as.look.serial) return false;
+    *out_name = (struct bytes){ tni_redis_work_name(work), work->name_size };
+    if (work->kind == WORK_LIST) {
+        const char *const *order = (const void *)work->scan.order.data;
+        *out_name = bytes_from_text(order[work->scan.name_index]);
+    }
+    return true;
+}
+
 void tni_redis_look_begin(struct redis_work *work, struct bytes name)
 {
     struct redis *redis = work->redis;
     struct redis_look *look = &work->as.look;
     look->open_count = 0;
+    work->trouble = NULL;
+    work->troubled = 0;
     look->serial++; /* an answer to the look before is none to this one */
     look->until = quorum_later(tni_store_now(), LOOK_NS);
     work->texts.size = work->name_size + work->owner_size + work->meta_size + 3;
@@ -153,7 +177,7 @@ static void keep_waiters(
     for (size_t index = QUORUM_SIGHT_SIZE; index + 1 < count; index += 2) {
         if (seen->waiters_here == REDIS_WAITER_COUNT_MAX || !values[index + 1].is_integer) break;
         if (bytes_equal(values[index].text, seen->sight.owner)) {
-            seen->sight.waiter_count--;
+            if (seen->sight.waiter_count > 0) seen->sight.waiter_count--;
             continue;
         }
         (void)keep(work, values[index].text);

@@ -12,10 +12,13 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/utf8.h"
 #include "store/redis/cluster.h"
 
 #define LISTEN_NS   (10 * NS_PER_S)
 #define LISTENED_NS (30 * NS_PER_S)
+
+#define KIND_SIZE_MAX 32u
 
 static const struct mono never = { INT64_MAX };
 
@@ -36,12 +39,37 @@ static bool is_narrow(const struct store_watch *watch)
     return watch->kinds != NULL;
 }
 
-static bool is_listening(const struct redis *redis)
+static bool has_wide(const struct list *watches)
 {
-    list_foreach(each, &redis->watches) {
+    list_foreach(each, watches) {
         if (!is_narrow(watch_of(each)->watch)) return true;
     }
     return false;
+}
+
+static bool is_listening(const struct redis *redis)
+{
+    return has_wide(&redis->watches) || has_wide(&redis->telling);
+}
+
+/* Whoever is told may end any watch, his own or another, or close the store: each is taken from the
+ * front of what is left.  NULL: all have been told. */
+static struct redis_watch *take_next(struct redis *redis)
+{
+    struct list *first = list_first(&redis->telling);
+    if (first == NULL) return NULL;
+    list_remove(first);
+    list_append(&redis->watches, first);
+    return watch_of(first);
+}
+
+static void begin_telling(struct redis *redis)
+{
+    struct list *first;
+    while ((first = list_first(&redis->watches)) != NULL) {
+        list_remove(first);
+        list_append(&redis->telling, first);
+    }
 }
 
 /* ------------------------------------------------------------------ telling */
@@ -85,6 +113,7 @@ void tni_redis_news_tell(
     bool is_break = strncmp(kind, "break", 5) == 0 || strcmp(kind, "broken") == 0;
     int64_t now_ns = 0;
     bool is_written = false;
+    bool is_told = false;
     for (uint32_t index = 0; index < redis->node_count; index++) {
         struct redis_node *node = &redis->nodes[index];
         bool is_wanted = node->watched_until.ns > 0 || is_break;
@@ -99,10 +128,11 @@ void tni_redis_news_tell(
         if (is_break) {
             tni_redis_node_publish(node, BYTES_LITERAL(REDIS_BREAK_CHANNEL), message);
         }
-        if (is_heard) {
+        if (is_heard && !is_told) {
             tni_redis_node_publish(node, BYTES_LITERAL(REDIS_EVENT_CHANNEL), message);
-            return; /* who listens listens on all nodes */
+            is_told = true; /* who listens listens on all nodes */
         }
+        if (is_told && !is_break) return;
     }
 }
 
@@ -125,7 +155,19 @@ static bool cut_number(char **at, uint64_t *out_value)
     return word != NULL && decimal_parse(bytes_from_text(word), out_value);
 }
 
-/* Cut a message, which is changed, into an event. */
+static bool is_plain(const char *text)
+{
+    return utf8_is_plain(bytes_from_text(text));
+}
+
+/* "granted" and the like, now or later. */
+static bool is_word(const char *text)
+{
+    size_t size = strspn(text, "abcdefghijklmnopqrstuvwxyz_");
+    return size > 0 && size < KIND_SIZE_MAX && text[size] == '\0';
+}
+
+/* Cut a message, which is changed, into an event.  Whoever may publish there may have sent it. */
 static bool read_message(char *message, char *texts, size_t texts_size, struct store_event *out)
 {
     uint64_t version = 0;
@@ -153,6 +195,12 @@ static bool read_message(char *message, char *texts, size_t texts_size, struct s
         message += sizes[index];
         left -= sizes[index];
     }
+    bool is_good_text = is_word(out->kind) && sizes[0] > 0 && sizes[0] <= LIMIT_NAME_SIZE_MAX &&
+                        sizes[1] <= LIMIT_OWNER_SIZE_MAX && sizes[2] <= LIMIT_META_SIZE_MAX &&
+                        sizes[3] <= LIMIT_REASON_SIZE_MAX && is_plain(parts[0]) &&
+                        is_plain(parts[1]) && utf8_is_valid(bytes_from_text(parts[2])) &&
+                        utf8_is_valid(bytes_from_text(parts[3]));
+    if (!is_good_text) return false;
     out->ttl_ms = (uint32_t)ttl_ms;
     out->at_us = (int64_t)at_us;
     out->name = parts[0];
@@ -180,8 +228,10 @@ void tni_redis_news_heard(struct redis *redis, const char *message, bool is_brea
     if (!buffer_reserve(out, 2 * size + 4)) return;
     memcpy(out->data, message, size);
     if (!read_message(out->data, out->data + size, size + 4, &event)) return;
-    list_foreach_safe(each, following, &redis->watches) {
-        struct store_watch *watch = watch_of(each)->watch;
+    struct redis_watch *entry;
+    begin_telling(redis);
+    while ((entry = take_next(redis)) != NULL) {
+        struct store_watch *watch = entry->watch;
         if (!is_wanted(watch, &event, is_break)) continue;
         if (!watch->event(watch, &event)) tni_redis_unwatch(&redis->store, watch);
     }
@@ -225,8 +275,9 @@ void tni_redis_news_on_time(struct redis *redis, struct mono now)
 void tni_redis_news_begin(struct redis *redis)
 {
     if (list_is_empty(&redis->watches) || !tni_redis_is_ready(redis)) return;
-    list_foreach_safe(each, following, &redis->watches) {
-        struct redis_watch *entry = watch_of(each);
+    struct redis_watch *entry;
+    begin_telling(redis);
+    while ((entry = take_next(redis)) != NULL) {
         if (entry->is_begun) continue;
         entry->is_begun = true;
         if (entry->watch->begun != NULL) entry->watch->begun(entry->watch);
@@ -271,7 +322,8 @@ void tni_redis_unwatch(struct store *store, struct store_watch *watch)
 void tni_redis_unwatch_all(struct redis *redis)
 {
     struct list *first;
-    while ((first = list_first(&redis->watches)) != NULL) {
+    begin_telling(redis);
+    while ((first = list_first(&redis->telling)) != NULL) {
         tni_redis_unwatch(&redis->store, watch_of(first)->watch);
     }
 }

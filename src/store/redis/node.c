@@ -19,6 +19,15 @@
 #define FLIGHT_CAPACITY_FIRST 64u
 #define FLIGHT_COUNT_MAX      65536u
 
+/* What a node that does not read may have before it. */
+#define OUTPUT_SIZE_MAX ((size_t)16 << 20)
+
+/* A server that forgets its scripts as fast as they are loaded is asked no more often. */
+#define AGAIN_COUNT_MAX 3u
+
+/* Longer is no answer of ours. */
+#define VALUE_COUNT_MAX (QUORUM_SIGHT_SIZE + 2 * REDIS_WAITER_COUNT_MAX)
+
 static const struct mono never = { INT64_MAX };
 
 const char *tni_redis_node_name(const struct redis_node *node, char *out_text, size_t size)
@@ -88,7 +97,8 @@ static void touch(struct redis_node *node)
 /* True when a command can be written and its answer be expected. */
 static bool can_write(struct redis_node *node)
 {
-    return tni_redis_node_is_up(node) && flights_reserve(node->redis->memory, &node->flights);
+    return tni_redis_node_is_up(node) && node->link->output.size < OUTPUT_SIZE_MAX &&
+           flights_reserve(node->redis->memory, &node->flights);
 }
 
 /* What was appended since `size` stays, or goes when there was no memory. */
@@ -125,24 +135,31 @@ static void write_script(
     }
 }
 
+/* Everything but the time is given. */
+static bool
+send_script(struct redis_node *node, struct redis_flight flight, const struct quorum_texts *texts)
+{
+    if (!can_write(node)) return false;
+    struct buffer *output = &node->link->output;
+    size_t size = output->size;
+    write_script(output, &flight.call, texts);
+    flight.sent_at = tni_store_now();
+    return commit(node, size, &flight);
+}
+
 bool tni_redis_node_call(
     struct redis_node *node,
     struct redis_work *work,
     const struct quorum_call *call,
     const struct quorum_texts *texts)
 {
-    if (!can_write(node)) return false;
-    struct buffer *output = &node->link->output;
-    size_t size = output->size;
-    write_script(output, call, texts);
     const struct redis_flight flight = {
         .kind = work == NULL ? FLIGHT_ADMISSION : FLIGHT_WORK,
         .work = work,
         .use = work == NULL ? 0 : work->use,
         .call = *call,
-        .sent_at = tni_store_now(),
     };
-    return commit(node, size, &flight);
+    return send_script(node, flight, texts);
 }
 
 bool tni_redis_node_scan(
@@ -181,27 +198,22 @@ void tni_redis_node_publish(struct redis_node *node, struct bytes channel, struc
 
 void tni_redis_node_subscribe(struct redis_node *node, const char *verb, struct bytes channel)
 {
-    if (!tni_redis_node_is_up(node)) return;
+    if (!can_write(node)) return;
     struct buffer *output = &node->link->output;
     size_t size = output->size;
     struct resp_writer writer = { output, true };
     resp_write_array(&writer, 2);
     resp_write_text(&writer, verb);
-    resp_write_bulk(&writer, channel); /* answered by a push */
-    if (output->is_failed) {
-        output->is_failed = false;
-        output->size = size;
-    }
-    touch(node);
+    resp_write_bulk(&writer, channel); /* answered by a push … */
+    resp_write_array(&writer, 1);
+    resp_write_text(&writer, "PING"); /* … and where it is refused, the answers would be shifted */
+    const struct redis_flight flight = { .kind = FLIGHT_MARK, .sent_at = tni_store_now() };
+    (void)commit(node, size, &flight);
 }
 
-/* The server has forgotten its scripts (SCRIPT FLUSH): load them all, and ask again. */
-static bool ask_anew(struct redis_node *node, const struct redis_flight *flight)
+static bool load_scripts(struct redis_node *node)
 {
-    struct redis *redis = node->redis;
     struct buffer *output = &node->link->output;
-    bool is_current = flight->work == NULL || flight->work->use == flight->use;
-    if (!is_current || flight->is_missed) return false;
     for (unsigned index = 0; index < QUORUM_SCRIPT_COUNT; index++) {
         if (!can_write(node)) return false;
         size_t size = output->size;
@@ -210,9 +222,21 @@ static bool ask_anew(struct redis_node *node, const struct redis_flight *flight)
         resp_write_text(&writer, "SCRIPT");
         resp_write_text(&writer, "LOAD");
         resp_write_bulk(&writer, redis_scripts[index].text);
-        const struct redis_flight loading = { .kind = FLIGHT_NOTHING, .sent_at = tni_store_now() };
+        const struct redis_flight loading = { .kind = FLIGHT_LOAD, .sent_at = tni_store_now() };
         if (!commit(node, size, &loading)) return false;
+        node->loading_count++;
     }
+    return true;
+}
+
+/* The server has forgotten its scripts (SCRIPT FLUSH): load them all, unless that is under way, and
+ * ask again. */
+static bool ask_anew(struct redis_node *node, const struct redis_flight *flight)
+{
+    const struct redis *redis = node->redis;
+    bool is_current = flight->work == NULL || flight->work->use == flight->use;
+    if (!is_current || flight->is_missed || flight->again_count == AGAIN_COUNT_MAX) return false;
+    if (node->loading_count == 0 && !load_scripts(node)) return false;
     char pass[QUORUM_PASS_SIZE_MAX];
     size_t pass_size = quorum_admission_pass(&redis->admission, node->index, pass);
     struct quorum_texts texts;
@@ -221,7 +245,11 @@ static bool ask_anew(struct redis_node *node, const struct redis_flight *flight)
     } else {
         texts = quorum_admission_texts(&redis->admission, node->index);
     }
-    return tni_redis_node_call(node, flight->work, &flight->call, &texts);
+    bool is_look = flight->call.verb == QUORUM_INSPECT;
+    if (is_look && !tni_redis_look_name(flight->work, &flight->call, &texts.name)) return false;
+    struct redis_flight again = *flight;
+    again.again_count++;
+    return send_script(node, again, &texts);
 }
 
 /* ------------------------------------------------------------------ answers */
@@ -236,7 +264,7 @@ static bool read_values(struct redis *redis, struct reply *reply, size_t *out_co
     if (token.kind != RESP_ARRAY) return false;
     size_t count = token.count;
     buffer_reset(&redis->values);
-    if (count == 0) return false;
+    if (count == 0 || count > VALUE_COUNT_MAX) return false;
     struct quorum_value *values =
         (void *)buffer_extend(&redis->values, count * sizeof(struct quorum_value));
     if (values == NULL) return false;
@@ -281,17 +309,28 @@ take_error(struct redis_node *node, const struct redis_flight *flight, struct re
 {
     const char *line = tni_reply_text_or_empty(reply);
     const struct redis_trouble *trouble = tni_redis_trouble(bytes_from_text(line));
-    if (trouble->effect == REDIS_TROUBLE_RELOAD && flight->kind != FLIGHT_SCAN &&
-        flight->kind != FLIGHT_NOTHING && ask_anew(node, flight))
-    {
-        return;
-    }
+    bool is_of_script = flight->kind == FLIGHT_WORK || flight->kind == FLIGHT_ADMISSION;
+    if (trouble->effect == REDIS_TROUBLE_RELOAD && is_of_script && ask_anew(node, flight)) return;
     if (!trouble->is_of_name) note_refusal(node, trouble);
-    if (flight->kind == FLIGHT_ADMISSION) {
-        tell_admission(node, &flight->call, NULL);
-    } else if (flight->kind != FLIGHT_NOTHING && flight->work->use == flight->use) {
+    switch (flight->kind) {
+    case FLIGHT_ADMISSION: tell_admission(node, &flight->call, NULL); break;
+    case FLIGHT_WORK:
+    case FLIGHT_SCAN:
+        if (flight->work->use != flight->use) break;
         tni_redis_work_refused(flight->work, node->index, flight, trouble);
+        break;
+    case FLIGHT_MARK: tni_redis_node_break(node, trouble->text); break;
+    case FLIGHT_LOAD:
+    case FLIGHT_NOTHING: break;
     }
+}
+
+/* It is no answer of ours, so nothing on this connection is to be believed. */
+static void drop_nonsense(struct redis_node *node, const struct redis_flight *flight)
+{
+    tni_redis_node_break(node, "an answer that is none of our scripts'");
+    bool is_waited = flight->kind == FLIGHT_WORK && flight->work->use == flight->use;
+    if (is_waited) tni_redis_work_refused(flight->work, node->index, flight, NULL);
 }
 
 static void
@@ -300,7 +339,12 @@ take_answer(struct redis_node *node, const struct redis_flight *flight, struct r
     struct redis *redis = node->redis;
     size_t count = 0;
     struct quorum_answer answer;
-    if (flight->kind == FLIGHT_NOTHING) return;
+    if (flight->kind == FLIGHT_NOTHING || flight->kind == FLIGHT_LOAD) return;
+    if (flight->kind == FLIGHT_MARK) {
+        bool is_mark = strcmp(tni_reply_text_or_empty(reply), "PONG") == 0;
+        if (!is_mark) tni_redis_node_break(node, "the answers are not those to our questions");
+        return;
+    }
     if (flight->kind == FLIGHT_SCAN) {
         if (flight->work->use == flight->use) {
             tni_redis_scan_answer(flight->work, node->index, reply);
@@ -308,10 +352,11 @@ take_answer(struct redis_node *node, const struct redis_flight *flight, struct r
         return;
     }
     if (!read_values(redis, reply, &count)) {
-        tni_redis_node_break(node, "an answer that is none of our scripts'");
+        drop_nonsense(node, flight);
         return;
     }
     node->said = NULL;
+    node->failure_count = 0;
     const struct quorum_value *values = (const void *)redis->values.data;
     if (flight->call.verb == QUORUM_SWEEP) {
         struct bytes cursor = count == 3 ? values[1].text : (struct bytes){ "0", 1 };
@@ -355,6 +400,7 @@ static void on_reply(struct link *link, struct reply *reply)
         return;
     }
     struct redis_flight flight = flights_pop(&node->flights);
+    if (flight.kind == FLIGHT_LOAD) node->loading_count--;
     if (flight.kind == FLIGHT_WORK || flight.kind == FLIGHT_ADMISSION) {
         pace_measure(&node->redis->paces[node->index], tni_store_now().ns - flight.sent_at.ns);
     }
@@ -383,7 +429,6 @@ static void on_up(struct link *link)
 {
     struct redis_node *node = link->owner;
     struct redis *redis = node->redis;
-    node->failure_count = 0;
     node->trouble[0] = '\0';
     node->refusal = NULL;
     node->said = NULL;
@@ -449,8 +494,8 @@ static void fail_flights(struct redis_node *node)
 {
     while (node->flights.count > 0) {
         struct redis_flight flight = flights_pop(&node->flights);
-        if (flight.kind == FLIGHT_ADMISSION || flight.kind == FLIGHT_NOTHING) continue;
-        if (flight.work == NULL || flight.work->use != flight.use) continue;
+        if (flight.kind != FLIGHT_WORK && flight.kind != FLIGHT_SCAN) continue;
+        if (flight.work->use != flight.use) continue;
         tni_redis_work_refused(flight.work, node->index, &flight, NULL);
     }
 }
@@ -474,6 +519,7 @@ static void drop(struct redis_node *node)
     tni_link_close(node->link);
     node->link = NULL;
     node->is_told_up = false;
+    node->loading_count = 0;
     if (!was_up) return;
     struct quorum_admission_event event = { .kind = QUORUM_NODE_DOWN, .node = node->index };
     tni_redis_admission_step(node->redis, &event);
@@ -485,6 +531,7 @@ void tni_redis_node_break(struct redis_node *node, const char *text)
     if (text != node->trouble) {
         (void)snprintf(node->trouble, sizeof(node->trouble), "%s", text);
     }
+    node->refusal = NULL;
     node->retry_at = pause_end(node); /* before anybody is told: nobody connects meanwhile */
     node->failure_count++;
     drop(node);
@@ -497,6 +544,7 @@ void tni_redis_node_move(struct redis_node *node, const struct link_address *add
     node->address = *address;
     node->address_index = 0;
     node->failure_count = 0;
+    node->refusal = NULL;
     node->is_enabled = true;
     node->retry_at = tni_store_now();
 }

@@ -20,11 +20,14 @@ enum redis_flight_kind {
     FLIGHT_ADMISSION, /* a call of the admission */
     FLIGHT_SCAN,      /* names, for a work */
     FLIGHT_NOTHING,   /* nobody wants the answer */
+    FLIGHT_LOAD,      /* of a script */
+    FLIGHT_MARK,      /* behind a SUBSCRIBE, which has no answer of its own: this one must come */
 };
 
 struct redis_flight {
     enum redis_flight_kind kind;
-    bool is_missed; /* it was told as late */
+    bool is_missed;      /* it was told as late */
+    uint8_t again_count; /* so often the server had forgotten its scripts */
     struct redis_work *work;
     uint64_t use; /* of the work, when it was sent */
     struct quorum_call call;
@@ -64,8 +67,10 @@ struct redis_node {
     bool is_enabled;   /* its address is known */
     bool is_told_up;   /* the admission knows of this connection */
     bool is_watched;   /* somebody there wants events */
+    bool is_twin;      /* another node was the same server when this one was greeted last */
     uint32_t greeting_step;
-    struct mono greeted_at; /* when its clock was asked */
+    uint32_t subscription_count; /* while greeting: pushes that tell of channels */
+    struct mono greeted_at;      /* when its clock was asked */
     struct mono up_at;
     struct mono retry_at; /* INT64_MAX: not now */
     struct mono watched_until;
@@ -73,6 +78,7 @@ struct redis_node {
     uint64_t sweep_cursor;
     uint32_t failure_count;
     struct redis_flights flights;
+    uint32_t loading_count;              /* scripts that are being loaded again */
     struct redis_self self;              /* as of the last greeting */
     const struct redis_trouble *refusal; /* why it refuses us; NULL: it does not */
     const struct redis_trouble *said; /* the last script ended with this error; NULL: it did not */

@@ -78,9 +78,10 @@ static void on_time(uv_timer_t *timer)
     struct redis *redis = timer->data;
     struct mono now = tni_store_now();
     redis->armed_at = never;
-    for (uint32_t index = 0; index < redis->node_count; index++) {
-        tni_redis_node_on_time(&redis->nodes[index], now);
+    for (uint32_t index = 0; index < redis->node_count && !redis->is_closed; index++) {
+        tni_redis_node_on_time(&redis->nodes[index], now); /* whoever is told of it may close */
     }
+    if (redis->is_closed) return;
     if (redis->sentinel != NULL) tni_redis_sentinel_on_time(redis->sentinel, now);
     if (now.ns >= redis->admission_at.ns) {
         struct quorum_admission_event event = { .kind = QUORUM_NODE_TIME };
@@ -139,7 +140,6 @@ void tni_redis_end_soon(
 /* What is there now; what comes meanwhile waits for the next time. */
 static void move_all(struct list *from, struct list *to)
 {
-    list_init(to);
     struct list *first;
     while ((first = list_first(from)) != NULL) {
         list_remove(first);
@@ -147,12 +147,12 @@ static void move_all(struct list *from, struct list *to)
     }
 }
 
+/* Closing inside of it comes here again, and ends them all. */
 static void end_done(struct redis *redis)
 {
-    struct list batch;
     struct list *first;
-    move_all(&redis->done, &batch);
-    while ((first = list_first(&batch)) != NULL) {
+    move_all(&redis->done, &redis->ending);
+    while ((first = list_first(&redis->ending)) != NULL) {
         struct store_op *op = CONTAINER_OF(first, struct store_op, link);
         list_remove(&op->link);
         const struct store_result result = { .err = op->err_kept,
@@ -167,6 +167,7 @@ static void run_all(struct list *which)
 {
     struct list batch;
     struct list *first;
+    list_init(&batch);
     move_all(which, &batch);
     while ((first = list_first(&batch)) != NULL) {
         struct redis_work *work = CONTAINER_OF(first, struct redis_work, due);
@@ -220,6 +221,10 @@ static void redis_start(struct store *store, struct store_op *op)
     op->sent_at = op->started_at;
     op->is_started = true;
     op->is_finished = false;
+    if (redis->is_closed) { /* by one that is told that it is canceled */
+        tni_redis_end_soon(redis, op, TENURE_CANCELED, NULL);
+        return;
+    }
     switch (op->request.verb) {
     case STORE_ACQUIRE: tni_redis_start_acquire(redis, op); break;
     case STORE_RENEW: tni_redis_start_renew(redis, op); break;
@@ -312,7 +317,7 @@ static void abandon_all(struct redis *redis)
         following = list_first(&redis->works) == NULL ? &redis->works : redis->works.next;
     }
     flush(redis);
-    while (!list_is_empty(&redis->done)) {
+    while (!list_is_empty(&redis->done) || !list_is_empty(&redis->ending)) {
         end_done(redis);
     }
     while ((first = heap_first(&redis->timers)) != NULL) {
@@ -326,9 +331,9 @@ static void redis_close(struct store *store)
 {
     struct redis *redis = redis_of(store);
     ASSERT(!redis->is_closed);
+    redis->is_closed = true;
     tni_redis_unwatch_all(redis);
     abandon_all(redis);
-    redis->is_closed = true;
     tni_redis_sentinel_destroy(&redis->sentinel);
     for (uint32_t index = 0; index < redis->node_count; index++) {
         tni_redis_node_deinit(&redis->nodes[index]);
@@ -429,7 +434,9 @@ static void init(struct redis *redis, const struct store_options *options)
     list_init(&redis->due);
     list_init(&redis->unready);
     list_init(&redis->done);
+    list_init(&redis->ending);
     list_init(&redis->watches);
+    list_init(&redis->telling);
     write_config(redis);
 }
 

@@ -79,7 +79,9 @@ static const char *find_meta(const struct redis_work *work, const struct holder_
     for (uint32_t node = 0; node < work->redis->node_count; node++) {
         const struct redis_sight *seen = &sights[node];
         bool is_his = is_held(work, seen) && is_same_holder(work, seen, &sights[holder->node]);
-        if (is_his && seen->sight.meta.size > 0) return text_at(work, seen->meta_at);
+        if (!is_his || seen->sight.meta.size == 0) continue;
+        const char *meta = text_at(work, seen->meta_at);
+        if (utf8_is_valid(bytes_from_text(meta))) return meta;
     }
     return "";
 }
@@ -122,14 +124,18 @@ static const struct redis_sight *find_line(const struct redis_work *work)
 }
 
 static void add_waiters(
-    const struct redis_work *work, const struct redis_sight *line, struct store_waiter *waiters)
+    const struct redis_work *work,
+    const struct redis_sight *line,
+    struct buffer *out,
+    struct store_waiter *waiters)
 {
     const char *owner = text_at(work, line->waiters_at);
     for (uint32_t index = 0; index < line->waiters_here; index++) {
         /* A number in the line is about the time at which it was drawn. */
         int64_t waited_us = wall_us() - (int64_t)line->tickets[index];
+        size_t owner_at = add_owner(out, owner);
         waiters[index] = (struct store_waiter){
-            .owner = owner,
+            .owner = out->data + owner_at,
             .meta = "",
             .position = index + 1,
             .waited_ms = waited_us < 0 ? 0 : waited_us / 1000,
@@ -139,26 +145,28 @@ static void add_waiters(
     }
 }
 
-bool tni_redis_view(struct redis_work *work, const char *name, struct store_lock_view *out_view)
+enum tenure_err
+tni_redis_view(struct redis_work *work, const char *name, struct store_lock_view *out_view)
 {
     struct redis *redis = work->redis;
+    if (work->texts.is_failed) return TENURE_NO_MEMORY; /* what was answered is not all there */
     struct holder_count holder = find_holder(work);
     const struct redis_sight *line = find_line(work);
-    if ((holder.votes == 0 && line == NULL) || work->texts.is_failed) return false;
+    if (holder.votes == 0 && line == NULL) return TENURE_NOT_FOUND;
 
     struct buffer *out = &redis->view;
     uint32_t waiter_count = line == NULL ? 0 : line->waiters_here;
     size_t waiters_size = waiter_count * sizeof(struct store_waiter);
+    size_t owners_size = (1 + waiter_count) * (LIMIT_OWNER_SIZE_MAX + 1);
     buffer_reset(out);
-    if (!buffer_reserve(out, sizeof(struct store_holder) + waiters_size + LIMIT_OWNER_SIZE_MAX + 1))
-    {
-        return false;
+    if (!buffer_reserve(out, sizeof(struct store_holder) + waiters_size + owners_size)) {
+        return TENURE_NO_MEMORY;
     }
     /* Room is reserved: the parts stay where they are. */
     struct store_holder *told = (void *)buffer_extend(out, sizeof(*told));
     struct store_waiter *waiters = NULL;
     if (waiter_count > 0) waiters = (void *)buffer_extend(out, waiters_size);
-    if (told == NULL) return false;
+    if (told == NULL) return TENURE_NO_MEMORY;
     *out_view = (struct store_lock_view){ .name = name, .slots = 1, .waiters_here = waiter_count };
     if (holder.votes > 0) {
         const struct redis_sight *seen = &work->as.look.sights[holder.node];
@@ -178,9 +186,9 @@ bool tni_redis_view(struct redis_work *work, const char *name, struct store_lock
         out_view->holder_count = 1;
     }
     if (line != NULL) {
-        add_waiters(work, line, waiters);
+        add_waiters(work, line, out, waiters);
         out_view->waiters = waiters;
         out_view->waiter_count = line->sight.waiter_count;
     }
-    return true;
+    return TENURE_OK;
 }

@@ -160,6 +160,12 @@ void tni_redis_work_end(struct redis_work *work)
     heap_remove(&redis->timers, &work->timer);
     list_remove(&work->link);
     list_remove(&work->due);
+    if (work->kind == WORK_LIST) { /* it may have been a million names */
+        buffer_deinit(&work->scan.names);
+        buffer_deinit(&work->scan.order);
+        buffer_init(&work->scan.names, redis->memory);
+        buffer_init(&work->scan.order, redis->memory);
+    }
     give(work);
 }
 
@@ -324,6 +330,14 @@ void tni_redis_work_answer(
     tni_redis_work_step(work, &event);
 }
 
+static void fail_and_abandon(struct redis_work *work, enum tenure_err err, const char *text)
+{
+    uint64_t use = work->use;
+    tni_redis_work_fail(work, err, text);
+    /* Who was told may have closed the store, which ends all works. */
+    if (work->use == use) tni_redis_work_abandon(work);
+}
+
 /* A node has something against the name.  True: so many do that it will come to nothing; the work
  * is abandoned. */
 static bool
@@ -336,8 +350,7 @@ note_trouble(struct redis_work *work, uint32_t node, const struct redis_trouble 
     work->troubled |= 1u << node;
     if (!is_machine || (uint32_t)__builtin_popcount(work->troubled) < many) return false;
     if (work->op == NULL && work->renewing == NULL) return false;
-    tni_redis_work_fail(work, trouble->err, trouble->text);
-    tni_redis_work_abandon(work);
+    fail_and_abandon(work, trouble->err, trouble->text);
     return true;
 }
 
@@ -500,12 +513,8 @@ static void give_up(struct redis_work *work)
 {
     /* What an acquire may have got is given back. */
     bool is_open = work->kind == WORK_RENEWAL || work->kind == WORK_RELEASE;
-    if (!work->is_begun || !is_open) {
-        tni_redis_work_fail(work, TENURE_UNAVAILABLE, NULL);
-    } else {
-        tni_redis_work_fail(work, TENURE_UNKNOWN, NULL);
-    }
-    tni_redis_work_abandon(work);
+    enum tenure_err err = work->is_begun && is_open ? TENURE_UNKNOWN : TENURE_UNAVAILABLE;
+    fail_and_abandon(work, err, NULL);
 }
 
 void tni_redis_work_on_time(struct redis_work *work, struct mono now)

@@ -173,6 +173,8 @@ void tni_redis_start_renew(struct redis *redis, struct store_op *op);
 void tni_redis_start_proclaim(struct redis *redis, struct store_op *op);
 void tni_redis_start_release(struct redis *redis, struct store_op *op);
 void tni_redis_start_break(struct redis *redis, struct store_op *op);
+/* Names of our own keys are taken.  False: it ends with that. */
+MUST_USE bool tni_redis_check_name(struct redis *redis, struct store_op *op, const char *name);
 /* Nobody waits for this renewal any more. */
 void tni_redis_renewing_abandon(struct redis_renewing *renewing);
 /* Enough nodes are there. */
@@ -188,6 +190,9 @@ void tni_redis_renewed(
 void tni_redis_start_inspect(struct redis *redis, struct store_op *op);
 /* Ask all nodes for the lock of this name, which is the work's own or one of a list. */
 void tni_redis_look_begin(struct redis_work *work, struct bytes name);
+/* The name that this call asks about; False: nobody waits for its answer any more. */
+MUST_USE bool tni_redis_look_name(
+    const struct redis_work *work, const struct quorum_call *call, struct bytes *out_name);
 void tni_redis_look_answer(
     struct redis_work *work,
     const struct quorum_call *call,
@@ -195,14 +200,18 @@ void tni_redis_look_answer(
     size_t count);
 void tni_redis_look_refused(struct redis_work *work, const struct quorum_call *call);
 void tni_redis_look_on_time(struct redis_work *work, struct mono now);
+/* What a look of a list has come to; as tni_redis_view, and the outcome where too few have
+ * answered. */
+MUST_USE enum tenure_err
+tni_redis_look_result(struct redis_work *work, const char *name, struct store_lock_view *out_view);
 /* Who is in the way of an acquire that was refused with `err`? */
 void tni_redis_look_for_obstacle(struct redis_work *work, enum tenure_err err);
 
 /* ---- view.c */
 
-/* What the nodes know together; the texts lie in redis->view.  False: nobody has the lock or waits
- * for it. */
-MUST_USE bool
+/* What the nodes know together; the texts lie in redis->view.  TENURE_NOT_FOUND: nobody has the
+ * lock or waits for it.  TENURE_NO_MEMORY. */
+MUST_USE enum tenure_err
 tni_redis_view(struct redis_work *work, const char *name, struct store_lock_view *out_view);
 
 /* ---- list.c */
