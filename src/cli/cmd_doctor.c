@@ -59,7 +59,7 @@ static bool check_url(struct doctor *doctor)
     const char *variable = getenv("TENURE_URL");
     const char *source = variable == NULL ? "the default; set TENURE_URL or --url" : "TENURE_URL";
     if (store->url != NULL) source = "--url";
-    char url[256];
+    char url[2048];
     bool is_good = tenure_client_open(&options, &doctor->client, &error) == TENURE_OK;
     if (is_good && tenure_client_url(doctor->client, url, sizeof(url)) == TENURE_OK) {
         doctor_say(doctor, VERDICT_OK, "url", "%s (%s)", url, source);

@@ -1,5 +1,8 @@
 #include "cli/connect.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 bool connect_open(
     const struct command *command,
     const struct store_options *store,
@@ -16,6 +19,16 @@ bool connect_open(
     if (err == TENURE_OK) return true;
     *out_exit_code = connect_complain(command, err, &error);
     return false;
+}
+
+void connect_url(
+    const struct store_options *store, struct tenure_client client, char *out_url, size_t url_size)
+{
+    const char *url = store->url != NULL ? store->url : getenv("TENURE_URL");
+    bool is_given = url != NULL && url[0] != '\0';
+    out_url[0] = '\0';
+    if (is_given && strlen(url) < url_size) memcpy(out_url, url, strlen(url) + 1);
+    if (!is_given && tenure_client_url(client, out_url, url_size) != TENURE_OK) out_url[0] = '\0';
 }
 
 /* What to do about it, where the outcome itself does not say. */

@@ -13,6 +13,11 @@ bool connect_open(
     struct tenure_client *out_client,
     int *out_exit_code);
 
+/* The URL with which others reach the same store: as it was given, secrets and all.  "" where it
+ * does not fit. */
+void connect_url(
+    const struct store_options *store, struct tenure_client client, char *out_url, size_t url_size);
+
 /* Complain about an error of the library's and say what to do; the exit code to end with. */
 int connect_complain(
     const struct command *command, enum tenure_err err, const struct tenure_error *error);

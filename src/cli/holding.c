@@ -144,9 +144,7 @@ bool holding_open(struct holding *holding, const struct arguments *arguments, in
     }
     if (!introduce(holding, run)) return false;
     if (!connect_open(command, &options->store, &run->client, out_exit_code)) return false;
-    if (tenure_client_url(run->client, run->url, sizeof(run->url)) != TENURE_OK) {
-        run->url[0] = '\0';
-    }
+    connect_url(&options->store, run->client, run->url, sizeof(run->url));
     if (obtain(run)) return true;
     *out_exit_code = run->report.exit_code;
     return false;
@@ -236,7 +234,9 @@ void holding_print_members(const struct holding *holding, struct json *json)
     json_key(json, "slots");
     (void)printf("[%s]", run->slots);
     json_number(json, "ttl_ms", holding_ttl_ms(holding));
-    json_string(json, "url", run->url);
+    char url[sizeof(run->url)];
+    bool is_told = tenure_client_url(run->client, url, sizeof(url)) == TENURE_OK;
+    json_string(json, "url", is_told ? url : "");
 }
 
 void holding_print_end(const struct holding *holding)

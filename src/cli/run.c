@@ -115,9 +115,7 @@ static void obtain_and_run(struct run *run)
         note_failure(run, RUN_FAILED, code);
         return;
     }
-    if (tenure_client_url(run->client, run->url, sizeof(run->url)) != TENURE_OK) {
-        run->url[0] = '\0';
-    }
+    connect_url(&run->options->store, run->client, run->url, sizeof(run->url));
     if (obtain(run)) {
         speak(run);
         supervise(run);

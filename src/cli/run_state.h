@@ -56,7 +56,7 @@ struct run {
     struct report report;
     char owner[OWNER_SIZE];
     char meta[META_SIZE];
-    char url[256];
+    char url[2048];
     char tokens[NUMBERS_SIZE];
     char slots[NUMBERS_SIZE];
 };

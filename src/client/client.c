@@ -219,7 +219,7 @@ check(const struct tenure_client_options *options, const char *url, struct tenur
         return tni_fail(out_error, TENURE_INVALID, "clock_error_ppm: 500000 at most");
     }
     if (strlen(url) >= CLIENT_URL_SIZE) {
-        return tni_fail(out_error, TENURE_INVALID, "the URL is too long: 255 bytes at most");
+        return tni_fail(out_error, TENURE_INVALID, "the URL is too long: 2047 bytes at most");
     }
     return tni_store_check_url(url, out_error);
 }
@@ -304,6 +304,11 @@ static enum tenure_err open_store(struct client *client, struct tenure_error *ou
         options.seed = (uint64_t)tni_store_now().ns ^ (uint64_t)getpid();
     }
     enum tenure_err err = tni_store_open(&options, &client->store, out_error);
+    /* From here on only people want to see it. */
+    char url[CLIENT_URL_SIZE];
+    memcpy(url, client->url, sizeof(url));
+    tni_store_show_url(url, client->url, sizeof(client->url));
+    explicit_bzero(url, sizeof(url));
     return err == TENURE_NO_MEMORY ? tni_fail(out_error, err, NULL) : err;
 }
 

@@ -30,7 +30,7 @@
 #include "client/registry.h"
 #include "store/store.h"
 
-#define CLIENT_URL_SIZE 256u
+#define CLIENT_URL_SIZE 2048u
 
 struct task;
 typedef void (*task_fn)(struct client *client, struct task *task);

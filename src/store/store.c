@@ -61,6 +61,17 @@ enum tenure_err tni_store_check_url(const char *url, struct tenure_error *out_er
     return tni_remote_parse_url(url, &address, out_error);
 }
 
+void tni_store_show_url(const char *url, char *out_text, size_t text_size)
+{
+    if (tni_redis_knows(url)) {
+        tni_redis_show_url(url, out_text, text_size);
+        return;
+    }
+    size_t size = strlen(url) < text_size ? strlen(url) : text_size - 1;
+    memcpy(out_text, url, size);
+    out_text[size] = '\0';
+}
+
 enum tenure_err tni_store_open(
     const struct store_options *options, struct store **out_store, struct tenure_error *out_error)
 {

@@ -110,6 +110,9 @@ MUST_USE enum tenure_err tni_store_open(
 /* Is this a URL that tni_store_open would take?  Without a loop; the same errors. */
 MUST_USE enum tenure_err tni_store_check_url(const char *url, struct tenure_error *out_error);
 
+/* A URL for people: without passwords, cut to `text_size`. */
+void tni_store_show_url(const char *url, char *out_text, size_t text_size);
+
 /* Every operation is done with TENURE_CANCELED, before this returns; watches end without a word.
  * The store is gone when the loop has run until none of its handles is open. */
 static inline void tni_store_close(struct store *store)
