@@ -162,6 +162,8 @@ tenure_set_allocator(tenure_resize_fn resize, void *user);
 struct tenure_op {
     uint64_t id;
 };
+/* How an operation ended that has nothing else to tell. */
+typedef void (*tenure_done_fn)(enum tenure_err err, const struct tenure_error *error, void *user);
 /* Give it up: it completes with TENURE_CANCELED, or with its result when that was first.  What it
  * may have obtained is released.  Does nothing for an operation that is complete. */
 TENURE_API void tenure_op_cancel(struct tenure_client client, struct tenure_op op);

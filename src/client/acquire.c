@@ -364,10 +364,7 @@ enum tenure_err tni_acquire_create(
 bool tni_acquire_submit(struct acquire *acquire)
 {
     struct client *client = acquire->client;
-    (void)pthread_mutex_lock(&client->mutex);
-    list_append(&client->acquires, &acquire->link);
-    (void)pthread_mutex_unlock(&client->mutex);
-    if (tni_client_submit(client, &acquire->task)) return true;
+    if (tni_client_enlist(client, &client->acquires, &acquire->link, &acquire->task)) return true;
     struct hold *hold = acquire->hold;
     free_acquire(acquire);
     tni_hold_give(hold);

@@ -5,7 +5,8 @@
  *     ... fill in call.op.request and call.op.done ...
  *     return tni_call_run(&call, out_error);
  *
- * Everything lies on the caller's stack: the caller waits until nobody knows it any more. */
+ * Everything lies on the caller's stack: the caller waits until nobody knows it any more.  For the
+ * form that does not wait see later.h. */
 #ifndef TENURE_CLIENT_CALL_H
 #define TENURE_CLIENT_CALL_H
 
@@ -17,6 +18,7 @@ struct call {
     struct store_op op;
     void *user; /* the function's */
 
+    void (*finish)(struct call *call); /* NULL: somebody waits */
     pthread_mutex_t mutex;
     pthread_cond_t ended;
     bool is_done;
@@ -24,6 +26,8 @@ struct call {
     char text[sizeof(((struct tenure_error *)NULL)->text)];
 };
 
+/* Of a call with a client: the deadline, and what runs unless something else is set. */
+void tni_call_prepare(struct call *call);
 /* A reference to the client.  False: the handle is not good, or this is the client's own thread;
  * `err` and `out_error` say so. */
 MUST_USE bool
@@ -35,7 +39,8 @@ tni_call_begin_with(struct call *call, struct client *client, struct tenure_erro
 enum tenure_err tni_call_run(struct call *call, task_fn run, struct tenure_error *out_error);
 /* The same for what was begun in another way, or could not be begun. */
 enum tenure_err tni_call_wait(struct call *call, bool is_begun, struct tenure_error *out_error);
-/* On the client's thread, once: the caller goes on, and `call` is gone. */
+/* On the client's thread, once: the caller goes on, and `call` is gone.  Of a call for which nobody
+ * waits, `finish` is called with `err` and `text` filled in. */
 void tni_call_end(struct call *call, enum tenure_err err, const char *text);
 /* The same for an operation that has nothing to say but its outcome: store_done_fn. */
 void tni_call_done(struct store_op *op, const struct store_result *result);

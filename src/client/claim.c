@@ -5,6 +5,7 @@
 
 #include "client/call.h"
 #include "client/hold.h"
+#include "client/later.h"
 
 static const char *find_fault(const struct tenure_claim *claim)
 {
@@ -184,31 +185,18 @@ enum tenure_err tenure_claim_transfer(
     return err;
 }
 
-/* The first claim of a hold, kept alive by the caller's reference. */
-static struct hold *take_hold(struct tenure_hold handle, struct tenure_client *out_client)
-{
-    tni_registry_lock();
-    struct hold *hold = tni_registry_find_hold(handle.id);
-    if (hold != NULL) {
-        hold->reference_count++;
-        out_client->id = hold->client->id;
-    }
-    tni_registry_unlock();
-    return hold;
-}
-
 enum tenure_err tenure_election_proclaim(
     struct tenure_hold handle, const char *value, struct tenure_error *out_error)
 {
-    struct tenure_client client;
+    struct client *client;
     struct call call;
     if (!tni_is_text(value, LIMIT_META_SIZE_MAX)) {
         return tni_fail(out_error, TENURE_INVALID, "value: up to 4096 bytes of UTF-8");
     }
-    struct hold *hold = take_hold(handle, &client);
+    struct hold *hold = tni_hold_take(handle, &client);
     if (hold == NULL) return tni_fail(out_error, TENURE_INVALID, "the handle is closed");
     enum tenure_err err;
-    if (tni_call_begin(&call, client, out_error)) {
+    if (tni_call_begin_with(&call, client, out_error)) {
         call.op.request.verb = STORE_PROCLAIM;
         call.op.request.as.proclaim.claim = hold->claims[0];
         call.op.request.as.proclaim.value = value;
@@ -220,20 +208,39 @@ enum tenure_err tenure_election_proclaim(
     return err;
 }
 
+enum tenure_err tenure_election_proclaim_start(
+    struct tenure_hold handle, const char *value, tenure_done_fn fn, void *user)
+{
+    struct client *client;
+    if (!tni_is_text(value, LIMIT_META_SIZE_MAX)) return TENURE_INVALID;
+    struct hold *hold = tni_hold_take(handle, &client);
+    if (hold == NULL) return TENURE_INVALID;
+    struct later *later = tni_later_create(client, hold, fn, user, value);
+    if (later == NULL) return TENURE_NO_MEMORY;
+    struct store_request *request = &later->call.op.request;
+    request->verb = STORE_PROCLAIM;
+    request->as.proclaim.claim = hold->claims[0];
+    request->as.proclaim.value = later->text;
+    return tni_later_start(later);
+}
+
 enum tenure_err tenure_election_transfer(
     struct tenure_hold handle,
     const char *to_owner,
     uint64_t *out_token,
     struct tenure_error *out_error)
 {
-    struct tenure_client client;
-    struct hold *hold = take_hold(handle, &client);
+    struct client *client;
+    struct hold *hold = tni_hold_take(handle, &client);
     if (hold == NULL) return tni_fail(out_error, TENURE_INVALID, "the handle is closed");
     struct tenure_claim claim = { hold->claims[0].name,
                                   hold->claims[0].owner,
                                   hold->claims[0].token };
+    struct tenure_client client_handle = { client->id };
+    tni_client_give(client); /* the hold's handle is good: it stays where it is */
     atomic_store(&hold->is_handing_over, true);
-    enum tenure_err err = tenure_claim_transfer(client, &claim, to_owner, out_token, out_error);
+    enum tenure_err err =
+        tenure_claim_transfer(client_handle, &claim, to_owner, out_token, out_error);
     /* It is somebody else's now: there is nothing to release. */
     if (err == TENURE_OK) {
         tenure_hold_forget(handle);
@@ -242,4 +249,33 @@ enum tenure_err tenure_election_transfer(
     }
     tni_hold_give(hold);
     return err;
+}
+
+static void end_transfer(struct later *later)
+{
+    struct tenure_hold handle = { later->hold_id };
+    if (later->call.err == TENURE_OK) {
+        tenure_hold_forget(handle);
+    } else {
+        atomic_store(&later->hold->is_handing_over, false);
+    }
+}
+
+enum tenure_err tenure_election_transfer_start(
+    struct tenure_hold handle, const char *to_owner, tenure_done_fn fn, void *user)
+{
+    struct client *client;
+    if (!tni_is_plain(to_owner)) return TENURE_INVALID;
+    struct hold *hold = tni_hold_take(handle, &client);
+    if (hold == NULL) return TENURE_INVALID;
+    struct later *later = tni_later_create(client, hold, fn, user, to_owner);
+    if (later == NULL) return TENURE_NO_MEMORY;
+    atomic_store(&hold->is_handing_over, true);
+    struct store_request *request = &later->call.op.request;
+    request->verb = STORE_TRANSFER;
+    request->as.transfer.claim = hold->claims[0];
+    request->as.transfer.to = later->text;
+    later->hold_id = handle.id;
+    later->before_tell = end_transfer;
+    return tni_later_start(later);
 }

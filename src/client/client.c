@@ -106,6 +106,17 @@ bool tni_client_submit(struct client *client, struct task *task)
     return is_taken;
 }
 
+bool tni_client_enlist(
+    struct client *client, struct list *list, struct list *link, struct task *task)
+{
+    (void)pthread_mutex_lock(&client->mutex);
+    bool is_taken = !client->is_closing;
+    if (is_taken) list_append(list, link);
+    tni_client_queue(client, task);
+    (void)pthread_mutex_unlock(&client->mutex);
+    return is_taken;
+}
+
 static struct task *next_task(struct client *client)
 {
     (void)pthread_mutex_lock(&client->mutex);

@@ -9,6 +9,7 @@
  *   acquire.c    from a request to a hold, and cleaning up behind one that was given up
  *   lock.c       the public functions of holds
  *   call.c       blocking = start and wait
+ *   later.c      start, and tell when it is over
  *   claim.c view.c watch.c election.c   the rest of the public functions
  *   text.c       words for outcomes
  *
@@ -107,6 +108,10 @@ void tni_client_give(struct client *client);
 
 /* Leave a task.  False when the client is closing: it will not run. */
 MUST_USE bool tni_client_submit(struct client *client, struct task *task);
+/* The same for what is known in one of the client's lists, too, from the same moment on: who closes
+ * finds there what was begun, and nothing else.  False: neither. */
+MUST_USE bool
+tni_client_enlist(struct client *client, struct list *list, struct list *link, struct task *task);
 /* The same under the client's mutex; when it is closing, nothing happens. */
 void tni_client_queue(struct client *client, struct task *task);
 /* Is this its thread? */
@@ -133,6 +138,10 @@ void tni_acquire_close_all(struct client *client);
 void tni_hold_close_all(struct client *client);
 void tni_watch_close_all(struct client *client);
 void tni_election_close_all(struct client *client);
+
+/* By any thread: nobody wants to know any more who leads.  Nothing happens when there is no such
+ * operation. */
+void tni_election_cancel(struct client *client, uint64_t id);
 
 /* Now plus milliseconds. */
 struct mono tni_deadline(uint32_t duration_ms);

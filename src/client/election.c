@@ -1,18 +1,28 @@
 #include <tenure/election.h>
 
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "client/call.h"
 
 /* Who leads is looked up whenever something happens to the name, and whenever what happened may
  * have been missed.  A watch alone would have to be put together from events. */
+/* The leader, kept for the next dispatch. */
+struct kept_leader {
+    struct tenure_leader leader;
+    char owner[LIMIT_OWNER_SIZE_MAX + 1];
+    char value[LIMIT_META_SIZE_MAX + 1];
+};
+
 struct observation {
     struct call call;
     const char *name;
     tenure_leader_fn fn;
     void *user;
     struct store_watch watch;
-    struct list link; /* in client->observations */
+    struct list link; /* in client->observations, under the client's mutex */
+    bool is_begun;
     bool is_looking;
     bool is_stale; /* something happened while it was being looked up */
     bool is_ending;
@@ -20,12 +30,97 @@ struct observation {
     uint64_t seq_told;
     uint64_t token_told;
     enum tenure_err err;
+
+    /* Of one that nobody waits for. */
+    uint64_t id; /* of the operation; 0: somebody waits */
+    tenure_done_fn on_end;
+    char name_kept[LIMIT_NAME_SIZE_MAX + 1];
+    struct notice notice;
+    struct kept_leader kept; /* from here on under the client's mutex */
+    bool has_news;
+    bool is_stopped;
+    bool is_over;
+    enum tenure_err err_stopped;
 };
+
+static void copy_leader(struct kept_leader *kept, const struct tenure_leader *leader)
+{
+    kept->leader = *leader;
+    if (leader->owner == NULL) return;
+    (void)snprintf(kept->owner, sizeof(kept->owner), "%s", leader->owner);
+    (void)snprintf(kept->value, sizeof(kept->value), "%s", leader->value);
+    kept->leader.owner = kept->owner;
+    kept->leader.value = kept->value;
+}
+
+/* ------------------------------------------------------------------ telling */
+
+/* The latest leader there is, and the end, where callbacks run. */
+static void tell_later(struct client *client, struct notice *notice)
+{
+    struct observation *observation = CONTAINER_OF(notice, struct observation, notice);
+    struct kept_leader kept;
+    (void)pthread_mutex_lock(&client->mutex);
+    bool is_told = observation->has_news && !observation->is_stopped;
+    if (is_told) copy_leader(&kept, &observation->kept.leader);
+    observation->has_news = false;
+    (void)pthread_mutex_unlock(&client->mutex);
+    bool is_enough = is_told && !observation->fn(&kept.leader, observation->user);
+    if (client->epoch != tni_registry_epoch()) return;
+
+    (void)pthread_mutex_lock(&client->mutex);
+    if (is_enough && !observation->is_stopped) {
+        observation->is_stopped = true;
+        observation->err_stopped = TENURE_OK;
+        if (!observation->is_over) tni_client_queue(client, &observation->call.task);
+    }
+    bool is_over = observation->is_over && !observation->has_news;
+    /* It may have been posted again while it told. */
+    if (is_over && notice->is_posted) list_remove(&notice->link);
+    (void)pthread_mutex_unlock(&client->mutex);
+    if (!is_over) return;
+    struct tenure_error error;
+    bool is_ok = is_enough || observation->call.err == TENURE_OK;
+    enum tenure_err err = tni_fail(&error, is_ok ? TENURE_OK : observation->call.err, NULL);
+    if (observation->on_end != NULL) observation->on_end(err, &error, observation->user);
+    memory_give(client->memory, observation, sizeof(*observation));
+    tni_client_give(client);
+}
+
+static void finish_later(struct call *call)
+{
+    struct observation *observation = CONTAINER_OF(call, struct observation, call);
+    struct client *client = call->client;
+    (void)pthread_mutex_lock(&client->mutex);
+    if (call->task.is_queued) list_remove(&call->task.link);
+    observation->is_over = true;
+    (void)pthread_mutex_unlock(&client->mutex);
+    (void)tni_notice_post(client, &observation->notice);
+}
+
+/* True: go on. */
+static bool tell(struct observation *observation, const struct tenure_leader *leader)
+{
+    struct client *client = observation->call.client;
+    bool is_direct = observation->id == 0 || !client->is_dispatched;
+    if (is_direct) return observation->fn(leader, observation->user);
+    (void)pthread_mutex_lock(&client->mutex);
+    copy_leader(&observation->kept, leader);
+    observation->has_news = true;
+    (void)pthread_mutex_unlock(&client->mutex);
+    (void)tni_notice_post(client, &observation->notice);
+    return true;
+}
+
+/* ------------------------------------------------------------------ looking */
 
 static void finish(struct observation *observation)
 {
-    tni_store_unwatch(observation->call.client->store, &observation->watch);
+    struct client *client = observation->call.client;
+    tni_store_unwatch(client->store, &observation->watch);
+    (void)pthread_mutex_lock(&client->mutex);
     list_remove(&observation->link);
+    (void)pthread_mutex_unlock(&client->mutex);
     tni_call_end(&observation->call, observation->err, NULL);
 }
 
@@ -54,7 +149,7 @@ static bool show(struct observation *observation, const struct store_lock_view *
     observation->was_told = true;
     observation->seq_told = leader.seq;
     observation->token_told = leader.token;
-    return observation->fn(&leader, observation->user);
+    return tell(observation, &leader);
 }
 
 static void on_looked(struct store_op *op, const struct store_result *result)
@@ -134,10 +229,28 @@ static void on_end(struct store_watch *watch, enum tenure_err err)
     }
 }
 
-static void start(struct client *client, struct task *task)
+static void stop(struct observation *observation, enum tenure_err err)
+{
+    observation->err = err;
+    /* One that looks has an answer to come. */
+    if (observation->is_looking) {
+        observation->is_ending = true;
+    } else {
+        finish(observation);
+    }
+}
+
+/* Beginning and stopping: the same task. */
+static void run(struct client *client, struct task *task)
 {
     struct observation *observation = CONTAINER_OF(task, struct observation, call.task);
-    list_append(&client->observations, &observation->link);
+    (void)pthread_mutex_lock(&client->mutex);
+    bool is_stopped = observation->is_stopped;
+    bool is_begun = observation->is_begun;
+    observation->is_begun = true;
+    (void)pthread_mutex_unlock(&client->mutex);
+    if (is_stopped) stop(observation, observation->err_stopped);
+    if (is_stopped || is_begun) return;
     observation->watch.end = on_end;
     enum tenure_err err = follow(observation);
     if (err != TENURE_OK) {
@@ -151,15 +264,15 @@ static void start(struct client *client, struct task *task)
 void tni_election_close_all(struct client *client)
 {
     list_foreach_safe(each, following, &client->observations) {
-        struct observation *observation = CONTAINER_OF(each, struct observation, link);
-        observation->err = TENURE_CANCELED;
-        /* One that looks is told by the store, which is about to close. */
-        if (observation->is_looking) {
-            observation->is_ending = true;
-        } else {
-            finish(observation);
-        }
+        stop(CONTAINER_OF(each, struct observation, link), TENURE_CANCELED);
     }
+}
+
+static const char *find_fault(const char *name, tenure_leader_fn fn)
+{
+    if (fn == NULL) return "on_leader: it is missing";
+    if (!tni_is_plain(name)) return "name: 1 to 255 bytes of UTF-8 without control characters";
+    return NULL;
 }
 
 enum tenure_err tenure_election_observe(
@@ -170,12 +283,77 @@ enum tenure_err tenure_election_observe(
     struct tenure_error *out_error)
 {
     struct observation observation = { .name = name, .fn = fn, .user = user };
-    if (fn == NULL) return tni_fail(out_error, TENURE_INVALID, "fn: it is missing");
-    if (!tni_is_plain(name)) {
-        return tni_fail(
-            out_error, TENURE_INVALID, "name: 1 to 255 bytes of UTF-8 without control characters");
-    }
+    const char *fault = find_fault(name, fn);
+    if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
     if (!tni_call_begin(&observation.call, handle, out_error)) return observation.call.err;
+    observation.call.task.run = run;
     list_init(&observation.link);
-    return tni_call_run(&observation.call, start, out_error);
+    struct client *client = observation.call.client;
+    bool is_begun =
+        tni_client_enlist(client, &client->observations, &observation.link, &observation.call.task);
+    return tni_call_wait(&observation.call, is_begun, out_error);
+}
+
+static struct observation *
+create_later(struct client *client, const struct tenure_observe_options *options)
+{
+    /* Beside the ids of acquires, which are those of holds. */
+    static _Atomic uint64_t id_last = UINT64_C(1) << 63;
+    struct observation *observation = memory_take(client->memory, sizeof(*observation));
+    if (observation == NULL) return NULL;
+    *observation = (struct observation){
+        .call = { .client = client, .finish = finish_later, .task = { .run = run } },
+        .id = atomic_fetch_add(&id_last, 1) + 1,
+        .notice = { .tell = tell_later },
+        .fn = options->on_leader,
+        .on_end = options->on_end,
+        .user = options->user,
+    };
+    char *name = observation->name_kept;
+    (void)snprintf(name, sizeof(observation->name_kept), "%s", options->name);
+    observation->name = observation->name_kept;
+    return observation;
+}
+
+enum tenure_err tenure_election_observe_start(
+    struct tenure_client handle,
+    const struct tenure_observe_options *options,
+    struct tenure_op *out_op,
+    struct tenure_error *out_error)
+{
+    const char *fault = "size: it must be sizeof(*options)";
+    if (options != NULL && options->size >= sizeof(*options)) {
+        fault = find_fault(options->name, options->on_leader);
+    }
+    if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
+    struct client *client = tni_client_take(handle);
+    if (client == NULL) return tni_fail(out_error, TENURE_INVALID, "the client is closed");
+    struct observation *observation = create_later(client, options);
+    if (observation == NULL) {
+        tni_client_give(client);
+        return tni_fail(out_error, TENURE_NO_MEMORY, NULL);
+    }
+    struct tenure_op op = { observation->id };
+    /* Behind this it may be over at any moment. */
+    if (out_op != NULL) *out_op = op;
+    list_init(&observation->link);
+    bool is_begun = tni_client_enlist(
+        client, &client->observations, &observation->link, &observation->call.task);
+    if (is_begun) return TENURE_OK;
+    memory_give(client->memory, observation, sizeof(*observation));
+    tni_client_give(client);
+    return tni_fail(out_error, TENURE_CANCELED, "the client is being closed");
+}
+
+void tni_election_cancel(struct client *client, uint64_t id)
+{
+    (void)pthread_mutex_lock(&client->mutex);
+    list_foreach(each, &client->observations) {
+        struct observation *observation = CONTAINER_OF(each, struct observation, link);
+        if (id == 0 || observation->id != id || observation->is_stopped) continue;
+        observation->is_stopped = true;
+        observation->err_stopped = TENURE_CANCELED;
+        tni_client_queue(client, &observation->call.task);
+    }
+    (void)pthread_mutex_unlock(&client->mutex);
 }

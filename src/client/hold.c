@@ -74,6 +74,18 @@ enum tenure_err tni_hold_create(
     return TENURE_OK;
 }
 
+struct hold *tni_hold_take(struct tenure_hold handle, struct client **out_client)
+{
+    tni_registry_lock();
+    struct hold *hold = tni_registry_find_hold(handle.id);
+    if (hold != NULL) {
+        hold->reference_count++;
+        if (out_client != NULL) *out_client = tni_client_take_of(hold->client);
+    }
+    tni_registry_unlock();
+    return hold;
+}
+
 void tni_hold_give(struct hold *hold)
 {
     tni_registry_lock();

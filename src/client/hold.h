@@ -108,6 +108,8 @@ struct hold {
  */
 MUST_USE enum tenure_err tni_hold_create(
     struct client *client, const struct tenure_lock_options *options, struct hold **out_hold);
+/* A reference; NULL when the handle is not good.  With `out_client`, one to its client, too. */
+struct hold *tni_hold_take(struct tenure_hold handle, struct client **out_client);
 /* One owner less.  Not under the registry's mutex. */
 void tni_hold_give(struct hold *hold);
 /* The handle is no longer good; its owner becomes the caller.  False: it was not good any more.

@@ -9,6 +9,7 @@
 
 #include "client/acquire.h"
 #include "client/call.h"
+#include "client/later.h"
 
 /* ------------------------------------------------------------------ options */
 
@@ -113,6 +114,7 @@ void tenure_op_cancel(struct tenure_client handle, struct tenure_op op)
     struct client *client = tni_client_take(handle);
     if (client == NULL) return;
     tni_acquire_cancel(client, op.id);
+    tni_election_cancel(client, op.id);
     tni_client_give(client);
 }
 
@@ -371,10 +373,7 @@ static void start_renew(struct client *client, struct task *task)
 {
     struct renew_call *renew = CONTAINER_OF(task, struct renew_call, call.task);
     (void)client;
-    tni_registry_lock();
-    struct hold *hold = tni_registry_find_hold(renew->hold.id);
-    if (hold != NULL) hold->reference_count++;
-    tni_registry_unlock();
+    struct hold *hold = tni_hold_take(renew->hold, NULL);
     if (hold == NULL) {
         tni_call_end(&renew->call, TENURE_INVALID, "the handle is closed");
         return;
@@ -395,4 +394,34 @@ tenure_hold_renew(struct tenure_hold handle, uint32_t ttl_ms, struct tenure_erro
     if (client == NULL) return tni_fail(out_error, TENURE_INVALID, "the handle is closed");
     if (!tni_call_begin_with(&renew.call, client, out_error)) return renew.call.err;
     return tni_call_run(&renew.call, start_renew, out_error);
+}
+
+static void on_asked_later(struct ask *ask, enum tenure_err err, const char *text)
+{
+    struct later *later = CONTAINER_OF(ask, struct later, ask);
+    tni_call_end(&later->call, err, text);
+}
+
+static void start_renew_later(struct client *client, struct task *task)
+{
+    struct later *later = CONTAINER_OF(task, struct later, call.task);
+    (void)client;
+    later->ask.done = on_asked_later;
+    tni_hold_ask(later->hold, later->ttl_ms, &later->ask);
+}
+
+enum tenure_err
+tenure_hold_renew_start(struct tenure_hold handle, uint32_t ttl_ms, tenure_done_fn fn, void *user)
+{
+    if (ttl_ms != 0 && (ttl_ms < LIMIT_TTL_MS_MIN || ttl_ms > LIMIT_TTL_MS_MAX)) {
+        return TENURE_INVALID;
+    }
+    struct client *client;
+    struct hold *hold = tni_hold_take(handle, &client);
+    if (hold == NULL) return TENURE_INVALID;
+    struct later *later = tni_later_create(client, hold, fn, user, "");
+    if (later == NULL) return TENURE_NO_MEMORY;
+    later->ttl_ms = ttl_ms;
+    later->call.task.run = start_renew_later;
+    return tni_later_start(later);
 }

@@ -264,14 +264,8 @@ enum tenure_err tenure_watch_open(
         return tni_fail(out_error, TENURE_NO_MEMORY, NULL);
     }
     out_watch->id = watch->id;
-    (void)pthread_mutex_lock(&client->mutex);
-    list_append(&client->watches, &watch->link);
-    (void)pthread_mutex_unlock(&client->mutex);
     enum tenure_err err = TENURE_OK;
-    if (!tni_client_submit(client, &watch->task)) {
-        (void)pthread_mutex_lock(&client->mutex);
-        list_remove(&watch->link);
-        (void)pthread_mutex_unlock(&client->mutex);
+    if (!tni_client_enlist(client, &client->watches, &watch->link, &watch->task)) {
         give_watch(watch);
         err = tni_fail(out_error, TENURE_CANCELED, "the client is being closed");
     }

@@ -53,7 +53,8 @@ struct seen {
     uint64_t seqs[EVENT_COUNT_MAX];
     unsigned end_count;
     enum tenure_err end_err;
-    unsigned events_wanted; /* the watch is stopped behind so many */
+    unsigned events_wanted; /* what is watched is stopped behind so many */
+    char leader[300];
 };
 
 static struct seen *look(void *user)
@@ -381,6 +382,143 @@ TEST(a_watch_ends_when_its_callback_says_so_or_the_client_is_closed)
     (void)watch_all(&seen, 1);
     tenure_client_close(seen.client);
     CHECK_EQ_UINT(seen.end_count, 3);
+    CHECK_EQ_INT(seen.end_err, TENURE_CANCELED);
+    tenured_remove(&server);
+}
+
+/* ------------------------------------------------------------------ elections */
+
+static void on_done(enum tenure_err err, const struct tenure_error *error, void *user)
+{
+    struct seen *seen = look(user);
+    CHECK_EQ_INT(error->code, err);
+    CHECK(error->text[0] != '\0');
+    seen->end_count++;
+    seen->end_err = err;
+}
+
+static bool on_leader(const struct tenure_leader *leader, void *user)
+{
+    struct seen *seen = look(user);
+    (void)snprintf(
+        seen->leader,
+        sizeof(seen->leader),
+        "%s=%s",
+        leader->owner == NULL ? "nobody" : leader->owner,
+        leader->owner == NULL ? "" : leader->value);
+    seen->event_count++;
+    return seen->events_wanted == 0 || seen->event_count < seen->events_wanted;
+}
+
+static struct tenure_op observe(struct seen *seen)
+{
+    struct tenure_op op = { 0 };
+    struct tenure_observe_options options = { .size = sizeof(options),
+                                              .name = names[0],
+                                              .on_leader = on_leader,
+                                              .on_end = on_done,
+                                              .user = seen };
+    CHECK_EQ_INT(tenure_election_observe_start(seen->client, &options, &op, NULL), TENURE_OK);
+    CHECK(op.id != 0);
+    return op;
+}
+
+static void await_leader(struct seen *seen, const char *words)
+{
+    while (strcmp(seen->leader, words) != 0) {
+        CHECK(is_readable(tenure_client_fd(seen->client), 20000));
+        dispatch(seen);
+    }
+}
+
+TEST(an_election_is_followed_and_led_without_waiting)
+{
+    struct tenured server;
+    struct seen seen;
+    struct seen leader;
+    struct seen heir;
+    tenured_start(&server);
+    begin(&seen, &server);
+    begin(&leader, &server);
+    begin(&heir, &server);
+    (void)observe(&seen);
+    await_leader(&seen, "nobody=");
+    struct tenure_lock_options options = terms(5000, TENURE_WAIT_FOREVER, &leader);
+    options.owner = "a";
+    options.meta = "one";
+    CHECK_EQ_INT(
+        tenure_lock_start(leader.client, &options, on_acquired, &leader, NULL, NULL), TENURE_OK);
+    dispatch_until(&leader, &leader.done_count, 1);
+    await_leader(&seen, "a=one");
+    CHECK_EQ_INT(tenure_election_proclaim_start(leader.hold, "two", on_done, &leader), TENURE_OK);
+    CHECK_EQ_INT(tenure_hold_renew_start(leader.hold, 6000, on_done, &leader), TENURE_OK);
+    dispatch_until(&leader, &leader.end_count, 2);
+    CHECK_EQ_INT(leader.end_err, TENURE_OK);
+    CHECK(tenure_hold_remaining_ms(leader.hold) > 5000);
+    await_leader(&seen, "a=two");
+    CHECK_EQ_INT(
+        tenure_election_transfer_start(leader.hold, "nobody", on_done, &leader), TENURE_OK);
+    dispatch_until(&leader, &leader.end_count, 3);
+    CHECK_EQ_INT(leader.end_err, TENURE_NOT_FOUND);
+    CHECK(tenure_hold_valid(leader.hold));
+
+    options.owner = "b";
+    options.meta = "three";
+    options.user = &heir;
+    CHECK_EQ_INT(
+        tenure_lock_start(heir.client, &options, on_acquired, &heir, NULL, NULL), TENURE_OK);
+    do {
+        CHECK_EQ_INT(tenure_election_transfer_start(leader.hold, "b", on_done, &leader), TENURE_OK);
+        dispatch_until(&leader, &leader.end_count, leader.end_count + 1);
+    } while (leader.end_err == TENURE_NOT_FOUND); /* until it waits */
+    CHECK_EQ_INT(leader.end_err, TENURE_OK);
+    CHECK(!tenure_hold_valid(leader.hold));
+    dispatch_until(&heir, &heir.done_count, 1);
+    await_leader(&seen, "b=three");
+    CHECK_EQ_UINT(leader.lost_count, 0);
+    CHECK_EQ_INT(tenure_hold_renew_start(leader.hold, 6000, on_done, &leader), TENURE_INVALID);
+    tenure_client_close(leader.client);
+    tenure_client_close(heir.client);
+    tenure_client_close(seen.client);
+    CHECK_EQ_UINT(seen.end_count, 1);
+    CHECK_EQ_INT(seen.end_err, TENURE_CANCELED);
+    tenured_remove(&server);
+}
+
+TEST(an_observation_tells_what_is_true_and_ends_once)
+{
+    struct tenured server;
+    struct seen seen;
+    tenured_start(&server);
+    begin(&seen, &server);
+    struct tenure_op op = observe(&seen);
+    await_leader(&seen, "nobody=");
+    /* Of changes that were not dispatched only the last one is told. */
+    make_events(&server, 5, 1);
+    sleep_ms(200);
+    dispatch(&seen);
+    CHECK(seen.event_count <= 3);
+    CHECK_EQ_TEXT(seen.leader, "nobody=");
+    CHECK_EQ_UINT(seen.end_count, 0);
+    tenure_op_cancel(seen.client, op);
+    tenure_op_cancel(seen.client, op);
+    dispatch_until(&seen, &seen.end_count, 1);
+    CHECK_EQ_INT(seen.end_err, TENURE_CANCELED);
+
+    /* Ended by its callback; by the end of the client; before it was begun. */
+    seen.event_count = 0;
+    seen.events_wanted = 1;
+    (void)observe(&seen);
+    dispatch_until(&seen, &seen.end_count, 2);
+    CHECK_EQ_INT(seen.end_err, TENURE_OK);
+    CHECK_EQ_UINT(seen.event_count, 1);
+    seen.events_wanted = 0;
+    (void)observe(&seen);
+    tenure_op_cancel(seen.client, observe(&seen));
+    dispatch_until(&seen, &seen.end_count, 3);
+    (void)observe(&seen);
+    tenure_client_close(seen.client);
+    CHECK_EQ_UINT(seen.end_count, 5);
     CHECK_EQ_INT(seen.end_err, TENURE_CANCELED);
     tenured_remove(&server);
 }

@@ -69,6 +69,7 @@ struct person {
     struct tenure_client client;
     struct test_random random;
     uint64_t seq_last;
+    _Atomic unsigned leaders_seen;
     struct place places[SLOT_COUNT];
 };
 
@@ -78,6 +79,8 @@ static _Atomic uint64_t completed;
 static _Atomic uint64_t granted;
 static _Atomic uint64_t releases_started;
 static _Atomic uint64_t releases_completed;
+static _Atomic uint64_t calls_started;
+static _Atomic uint64_t calls_completed;
 static _Atomic uint64_t lost;
 static _Atomic uint64_t token_last[NAME_COUNT];
 static _Atomic unsigned broken_rules;
@@ -236,10 +239,53 @@ static void check_loss_fd(struct tenure_hold hold)
     (void)close(fd);
 }
 
+static void on_done(enum tenure_err err, const struct tenure_error *error, void *user)
+{
+    (void)user;
+    if (error->code != err) complain("two outcomes");
+    atomic_fetch_add(&calls_completed, 1);
+}
+
+static bool on_leader(const struct tenure_leader *leader, void *user)
+{
+    struct person *person = user;
+    if (leader->owner != NULL && leader->token == 0) complain("a leader without a term");
+    return atomic_fetch_add(&person->leaders_seen, 1) % 7 != 6;
+}
+
+/* What does not wait, and is told of later. */
+static void start_something(struct person *person, struct place *place)
+{
+    struct tenure_op op;
+    enum tenure_err err = TENURE_INVALID;
+    uint64_t dice = test_random_below(&person->random, 4);
+    if (dice == 0) {
+        err = tenure_hold_renew_start(hold_of(place), 500, on_done, person);
+    } else if (dice == 1) {
+        err = tenure_election_proclaim_start(hold_of(place), "value", on_done, person);
+    } else if (dice == 2) {
+        err = tenure_election_transfer_start(hold_of(place), "nobody", on_done, person);
+    } else {
+        struct tenure_observe_options options = {
+            .size = sizeof(options),
+            .name = all_names[test_random_below(&person->random, NAME_COUNT)],
+            .on_leader = on_leader,
+            .on_end = on_done,
+            .user = person,
+        };
+        err = tenure_election_observe_start(person->client, &options, &op, NULL);
+        if (err == TENURE_OK && test_random_below(&person->random, 2) == 0) {
+            tenure_op_cancel(person->client, op);
+        }
+    }
+    if (err == TENURE_OK) atomic_fetch_add(&calls_started, 1);
+}
+
 static void use(struct person *person, struct place *place)
 {
     struct tenure_hold_info info;
-    switch (test_random_below(&person->random, 5)) {
+    switch (test_random_below(&person->random, 6)) {
+    case 4: start_something(person, place); break;
     case 3: check_loss_fd(hold_of(place)); break;
     case 0: (void)!tenure_hold_renew(hold_of(place), 0, NULL); break;
     case 1: (void)!tenure_hold_info(hold_of(place), &info); break;
@@ -324,6 +370,7 @@ static void run_people(const struct tenured *server, uint64_t seed, uint64_t eve
     }
     CHECK_EQ_UINT(atomic_load(&started), atomic_load(&completed));
     CHECK_EQ_UINT(atomic_load(&releases_started), atomic_load(&releases_completed));
+    CHECK_EQ_UINT(atomic_load(&calls_started), atomic_load(&calls_completed));
     CHECK_EQ_UINT(atomic_load(&broken_rules), 0);
     CHECK_EQ_INT(atomic_load(&bytes_used), 0);
 }
