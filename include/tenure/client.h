@@ -4,8 +4,12 @@
  * Every operation ends exactly once, by its deadline.  Functions wait for that end; what programs
  * with an event loop need also has the form `tenure_x_start`, which returns at once and calls back.
  *
- * URLs:  tenure://HOST:PORT   a tenured server (port 7420 when it is left out)
- *        tenure+unix:///PATH  the same over a Unix socket
+ * URLs:  tenure://HOST:PORT                 a tenured server (port 7420 when it is left out)
+ *        tenure+unix:///PATH                the same over a Unix socket
+ *        redis://HOST:PORT[,HOST:PORT...]   Redis: one server, or a majority of 3, 5 or 7 that know
+ *                                           nothing of each other; rediss:// with TLS
+ *        redis+unix:///PATH[,/PATH...]      the same over Unix sockets
+ *        redis+sentinel://HOST,.../MASTER   the one that the Sentinels call so; rediss+sentinel://
  *
  * Handles are numbers with a generation: a handle that was closed is an error (TENURE_INVALID), not
  * a crash, and is never used again.

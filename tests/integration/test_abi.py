@@ -88,6 +88,13 @@ class Abi(unittest.TestCase):
     def test_what_is_declared_is_there(self):
         self.assertEqual(declared(), self.golden())
 
+    def test_the_manual_page_has_every_function(self):
+        path = os.path.join(ROOT, "docs", "man", "libtenure.3")
+        with open(path, encoding="utf-8") as file:
+            synopsis = file.read().split(".Sh DESCRIPTION")[0]
+        told = re.findall(r"(?m)^\.Fn (\w+)", synopsis)
+        self.assertEqual(sorted(told), self.golden())
+
     def test_static_library_shows_the_same(self):
         self.assertEqual(defined(STATIC, "-g"), self.golden())
 
