@@ -21,11 +21,27 @@
 
 /* ------------------------------------------------------------------ the end */
 
+/* What is said while greeting may be secret: nothing of it stays behind what is yet to be sent. */
+static void wipe(struct buffer *sent)
+{
+    if (sent->capacity == sent->size) return;
+    explicit_bzero(sent->data + sent->size, sent->capacity - sent->size);
+}
+
+static void wipe_greeting(const struct link *link, struct buffer *sent)
+{
+    if (link->state == LINK_GREETING) wipe(sent);
+}
+
 static void let_go(struct link *link)
 {
     ASSERT(link->open_count > 0);
     link->open_count--;
     if (link->open_count > 0 || link->state != LINK_CLOSED) return;
+    buffer_reset(&link->output);
+    buffer_reset(&link->sending);
+    wipe(&link->output);
+    wipe(&link->sending);
     buffer_deinit(&link->input);
     buffer_deinit(&link->output);
     buffer_deinit(&link->sending);
@@ -111,6 +127,7 @@ static void on_written(uv_write_t *request, int status)
     struct link *link = request->data;
     link->is_writing = false;
     buffer_reset(&link->sending);
+    wipe_greeting(link, &link->sending);
     if (status < 0) {
         fail_to_write(link, status);
     } else if (link->state != LINK_CLOSED) {
@@ -129,6 +146,7 @@ static bool encrypt_output(struct link *link)
         return false;
     }
     buffer_consume(&link->output, plain.size);
+    wipe_greeting(link, &link->output);
     return true;
 }
 
@@ -146,6 +164,7 @@ void tni_link_flush(struct link *link)
         return;
     }
     if (written > 0) buffer_consume(leaving, (size_t)written);
+    wipe_greeting(link, leaving);
     if (leaving->size == 0) return;
 
     buffer_swap(leaving, &link->sending);

@@ -342,6 +342,39 @@ TEST(scripts_are_forgotten_while_locks_are_listed)
     stop_redis(&server);
 }
 
+/* ------------------------------------------------------------------ slow nodes */
+
+TEST(refused_acquire_does_not_wait_for_a_frozen_node)
+{
+    struct server servers[3];
+    struct run run;
+    char url[128];
+    for (unsigned index = 0; index < 3; index++) {
+        start_redis(&servers[index]);
+    }
+    (void)snprintf(
+        url,
+        sizeof(url),
+        "redis://127.0.0.1:%u,127.0.0.1:%u,127.0.0.1:%u?new=yes",
+        servers[0].port,
+        servers[1].port,
+        servers[2].port);
+    CHECK(open_run(&run, url, &memory_heap));
+    CHECK_EQ_INT(finish(begin_acquire(&run, "n", "o", 0, 1500)), TENURE_OK);
+    for (unsigned round = 0; round < 20; round++) { /* its pace is known */
+        CHECK_EQ_INT(finish(begin_claim(&run, STORE_INSPECT, "n", NULL, 0, 1500)), TENURE_OK);
+    }
+    CHECK_EQ_INT(kill(servers[2].pid, SIGSTOP), 0);
+    struct mono before = tni_store_now();
+    struct call *call = begin_acquire(&run, "n", "p", 0, 1500);
+    CHECK_EQ_INT(finish(call), TENURE_HELD);
+    CHECK(tni_store_now().ns - before.ns < 300 * NS_PER_MS);
+    close_run(&run);
+    for (unsigned index = 0; index < 3; index++) {
+        stop_redis(&servers[index]);
+    }
+}
+
 /* ------------------------------------------------------------------ closing inside a callback */
 
 static void close_store(struct call *call)
@@ -434,4 +467,160 @@ TEST(operations_that_are_started_while_the_store_closes_are_canceled)
     }
     close_run(&run);
     stop_redis(&server);
+}
+
+/* ------------------------------------------------------------------ failing memory */
+
+static bool on_event(struct store_watch *watch, const struct store_event *event)
+{
+    (void)watch;
+    CHECK(event->kind[0] != '\0');
+    return true;
+}
+
+/* All that a store does, whatever becomes of it. */
+static void do_all(struct run *run, int64_t patience_ms)
+{
+    run->watches[0] = (struct store_watch){ .event = on_event };
+    run->watches[1] = (struct store_watch){ .event = on_event, .kinds = "broken,breaking" };
+    bool is_watching[2];
+    for (unsigned index = 0; index < 2; index++) {
+        is_watching[index] = tni_store_watch(run->store, &run->watches[index]) == TENURE_OK;
+    }
+    struct call *call = begin_acquire(run, "n", "o", 0, patience_ms);
+    enum tenure_err err = finish(call);
+    uint64_t token = call->token;
+    struct call *waiting = begin_acquire(run, "n", "p", patience_ms, patience_ms);
+    (void)finish(begin_acquire(run, "n", "q", 0, patience_ms));
+    enum tenure_err seen = finish(begin_claim(run, STORE_INSPECT, "n", NULL, 0, patience_ms));
+    if (err == TENURE_OK) CHECK_NE_INT(seen, TENURE_NOT_FOUND);
+    struct call *list = begin_claim(run, STORE_LIST, NULL, NULL, 0, patience_ms);
+    seen = finish(list);
+    if (err == TENURE_OK && seen == TENURE_OK) CHECK_EQ_UINT(list->item_count, 1);
+    (void)finish(begin_claim(run, STORE_INFO, NULL, NULL, 0, patience_ms));
+    err = finish(begin_claim(run, STORE_RENEW, "n", "o", token, patience_ms));
+    CHECK_NE_INT(err, TENURE_NOT_OWNER);
+    struct call *renewal = begin(run, STORE_RENEW, patience_ms);
+    renewal->claim = (struct store_claim){ "n", "o", token };
+    renewal->op.request.as.renew.claims = &renewal->claim;
+    renewal->op.request.as.renew.count = 1;
+    tni_store_start(run->store, &renewal->op); /* the ttl as it is */
+    (void)finish(renewal);
+    (void)finish(begin_claim(run, STORE_PROCLAIM, "n", "o", token, patience_ms));
+    (void)finish(begin_claim(run, STORE_RELEASE, "n", "o", token, patience_ms));
+    (void)finish(waiting);
+    token = waiting->token;
+    (void)finish(begin_claim(run, STORE_BREAK, "n", NULL, token, patience_ms));
+    if (is_watching[0]) tni_store_unwatch(run->store, &run->watches[0]);
+    struct call *late = begin_acquire(run, "n", "r", patience_ms, patience_ms);
+    (void)begin_claim(run, STORE_RENEW, "n", "o", token, patience_ms);
+    tni_store_cancel(run->store, &late->op);
+    (void)begin_claim(run, STORE_LIST, NULL, NULL, 0, patience_ms);
+}
+
+static void fail_each(bool is_failing_on, uint64_t step, int64_t patience_ms)
+{
+    struct server server;
+    start_redis(&server);
+    for (uint64_t fail_at = 1;; fail_at += step) {
+        struct fault_memory fault;
+        struct run run;
+        test_note("allocation %u fails", (unsigned)fail_at);
+        tell(&server, "FLUSHALL");
+        fault_memory_init(&fault, fail_at);
+        fault.is_failing_on = is_failing_on;
+        if (open_on(&run, &server, &fault.memory)) {
+            do_all(&run, patience_ms);
+        } else {
+            run.store = NULL;
+        }
+        close_run(&run);
+        fault_memory_check_empty(&fault);
+        if (!fault.has_failed) break;
+    }
+    stop_redis(&server);
+}
+
+TEST_WITHIN(120, store_survives_every_failed_allocation)
+{
+    fail_each(false, 1, 500);
+}
+
+TEST_WITHIN(120, store_survives_the_end_of_all_memory)
+{
+    fail_each(true, 2, 40);
+}
+
+/* ------------------------------------------------------------------ at random */
+
+static void do_something(struct run *run, struct test_random *random)
+{
+    static const char *const names[] = { "a", "b", "c" };
+    static const char *const owners[] = { "o", "p", "q", "r" };
+    const char *name = names[test_random_below(random, 3)];
+    const char *owner = owners[test_random_below(random, 4)];
+    struct call *call = &run->calls[test_random_below(random, CALL_COUNT_MAX)];
+    bool is_pending = call->is_used && !call->is_done;
+    if (is_pending) {
+        if (test_random_below(random, 3) == 0) tni_store_cancel(run->store, &call->op);
+        return;
+    }
+    int64_t timeout_ms = (int64_t)test_random_below(random, 200);
+    uint64_t token = call->token;
+    switch (test_random_below(random, 8)) {
+    case 0: (void)begin_claim(run, STORE_RELEASE, name, owner, token, timeout_ms); break;
+    case 1: (void)begin_claim(run, STORE_RENEW, name, owner, token, timeout_ms); break;
+    case 2: (void)begin_claim(run, STORE_INSPECT, name, NULL, 0, timeout_ms); break;
+    case 3: (void)begin_claim(run, STORE_LIST, NULL, NULL, 0, timeout_ms); break;
+    case 4: (void)begin_claim(run, STORE_BREAK, name, NULL, token, timeout_ms); break;
+    case 5: (void)begin_claim(run, STORE_PROCLAIM, name, owner, token, timeout_ms); break;
+    default:
+        (void)begin_acquire(run, name, owner, (int64_t)test_random_below(random, 100), timeout_ms);
+        break;
+    }
+}
+
+static void harm(const struct server *server, struct test_random *random)
+{
+    switch (test_random_below(random, 4)) {
+    case 0: tell(server, "SCRIPT FLUSH"); break;
+    case 1: tell(server, "CLIENT KILL TYPE normal SKIPME yes"); break;
+    case 2: tell(server, "CLIENT KILL TYPE pubsub SKIPME yes"); break;
+    default: tell(server, "DEL a tenure:{a}:fence tenure:{b}:queue"); break;
+    }
+}
+
+TEST_WITHIN(120, store_survives_what_comes_at_random)
+{
+    struct server servers[3];
+    char url[128];
+    for (unsigned index = 0; index < 3; index++) {
+        start_redis(&servers[index]);
+    }
+    (void)snprintf(
+        url,
+        sizeof(url),
+        "redis://127.0.0.1:%u,127.0.0.1:%u,127.0.0.1:%u?new=yes",
+        servers[0].port,
+        servers[1].port,
+        servers[2].port);
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct test_random random = { seed };
+        struct run run;
+        test_note("seed %u", (unsigned)seed);
+        CHECK(open_run(&run, url, &memory_heap));
+        unsigned step_count = 200 + (unsigned)test_random_below(&random, 2000);
+        for (unsigned step = 0; step < step_count; step++) {
+            do_something(&run, &random);
+            if (test_random_below(&random, 4) == 0) (void)uv_run(&run.loop, UV_RUN_NOWAIT);
+            if (test_random_below(&random, 50) == 0) (void)poll(NULL, 0, 3);
+            if (test_random_below(&random, 300) == 0) {
+                harm(&servers[test_random_below(&random, 3)], &random);
+            }
+        }
+        close_run(&run);
+    }
+    for (unsigned index = 0; index < 3; index++) {
+        stop_redis(&servers[index]);
+    }
 }

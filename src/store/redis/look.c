@@ -4,6 +4,20 @@
 /* Waiting longer for a slow node would tell little more. */
 #define LOOK_NS (500 * NS_PER_MS)
 
+/* Who only wants to know who is in the way waits for a majority, and for the others as long as
+ * their pace lets expect an answer. */
+static int64_t patience_ns(const struct redis_work *work)
+{
+    const struct redis *redis = work->redis;
+    if (work->kind == WORK_LIST || work->purpose == LOOK_INSPECT) return LOOK_NS;
+    int64_t longest_ns = 0;
+    for (uint32_t node = 0; node < redis->node_count; node++) {
+        int64_t timeout_ns = pace_timeout_ns(&redis->paces[node], LIMIT_TTL_MS_MAX);
+        if (timeout_ns > longest_ns) longest_ns = timeout_ns;
+    }
+    return longest_ns < LOOK_NS ? longest_ns : LOOK_NS;
+}
+
 static const struct mono never = { INT64_MAX };
 
 void tni_redis_start_inspect(struct redis *redis, struct store_op *op)
@@ -137,7 +151,8 @@ void tni_redis_look_begin(struct redis_work *work, struct bytes name)
     work->trouble = NULL;
     work->troubled = 0;
     look->serial++; /* an answer to the look before is none to this one */
-    look->until = quorum_later(tni_store_now(), LOOK_NS);
+    look->begun_at = tni_store_now();
+    look->until = quorum_later(look->begun_at, patience_ns(work));
     work->texts.size = work->name_size + work->owner_size + work->meta_size + 3;
     for (uint32_t node = 0; node < redis->node_count; node++) {
         struct redis_sight *seen = &look->sights[node];
@@ -220,7 +235,15 @@ void tni_redis_look_refused(struct redis_work *work, const struct quorum_call *c
 
 void tni_redis_look_on_time(struct redis_work *work, struct mono now)
 {
-    if (!work->is_begun || now.ns < work->as.look.until.ns) return;
+    struct redis_look *look = &work->as.look;
+    if (!work->is_begun || now.ns < look->until.ns) return;
+    struct mono end = quorum_later(look->begun_at, LOOK_NS);
+    bool is_enough = count_answers(work) >= quorum_majority(work->redis->node_count);
+    if (!is_enough && look->open_count > 0 && now.ns < end.ns) {
+        look->until = end;
+        tni_redis_work_set_deadline(work, end);
+        return;
+    }
     for (uint32_t node = 0; node < work->redis->node_count; node++) {
         (void)close_sight(work, node, work->as.look.serial);
     }

@@ -11,6 +11,7 @@
 #define ASK_NS       (500 * NS_PER_MS) /* while the master is away */
 #define ASK_NS_CALM  (10 * NS_PER_S)
 #define PAUSE_MS_MAX 1000u
+#define SILENT_NS    (3 * NS_PER_S) /* one that does not answer is dropped */
 
 static const struct mono never = { INT64_MAX };
 
@@ -22,6 +23,8 @@ struct watcher {
     uint32_t failure_count;
     uint32_t greeting_step;
     struct mono retry_at;
+    struct mono asked_at;
+    bool is_asked; /* since `asked_at`; no answer has come yet */
     bool has_answer;
     struct link_address master; /* as it says */
 };
@@ -29,7 +32,7 @@ struct watcher {
 struct redis_sentinel {
     struct redis *redis;
     struct watcher watchers[QUORUM_NODE_COUNT_MAX];
-    struct mono ask_at;
+    struct mono asked_at; /* all of them */
     char trouble[160];
 };
 
@@ -47,9 +50,9 @@ static bool is_same(const struct link_address *left, const struct link_address *
 
 static bool set_address(struct link_address *address, const char *host, const char *port)
 {
-    if (strlen(host) >= sizeof(address->host) || strlen(port) >= sizeof(address->port)) {
-        return false;
-    }
+    uint64_t number;
+    bool is_port = decimal_parse(bytes_from_text(port), &number) && number > 0 && number < 65536;
+    if (!is_port || host[0] == '\0' || strlen(host) >= sizeof(address->host)) return false;
     *address = (struct link_address){ 0 };
     memcpy(address->host, host, strlen(host));
     memcpy(address->port, port, strlen(port));
@@ -141,11 +144,11 @@ static void on_open(struct link *link)
     struct watcher *watcher = link->owner;
     const struct redis_address *address = &watcher->sentinel->redis->address;
     struct resp_writer writer = { &link->output, true };
-    bool has_password = address->sentinel_password[0] != '\0';
-    resp_write_array(&writer, has_password ? 5 : 2);
+    bool has_user = address->sentinel_password[0] != '\0' || address->sentinel_user[0] != '\0';
+    resp_write_array(&writer, has_user ? 5 : 2);
     resp_write_text(&writer, "HELLO");
     resp_write_text(&writer, "3");
-    if (has_password) {
+    if (has_user) {
         const char *user = address->sentinel_user[0] == '\0' ? "default" : address->sentinel_user;
         resp_write_text(&writer, "AUTH");
         resp_write_text(&writer, user);
@@ -164,8 +167,13 @@ static void on_greet(struct link *link, struct reply *reply)
     struct watcher *watcher = link->owner;
     if (tni_reply_peek(reply) == RESP_PUSH) return;
     if (tni_reply_peek(reply) == RESP_ERROR) {
+        /* Who does not know HELLO says it again with all its words, the password too. */
+        bool is_telling = watcher->greeting_step == 0 &&
+                          watcher->sentinel->redis->address.sentinel_password[0] != '\0';
+        const char *line = tni_reply_text_or_empty(reply);
         char text[160];
-        (void)snprintf(text, sizeof(text), "%s", tni_reply_text_or_empty(reply));
+        if (is_telling) line = tni_redis_trouble(bytes_from_text(line))->text;
+        (void)snprintf(text, sizeof(text), "%s", line);
         tni_link_refuse(link, text);
         return;
     }
@@ -186,6 +194,7 @@ static void on_reply(struct link *link, struct reply *reply)
     if (tni_reply_peek(reply) == RESP_PUSH) {
         take_push(watcher, reply);
     } else {
+        watcher->is_asked = false;
         take_master(watcher, reply);
     }
 }
@@ -204,6 +213,8 @@ static void on_down(struct link *link, const char *text)
         redis->address.nodes[watcher->index].host,
         text);
     watcher->link = NULL;
+    watcher->is_asked = false;
+    watcher->has_answer = false; /* nobody knows what it would say now */
     watcher->address_index++;
     watcher->failure_count++;
     watcher->retry_at = quorum_later(tni_store_now(), pause_ns);
@@ -233,6 +244,7 @@ static void connect_now(struct watcher *watcher)
         .owner = watcher,
         .context = redis,
     };
+    watcher->greeting_step = 0;
     watcher->link = tni_link_create(&options);
     watcher->retry_at = watcher->link != NULL ? never : quorum_later(tni_store_now(), ASK_NS);
     if (watcher->link != NULL) redis->open_count++;
@@ -240,42 +252,63 @@ static void connect_now(struct watcher *watcher)
 
 /* ------------------------------------------------------------------ time and life */
 
+/* Again, sooner where the master is away. */
+static struct mono ask_at(const struct redis_sentinel *sentinel)
+{
+    bool is_calm = tni_redis_node_is_up(&sentinel->redis->nodes[0]);
+    return quorum_later(sentinel->asked_at, is_calm ? ASK_NS_CALM : ASK_NS);
+}
+
+static struct mono silent_at(const struct watcher *watcher)
+{
+    bool is_heard = watcher->link->received_at.ns > watcher->asked_at.ns;
+    return quorum_later(is_heard ? watcher->link->received_at : watcher->asked_at, SILENT_NS);
+}
+
+static void look_after(struct watcher *watcher, struct mono now, bool is_asking)
+{
+    struct link *link = watcher->link;
+    if (link == NULL) {
+        if (now.ns >= watcher->retry_at.ns) connect_now(watcher);
+        return;
+    }
+    if (!tni_link_is_up(link)) return;
+    if (watcher->is_asked && now.ns >= silent_at(watcher).ns) {
+        tni_link_close(link);
+        on_down(link, "no answer for 3 s");
+    } else if (is_asking && !watcher->is_asked) {
+        watcher->is_asked = true;
+        watcher->asked_at = now;
+        ask(link, &watcher->sentinel->redis->address);
+        tni_link_flush(link);
+    }
+}
+
 void tni_redis_sentinel_on_time(struct redis_sentinel *sentinel, struct mono now)
 {
-    struct redis *redis = sentinel->redis;
-    bool is_asking = now.ns >= sentinel->ask_at.ns;
-    for (uint32_t index = 0; index < redis->address.count; index++) {
-        struct watcher *watcher = &sentinel->watchers[index];
-        if (watcher->link == NULL && now.ns >= watcher->retry_at.ns) {
-            connect_now(watcher);
-        } else if (is_asking && tni_link_is_up(watcher->link)) {
-            ask(watcher->link, &redis->address);
-            tni_link_flush(watcher->link);
-        }
+    bool is_asking = now.ns >= ask_at(sentinel).ns;
+    if (is_asking) sentinel->asked_at = now;
+    for (uint32_t index = 0; index < sentinel->redis->address.count; index++) {
+        look_after(&sentinel->watchers[index], now, is_asking);
     }
-    if (!is_asking) return;
-    bool is_calm = tni_redis_node_is_up(&redis->nodes[0]);
-    sentinel->ask_at = quorum_later(now, is_calm ? ASK_NS_CALM : ASK_NS);
 }
 
 struct mono tni_redis_sentinel_deadline(const struct redis_sentinel *sentinel)
 {
-    struct mono deadline = sentinel->ask_at;
+    struct mono deadline = ask_at(sentinel);
     for (uint32_t index = 0; index < sentinel->redis->address.count; index++) {
         const struct watcher *watcher = &sentinel->watchers[index];
         if (watcher->link == NULL) deadline = quorum_earliest(deadline, watcher->retry_at);
+        if (watcher->is_asked) deadline = quorum_earliest(deadline, silent_at(watcher));
     }
-    /* The master has just gone: they are asked sooner than was meant. */
-    struct mono soon = quorum_later(tni_store_now(), ASK_NS);
-    return tni_redis_node_is_up(&sentinel->redis->nodes[0]) ? deadline
-                                                            : quorum_earliest(deadline, soon);
+    return deadline;
 }
 
 struct redis_sentinel *tni_redis_sentinel_create(struct redis *redis)
 {
     struct redis_sentinel *sentinel = memory_take(redis->memory, sizeof(*sentinel));
     if (sentinel == NULL) return NULL;
-    *sentinel = (struct redis_sentinel){ .redis = redis, .ask_at = tni_store_now() };
+    *sentinel = (struct redis_sentinel){ .redis = redis, .asked_at = tni_store_now() };
     for (uint32_t index = 0; index < redis->address.count; index++) {
         sentinel->watchers[index] = (struct watcher){ .sentinel = sentinel, .index = index };
     }

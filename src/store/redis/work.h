@@ -47,6 +47,7 @@ struct redis_sight {
 struct redis_look {
     uint32_t open_count;
     uint32_t serial;
+    struct mono begun_at;
     struct mono until;
     struct redis_sight sights[QUORUM_NODE_COUNT_MAX];
 };
