@@ -481,6 +481,17 @@ static void receive_wake(struct world *world, struct client *client, const struc
     }
 }
 
+/* It stands still with one vote in its hands, perhaps until that is worth nothing. */
+static void pause_at_worst(struct world *world, struct client *client)
+{
+    bool is_due = world->swarm.has_pauses && !world->is_calm && rng_chance(&world->rng, 3000);
+    if (!is_due) return;
+    world_probe(world, PROBE_PAUSED);
+    world_say(world, "c%u: paused with a vote", client->index);
+    int64_t pause_ms = rng_between(&world->rng, 1, 2 * (int64_t)world->swarm.ttl_ms_max);
+    client->paused_until_ns = world->now_ns + pause_ms * NS_PER_MS;
+}
+
 static void receive_answer(struct world *world, struct client *client, struct message *message)
 {
     struct quorum_answer *answer = &message->answer;
@@ -514,6 +525,7 @@ static void receive_answer(struct world *world, struct client *client, struct me
     event.serial = message->call.serial;
     event.answer = answer;
     step_op(world, client, op, &event);
+    if (!is_failure && answer->kind == QUORUM_YES) pause_at_worst(world, client);
 }
 
 void client_receive(struct world *world, struct client *client, uint32_t slot)

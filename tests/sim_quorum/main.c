@@ -4,7 +4,8 @@
  *     sim-quorum --seconds 60 --jobs 2     as many as fit
  *     sim-quorum --verbose 4711            one seed as a timeline
  *     sim-quorum --tight --seeds 1-300     clocks worse than the assumption: an overlap must come
- *     sim-quorum --crowd                   how 2 and how 50 contenders get along */
+ *     sim-quorum --crowd                   how 2 and how 50 contenders get along
+ *     sim-quorum --stories                 what chance brings about too seldom */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sim_quorum/stories.h"
 #include "sim_quorum/world.h"
 
 #define JOB_COUNT_MAX     16u
@@ -267,12 +269,20 @@ static int run_crowd(void)
     return is_good ? 0 : 1;
 }
 
+static int run_stories(void)
+{
+    uint32_t count = 0;
+    uint32_t failed = stories_run(&count);
+    printf("%u passed, %u failed\n", count - failed, failed);
+    return failed == 0 ? 0 : 1;
+}
+
 /* ------------------------------------------------------------------ main */
 
 static int usage(FILE *out)
 {
     (void)fputs(
-        "sim-quorum --seeds 1-1000 | --seconds 60 | --verbose 17 | --crowd\n"
+        "sim-quorum --seeds 1-1000 | --seconds 60 | --verbose 17 | --crowd | --stories\n"
         "options: --contenders N (with --verbose: a crowd), --jobs N, --tight, --probes (all must "
         "be hit), --first, --quiet\n",
         out);
@@ -320,6 +330,7 @@ int main(int argc, char **argv)
         const char *value = index + 1 < argc ? argv[index + 1] : "";
         if (strcmp(option, "--help") == 0) return usage(stdout);
         if (strcmp(option, "--crowd") == 0) return run_crowd();
+        if (strcmp(option, "--stories") == 0) return run_stories();
         if (parse_flag(option, &settings)) continue;
         bool is_good = false;
         if (strcmp(option, "--seeds") == 0) {

@@ -131,16 +131,16 @@ static void check_vote(
 
 /* Nobody but its owner changes a hold; nothing but its end shortens it. */
 static void check_owner(
-    struct world *world,
-    uint32_t index,
-    const struct message *message,
-    const struct before *before,
-    const struct quorum_answer *answer)
+    struct world *world, uint32_t index, const struct message *message, const struct before *before)
 {
     struct before after = look(world, index, message->name);
     if (after.fence < before->fence) world_fail(world, "I1: the fence of n%u falls", index);
     if (after.node_voted < before->node_voted || after.node_floor < before->node_floor) {
         world_fail(world, "I1: floor or memory of n%u falls", index);
+    }
+    enum quorum_verb verb = message->call.verb;
+    if (!before->is_held && after.is_held && verb != QUORUM_VOTE && verb != QUORUM_HEAL) {
+        world_fail(world, "I6: n%u makes anew what it does not have", index);
     }
     if (!before->is_held) return;
     bool is_same = after.is_held && after.holder.size == before->holder.size &&
@@ -149,7 +149,6 @@ static void check_owner(
     if (!is_mine && (!is_same || after.expires_at_ms != before->expires_at_ms)) {
         world_fail(world, "I6: n%u lets a stranger change a hold", index);
     }
-    enum quorum_verb verb = message->call.verb;
     bool is_end = verb == QUORUM_RELEASE || verb == QUORUM_ABANDON || verb == QUORUM_YIELD;
     if (is_mine && is_end && is_same && before->token <= message->call.token) {
         world_fail(world, "I6: n%u does not delete what its owner gives up", index);
@@ -159,10 +158,6 @@ static void check_owner(
     if (is_mine && !is_end && (!is_same || after.expires_at_ms < before->expires_at_ms)) {
         bool is_vote = verb == QUORUM_VOTE && is_same;
         if (!is_vote) world_fail(world, "I7: n%u ends or shortens a hold", index);
-    }
-    bool is_other_grant = verb == QUORUM_RENEW && before->token != message->call.token;
-    if (is_other_grant && answer->kind == QUORUM_YES) {
-        world_fail(world, "I6: n%u renews another grant", index);
     }
     int64_t longest_ms = (int64_t)message->call.ttl_ms;
     bool is_longer =
@@ -291,6 +286,21 @@ static void repeat(
     world_probe(world, PROBE_REPEATED);
 }
 
+/* What would it say to a renewal of an older grant of the same owner, which is late?  Not yes. */
+static void ask_for_older(struct world *world, uint32_t index, const struct message *message)
+{
+    struct node *node = &world->nodes[index];
+    struct message older = *message;
+    struct model_reply reply;
+    older.call.token--;
+    world->spare = node->model;
+    struct quorum_answer answer = run(world, index, &older, &reply);
+    node->model = world->spare;
+    if (answer.kind == QUORUM_YES || answer.kind == QUORUM_HEALED) {
+        world_fail(world, "I6: n%u renews another grant", index);
+    }
+}
+
 static const char foreign_set[] =
     "if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then "
     "return 1 end return 0";
@@ -386,7 +396,7 @@ void node_serve(struct world *world, uint32_t index, uint32_t slot)
     if (is_yes) node->yes_ns = world->now_ns;
     if (message.op_id != 0) {
         if (message.call.verb == QUORUM_VOTE) check_vote(world, index, &message, &before, &answer);
-        check_owner(world, index, &message, &before, &answer);
+        check_owner(world, index, &message, &before);
         check_witness(world, index, &message, &answer);
         probe_answer(world, &message, &before, &answer);
     } else {
@@ -402,6 +412,8 @@ void node_serve(struct world *world, uint32_t index, uint32_t slot)
     network_answer(world, &message);
     bool is_repeated = message.op_id != 0 && rng_percent(&world->rng, 2);
     if (is_repeated) repeat(world, index, &message, &answer);
+    bool is_renewed = is_repeated && message.call.verb == QUORUM_RENEW;
+    if (is_renewed && answer.kind == QUORUM_YES) ask_for_older(world, index, &message);
 }
 
 /* ------------------------------------------------------------------ faults */

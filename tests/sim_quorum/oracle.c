@@ -152,10 +152,15 @@ void oracle_renewed(struct world *world, struct client *client, const struct quo
     check_alone(world, session->name, client);
 }
 
-/* Did somebody else get in since? */
+/* Did somebody else get in since?  Where P2 is not promised, somebody newer: one whose votes were
+ * lost too early may come to know of its own grant late. */
 bool oracle_is_taken(const struct world *world, const struct session *session)
 {
-    return world->names[session->name].grant_count != session->grant_count_at_grant;
+    const struct name *name = &world->names[session->name];
+    for (uint32_t index = session->grant_count_at_grant; index < name->grant_count; index++) {
+        if (world->is_p2_checked || name->tokens[index] > session->token) return true;
+    }
+    return false;
 }
 
 void oracle_lost(

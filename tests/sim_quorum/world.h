@@ -216,6 +216,7 @@ struct world {
     uint32_t message_free[MESSAGE_MAX];
     uint32_t message_free_count;
     struct node nodes[NODE_MAX];
+    struct model spare; /* to try something out */
     struct client clients[CLIENT_MAX];
     struct foreign foreign;
     struct name names[NAME_MAX_COUNT];

@@ -1,0 +1,120 @@
+#include "sim_quorum/stories.h"
+
+#include <stdio.h>
+
+#include "quorum/admission.h"
+
+#define TTL_MS_MAX   1000u
+#define WALL_US      INT64_C(500)
+#define TOKEN_SHARED UINT64_C(900) /* of a grant by the first node and the third */
+
+/* Three nodes, known and voting, but for the first: it came back with an older pass, long ago. */
+struct story {
+    struct quorum_admission admission;
+    struct quorum_admission_update update;
+    int64_t now_ms;
+};
+
+static void step(struct story *story, struct quorum_admission_event event)
+{
+    event.now = (struct mono){ story->now_ms * NS_PER_MS };
+    event.wall = (struct wall){ WALL_US };
+    quorum_admission_step(&story->admission, &event, &story->update);
+}
+
+/* The serial of the call that was made last to this node; 0: none. */
+static uint32_t serial_of(const struct story *story, uint32_t node)
+{
+    uint32_t serial = 0;
+    for (uint32_t index = 0; index < story->update.call_count; index++) {
+        if (story->update.calls[index].node == node) serial = story->update.calls[index].serial;
+    }
+    return serial;
+}
+
+static uint64_t floor_of(const struct story *story)
+{
+    for (uint32_t index = 0; index < story->update.call_count; index++) {
+        const struct quorum_call *call = &story->update.calls[index];
+        if (call->node == 0 && call->verb == QUORUM_ADMIT) return call->token;
+    }
+    return 0;
+}
+
+static void answer(struct story *story, uint32_t node, uint32_t serial, uint64_t voted)
+{
+    static const char *const passes[] = { "r9 cfg", "r1 cfg", "r2 cfg" };
+    const struct quorum_answer told = { .kind = QUORUM_NODE,
+                                        .voted = voted,
+                                        .pass = bytes_from_text(passes[node]),
+                                        .config = BYTES_LITERAL("cfg"),
+                                        .met = BYTES_LITERAL("r") };
+    step(
+        story,
+        (struct quorum_admission_event){
+            .kind = QUORUM_NODE_ANSWERED, .node = node, .serial = serial, .answer = &told });
+}
+
+/* Up to the moment at which the first node is out of quarantine, and the others are asked. */
+static void begin(struct story *story, uint32_t out_serials[static 3])
+{
+    static const char *const runs[] = { "r0", "r1", "r2" };
+    const struct quorum_admission_options options = { .node_count = 3,
+                                                      .ttl_ms_max = TTL_MS_MAX,
+                                                      .clock_error_ppm = 10000,
+                                                      .config = BYTES_LITERAL("cfg") };
+    *story = (struct story){ .now_ms = 1000 };
+    quorum_admission_init(&story->admission, &options);
+    for (uint32_t node = 0; node < 3; node++) {
+        const struct quorum_identity identity = { .run_id = bytes_from_text(runs[node]),
+                                                  .uptime_ms = node == 0 ? 0 : 1000000 };
+        step(
+            story,
+            (struct quorum_admission_event){
+                .kind = QUORUM_NODE_UP, .node = node, .identity = &identity });
+        out_serials[node] = serial_of(story, node);
+        answer(story, node, out_serials[node], 0);
+    }
+    story->now_ms += 10 * TTL_MS_MAX;
+    step(story, (struct quorum_admission_event){ .kind = QUORUM_NODE_TIME });
+    for (uint32_t node = 0; node < 3; node++) {
+        out_serials[node] = serial_of(story, node);
+    }
+}
+
+/* One other node may be the one that never heard of the grant: a majority of them must tell. */
+static const char *floor_is_asked_of_a_majority(void)
+{
+    struct story story;
+    uint32_t serials[3] = { 0 };
+    begin(&story, serials);
+    if (floor_of(&story) > 0) return "let in before anybody was asked";
+    story.now_ms += 1;
+    answer(&story, 1, serials[1], 100);
+    if (floor_of(&story) > 0) return "let in by the word of one";
+    answer(&story, 0, serials[0], 0);
+    if (floor_of(&story) > 0) return "let in by the word of one, and its own";
+    answer(&story, 2, serials[2], TOKEN_SHARED);
+    if (floor_of(&story) != TOKEN_SHARED) return "a floor that is not what the majority tells";
+    return NULL;
+}
+
+static const struct {
+    const char *name;
+    const char *(*run)(void);
+} stories[] = {
+    { "floor_is_asked_of_a_majority", floor_is_asked_of_a_majority },
+};
+
+uint32_t stories_run(uint32_t *out_count)
+{
+    uint32_t failed = 0;
+    *out_count = sizeof stories / sizeof stories[0];
+    for (uint32_t index = 0; index < *out_count; index++) {
+        const char *wrong = stories[index].run();
+        if (wrong == NULL) continue;
+        printf("%s: %s\n", stories[index].name, wrong);
+        failed++;
+    }
+    return failed;
+}
