@@ -21,6 +21,35 @@ const char *tni_store_safety_word(enum store_safety safety)
     return "unknown";
 }
 
+bool tni_store_safety_from_word(const char *word, enum store_safety *out_safety)
+{
+    for (int safety = STORE_SAFETY_VOLATILE; safety <= STORE_SAFETY_CONSENSUS; safety++) {
+        if (strcmp(tni_store_safety_word((enum store_safety)safety), word) != 0) continue;
+        *out_safety = (enum store_safety)safety;
+        return true;
+    }
+    return false;
+}
+
+const char *tni_store_unsupported_word(const struct store *store, uint32_t index)
+{
+    static const char *const verbs[STORE_VERB_COUNT] = {
+        "acquire", "renew",   "release",  "break",    "inspect",
+        "list",    "history", "proclaim", "transfer", "info",
+    };
+    static const char *const features[STORE_FEATURE_COUNT] = {
+        "names", "shared", "slots", "priority", "lock_delay", "no_ttl", "resume",
+    };
+    uint32_t count = 0;
+    for (uint32_t verb = 0; verb < STORE_VERB_COUNT; verb++) {
+        if ((store->verbs >> verb & 1) == 0 && count++ == index) return verbs[verb];
+    }
+    for (uint32_t feature = 0; feature < STORE_FEATURE_COUNT; feature++) {
+        if ((store->features >> feature & 1) == 0 && count++ == index) return features[feature];
+    }
+    return NULL;
+}
+
 struct mono tni_store_now(void)
 {
     struct timespec now;

@@ -96,11 +96,24 @@ struct store_ops {
     void (*close)(struct store *store);
 };
 
+/* What may be asked for beside the verbs. */
+enum store_feature {
+    STORE_FEATURE_NAMES, /* several names at once */
+    STORE_FEATURE_SHARED,
+    STORE_FEATURE_SLOTS,
+    STORE_FEATURE_PRIORITY,
+    STORE_FEATURE_LOCK_DELAY,
+    STORE_FEATURE_NO_TTL, /* until released */
+    STORE_FEATURE_RESUME, /* watches from the past */
+};
+#define STORE_FEATURE_COUNT 7
+
 /* The head of each backend's own struct. */
 struct store {
     const struct store_ops *ops;
     enum store_safety safety;
-    unsigned verbs; /* bit n: the verb n is supported */
+    unsigned verbs;    /* bit n: the verb n is supported */
+    unsigned features; /* bit n: the feature n is supported */
 };
 
 /* Open by URL; connects in the background.
@@ -146,6 +159,11 @@ static inline void tni_store_unwatch(struct store *store, struct store_watch *wa
 
 /* "durable-single" and the like. */
 const char *tni_store_safety_word(enum store_safety safety);
+/* False: there is no such word. */
+MUST_USE bool tni_store_safety_from_word(const char *word, enum store_safety *out_safety);
+/* What this store does not support, in the words of the API: "history", "slots" ...; NULL behind
+ * the last one. */
+const char *tni_store_unsupported_word(const struct store *store, uint32_t index);
 
 /* CLOCK_BOOTTIME. */
 struct mono tni_store_now(void);

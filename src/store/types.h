@@ -79,6 +79,7 @@ struct store_request {
         struct {
             const char *prefix; /* NULL: all */
             const char *owner;  /* NULL: of anybody */
+            const char *after;  /* NULL; or only names behind this one, where that saves work */
             bool is_waited;
         } list;
         struct {

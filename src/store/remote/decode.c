@@ -6,6 +6,9 @@
 
 #define OBSTACLE_NS NS_PER_S /* to find out who is in the way */
 
+#define INFO_NODE_COUNT_MAX 7u
+#define INFO_TEXT_SIZE      256u
+
 /* ------------------------------------------------------------------ pieces of answers */
 
 static bool is_shared_word(const char *word)
@@ -605,8 +608,58 @@ static void info_text(const char *text, const char *key, char *out_text, size_t 
     out_text[size] = '\0';
 }
 
+/* The servers behind a tenured that stands in front of another store. */
+struct told_nodes {
+    struct store_node nodes[INFO_NODE_COUNT_MAX];
+    char texts[INFO_NODE_COUNT_MAX][8][INFO_TEXT_SIZE];
+};
+
+static const char *
+node_text(const char *text, uint32_t index, const char *key, char out_text[static INFO_TEXT_SIZE])
+{
+    char name[32];
+    (void)snprintf(name, sizeof(name), "node%u_%s", index, key);
+    info_text(text, name, out_text, INFO_TEXT_SIZE);
+    return out_text;
+}
+
+static int64_t node_number(const char *text, uint32_t index, const char *key)
+{
+    char digits[INFO_TEXT_SIZE];
+    (void)node_text(text, index, key, digits);
+    bool is_negative = digits[0] == '-';
+    uint64_t number = 0;
+    const char *start = digits + (is_negative ? 1 : 0);
+    if (!decimal_parse(bytes_from_text(start), &number) || number > INT64_MAX) return 0;
+    return is_negative ? -(int64_t)number : (int64_t)number;
+}
+
+static uint32_t read_nodes(const char *text, struct told_nodes *told)
+{
+    uint64_t count = info_number(text, "store_nodes");
+    if (count > INFO_NODE_COUNT_MAX) count = INFO_NODE_COUNT_MAX;
+    for (uint32_t index = 0; index < count; index++) {
+        told->nodes[index] = (struct store_node){
+            .address = node_text(text, index, "address", told->texts[index][0]),
+            .standing = node_text(text, index, "standing", told->texts[index][1]),
+            .role = node_text(text, index, "role", told->texts[index][2]),
+            .version = node_text(text, index, "version", told->texts[index][3]),
+            .persistence = node_text(text, index, "persistence", told->texts[index][4]),
+            .eviction_policy = node_text(text, index, "eviction_policy", told->texts[index][5]),
+            .trouble = node_text(text, index, "trouble", told->texts[index][6]),
+            .advice = node_text(text, index, "advice", told->texts[index][7]),
+            .quarantine_ms = node_number(text, index, "quarantine_ms"),
+            .clock_offset_ms = node_number(text, index, "clock_offset_ms"),
+            .is_reachable = node_number(text, index, "reachable") != 0,
+            .is_voting = node_number(text, index, "voting") != 0,
+        };
+    }
+    return (uint32_t)count;
+}
+
 static void answer_info(struct store_op *op, struct reply *reply)
 {
+    UNINITIALIZED struct told_nodes told;
     char version[32];
     char node_id[64];
     const char *text = tni_reply_text_or_empty(reply);
@@ -614,6 +667,8 @@ static void answer_info(struct store_op *op, struct reply *reply)
     info_text(text, "run_id", node_id, sizeof(node_id));
     struct store_result result = { .err = TENURE_OK };
     result.as.info = (struct store_info){
+        .nodes = told.nodes,
+        .node_count = read_nodes(text, &told),
         .version = version,
         .node_id = node_id,
         .uptime_us = info_number(text, "uptime_us"),

@@ -112,11 +112,28 @@ static void on_up(struct link *link)
     tni_link_flush(link);
 }
 
+/* The server does not tell; perhaps only now. */
+static void refuse(struct follow *follow, const char *line)
+{
+    size_t size = strcspn(line, " ");
+    enum tenure_err err = TENURE_INVALID;
+    for (int other = 1; other < TENURE_ERR_COUNT; other++) {
+        const char *word = tenure_err_resp_word((enum tenure_err)other);
+        bool is_it = strlen(word) == size && memcmp(word, line, size) == 0;
+        if (is_it) err = (enum tenure_err)other;
+    }
+    if (tenure_err_retry(err) == TENURE_RETRY_NEVER) {
+        end(follow, err);
+    } else {
+        break_off(follow);
+    }
+}
+
 /* ["follow", 17] */
 static void begin(struct follow *follow, struct reply *reply)
 {
     if (tni_reply_peek(reply) == RESP_ERROR) {
-        end(follow, TENURE_INVALID);
+        refuse(follow, tni_reply_text_or_empty(reply));
         return;
     }
     (void)tni_reply_array(reply);

@@ -20,12 +20,17 @@ void tni_greeting_judge(struct link *link, struct reply *reply)
         tni_link_refuse(link, text);
         return;
     }
+    struct remote *remote = link->context;
     uint32_t pairs = tni_reply_map(reply);
     const char *server = "";
     for (uint32_t index = 0; index < pairs && !reply->is_bad; index++) {
         const char *key = tni_reply_text_or_empty(reply);
         if (strcmp(key, "server") == 0) {
             server = tni_reply_text_or_empty(reply);
+        } else if (strcmp(key, "safety") == 0) {
+            /* A word that nobody here knows leaves what was known. */
+            const char *word = tni_reply_text_or_empty(reply);
+            (void)!tni_store_safety_from_word(word, &remote->store.safety);
         } else {
             tni_reply_skip(reply);
         }

@@ -5,7 +5,8 @@
 
 #include "store/remote/lane.h"
 
-#define VERBS_ALL ((1u << STORE_VERB_COUNT) - 1)
+#define VERBS_ALL    ((1u << STORE_VERB_COUNT) - 1)
+#define FEATURES_ALL ((1u << STORE_FEATURE_COUNT) - 1)
 
 static struct remote *remote_of(struct store *store)
 {
@@ -279,6 +280,9 @@ static void remote_start(struct store *store, struct store_op *op)
     op->is_finished = false;
     op->is_sent = false;
     op->cursor[0] = '\0';
+    if (op->request.verb == STORE_LIST && op->request.as.list.after != NULL) {
+        (void)snprintf(op->cursor, sizeof(op->cursor), "%s", op->request.as.list.after);
+    }
     struct lane *lane = NULL;
     if (!remote->is_closed && heap_reserve(&remote->op_timers, 1)) lane = choose_lane(remote, op);
     if (lane == NULL) {
@@ -371,13 +375,16 @@ enum tenure_err tni_remote_open(
     if (err != TENURE_OK) return err;
     struct remote *remote = memory_take(options->memory, sizeof(*remote));
     if (remote == NULL) return TENURE_NO_MEMORY;
-    *remote = (struct remote){
-        .store = { .ops = &remote_ops, .safety = STORE_SAFETY_DURABLE_SINGLE, .verbs = VERBS_ALL },
-        .loop = options->loop,
-        .memory = options->memory,
-        .address = address,
-        .random = options->seed
-    };
+    *remote =
+        (struct remote){ .store = { .ops = &remote_ops,
+                                    .safety =
+                                        STORE_SAFETY_DURABLE_SINGLE, /* until the server says */
+                                    .verbs = VERBS_ALL,
+                                    .features = FEATURES_ALL },
+                         .loop = options->loop,
+                         .memory = options->memory,
+                         .address = address,
+                         .random = options->seed };
     heap_init(&remote->op_timers, options->memory);
     heap_init(&remote->lane_timers, options->memory);
     if (!heap_reserve(&remote->lane_timers, 2)) {
