@@ -81,7 +81,8 @@ static void begin_linger(struct connection *connection)
 
 static void close_if_finished(struct connection *connection)
 {
-    if (!connection->is_closing || connection_backlog(connection) > 0) return;
+    if (!connection->is_closing || connection->is_owing) return;
+    if (connection_backlog(connection) > 0) return;
     if (connection->lingers) {
         begin_linger(connection);
     } else {
@@ -375,15 +376,26 @@ void connection_want_drain(struct connection *connection)
     }
 }
 
+/* The last flush sees that it is finished. */
+static void flush_soon(struct connection *connection)
+{
+    if (!connection->is_blocked && list_is_empty(&connection->ready)) {
+        list_append(&connection->net->ready, &connection->ready);
+    }
+}
+
 void connection_close(struct connection *connection)
 {
     if (connection->is_closed || connection->is_closing) return;
     connection->is_closing = true;
     hang_up(connection);
-    /* The last flush sees that it is finished. */
-    if (!connection->is_blocked && list_is_empty(&connection->ready)) {
-        list_append(&connection->net->ready, &connection->ready);
-    }
+    flush_soon(connection);
+}
+
+void connection_owe(struct connection *connection, bool is_owing)
+{
+    connection->is_owing = is_owing;
+    if (!is_owing && connection->is_closing && !connection->is_closed) flush_soon(connection);
 }
 
 void connection_linger(struct connection *connection)

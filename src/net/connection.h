@@ -72,7 +72,8 @@ struct connection {
     bool is_closing;         /* close when everything written has left */
     bool is_closed;
     bool wants_drain;
-    bool lingers; /* connection_linger was called */
+    bool lingers;  /* connection_linger was called */
+    bool is_owing; /* connection_owe was called */
 };
 
 /* Take over an open, non-blocking socket.  False, and the socket closed, when the loop cannot watch
@@ -107,6 +108,8 @@ void connection_want_drain(struct connection *connection);
 /* The client may be in the middle of sending: when the connection is closed, take and throw away
  * what still comes for a moment, so that the client gets to read the last answer. */
 void connection_linger(struct connection *connection);
+/* Answers are to come: even when it is being closed, and all has left, do not close yet. */
+void connection_owe(struct connection *connection, bool is_owing);
 /* Close when everything written has left; no further input is read. */
 void connection_close(struct connection *connection);
 /* Close at once; what was written is lost.  Safe inside every callback but on_closed. */

@@ -100,41 +100,51 @@ void api_election_resign(struct http *http, struct http_call *call)
 
 /* ------------------------------------------------------------------ observe */
 
-static void answer_election(struct http *http, struct bytes name)
+static void tell_election(struct session *session, const struct query_answer *answer)
 {
-    const struct server *server = http_server(http);
-    struct engine_lock_view lock;
+    struct http *http = session->state;
+    if (answer->err != TENURE_OK) {
+        http_problem(http, answer->err, 0, answer->detail);
+        return;
+    }
     struct json_writer json;
-    (void)engine_inspect(server->engine, name, server->now, &lock);
     (void)http_begin(http, &json);
-    shape_election(&json, server->engine, server->now, &lock);
-    http_end(http, &(struct http_answer){ .status = 200 }, lock.seq);
+    shape_election(&json, answer->locks);
+    http_end(http, &(struct http_answer){ .status = 200 }, answer->seq);
 }
 
-/* Of the newest event of this name that is remembered; what nobody remembers is older than all
- * that a client can ask about. */
-static struct seq last_change(const struct server *server, struct bytes name)
+static void answer_election(struct http *http, struct bytes name)
 {
-    struct engine_lock_view lock;
-    if (engine_inspect(server->engine, name, server->now, &lock)) return lock.seq;
-    struct record newest;
-    if (engine_history(server->engine, name, &newest, 1) == 1) return newest.seq;
-    return (struct seq){ 0 };
+    struct query query = { .kind = QUERY_LOCK, .tell = tell_election, .name = name };
+    server_ask(http_server(http), http->session, &query);
+}
+
+/* Has anything happened behind what the client knows?  Else it waits for that. */
+static void tell_or_wait(struct session *session, const struct query_answer *answer)
+{
+    struct http *http = session->state;
+    const struct server *server = session->server;
+    struct seq since = http->observed.since;
+    /* A number that this server has not reached is of another history: answer what is.  What nobody
+     * remembers is older than all that a client can ask about. */
+    bool is_other = since.value > server_last_seq(server).value;
+    bool is_news = answer->err != TENURE_OK || answer->locks->changed.value > since.value;
+    if (is_news || is_other || server->is_draining) {
+        tell_election(session, answer);
+    } else if (!watch_name(http, answer->name, since, http->observed.wait_ms, answer_election)) {
+        http_problem(http, TENURE_NO_MEMORY, 0, NULL);
+    }
 }
 
 void api_election_observe(struct http *http, struct http_call *call)
 {
     const struct server *server = http_server(http);
-    uint32_t wait_ms = (uint32_t)args_number(&call->args, ARG_WAIT_MS, 0);
-    struct seq known = engine_seq(server->engine);
-    struct seq since = { args_number(&call->args, ARG_SINCE, known.value) };
-    /* A number that this server has not reached is of another history: answer what is. */
-    bool is_news = last_change(server, call->name).value > since.value || since.value > known.value;
-    if (wait_ms == 0 || is_news || server->is_draining) {
-        answer_election(http, call->name);
-        return;
-    }
-    if (!watch_name(http, call->name, since, wait_ms, answer_election)) {
-        http_problem(http, TENURE_NO_MEMORY, 0, NULL);
-    }
+    http->observed.wait_ms = (uint32_t)args_number(&call->args, ARG_WAIT_MS, 0);
+    http->observed.since.value = args_number(&call->args, ARG_SINCE, server_last_seq(server).value);
+    struct query query = {
+        .kind = QUERY_LOCK,
+        .tell = http->observed.wait_ms == 0 ? tell_election : tell_or_wait,
+        .name = call->name,
+    };
+    server_ask(http_server(http), http->session, &query);
 }

@@ -12,11 +12,15 @@
 
 #define BACKLOG_SIZE_MAX ((size_t)256 << 10)
 
+/* What a stream in front of another store begins with: a comment. */
+#define BEST_EFFORT ": best effort: what happens while a connection is down is not told\n"
+
 struct watch {
     struct follower follower;
     struct http *http;
     void (*done)(struct http *http, struct bytes name); /* a long-poll; NULL: a stream */
     bool is_slow;                                       /* its reader had to be waited for */
+    bool is_over;                                       /* a long-poll: done was called */
     uint16_t size;
     char text[]; /* prefix or name */
 };
@@ -59,9 +63,10 @@ static void poll_done(struct follower *follower)
 {
     struct watch *watch = follower->user;
     struct http *http = watch->http;
+    watch->is_over = true;
     follower_stop(events_of(watch), follower);
-    watch->done(http, follower->prefix);
     http->session->is_waiting = false;
+    watch->done(http, follower->prefix); /* and with that it may wait for a store */
     session_resume(http->session);
     /* The memory is still in use further up; it goes with the next watch, or with the session. */
 }
@@ -69,7 +74,7 @@ static void poll_done(struct follower *follower)
 void watch_stop(struct http *http)
 {
     struct watch *watch = http->watch;
-    if (watch == NULL || watch->done == NULL || !http->session->is_waiting) return;
+    if (watch == NULL || watch->done == NULL || watch->is_over) return;
     poll_done(&watch->follower);
 }
 
@@ -112,7 +117,7 @@ bool watch_name(
     struct watch *watch = watch_create(http, &follower);
     if (watch == NULL) return false;
     watch->done = done;
-    http->session->is_waiting = true;
+    session_wait(http->session);
     return true;
 }
 
@@ -245,16 +250,16 @@ static bool read_since(
 static void refuse_compacted(struct http *http, struct seq since)
 {
     const struct server *server = http_server(http);
-    bool is_future = since.value > engine_seq(server->engine).value;
+    bool is_future = since.value > server_last_seq(server).value;
+    const char *detail = NULL;
+    if (is_future) detail = "there is no such event yet: the number is of another history";
+    if (server->store != NULL) {
+        detail = "this server keeps no events: look at the locks, and follow from now on";
+    }
     struct json_writer json;
-    http_problem_begin(
-        http,
-        &json,
-        TENURE_COMPACTED,
-        0,
-        is_future ? "there is no such event yet: the number is of another history" : NULL);
+    http_problem_begin(http, &json, TENURE_COMPACTED, 0, detail);
     json_key(&json, "first");
-    json_unsigned(&json, engine_window_first(server->engine).value);
+    json_unsigned(&json, server_first_seq(server).value);
     json_key(&json, "last");
     json_unsigned(&json, server->durable.value);
     json_end_object(&json);
@@ -276,9 +281,13 @@ void api_events(struct http *http, struct http_call *call)
         http_problem(http, TENURE_DRAINING, 0, NULL);
         return;
     }
-    struct seq last = engine_seq(server->engine);
-    bool is_missed = follower.seq.value < last.value &&
-                     follower.seq.value + 1 < engine_window_first(server->engine).value;
+    if (server->event_err != TENURE_OK) {
+        http_problem(http, server->event_err, 0, "the store does not tell what changes");
+        return;
+    }
+    struct seq last = server_last_seq(server);
+    bool is_missed =
+        follower.seq.value < last.value && follower.seq.value + 1 < server_first_seq(server).value;
     if (is_missed || follower.seq.value > last.value) {
         refuse_compacted(http, follower.seq);
         return;
@@ -297,6 +306,7 @@ void api_events(struct http *http, struct http_call *call)
     http->session->is_waiting = true; /* nothing that comes behind is a request */
     http_stream_begin(http, "text/event-stream");
     struct buffer *out = session_out(http->session);
+    if (server->store != NULL) put(out, BEST_EFFORT);
     put(out, "retry: 1000\n");
     put_id(out, follower.seq);
     put(out, "\n");

@@ -38,30 +38,109 @@ static void put_limits(struct json_writer *json, const struct config *config)
     json_end_object(json);
 }
 
-void api_server(struct http *http, struct http_call *call)
+/* What a client may not ask for here, in the words of the API. */
+static void put_unsupported(struct json_writer *json, const struct server *server)
 {
-    (void)call;
-    const struct server *server = http_server(http);
+    json_key(json, "unsupported");
+    json_begin_array(json);
+    for (uint32_t index = 0; server->store != NULL; index++) {
+        const char *word = tni_store_unsupported_word(server->store, index);
+        if (word == NULL) break;
+        json_text(json, bytes_from_text(word));
+    }
+    /* Whatever the store remembers: of events, this process keeps none. */
+    bool is_resumable =
+        server->store == NULL || (server->store->features >> STORE_FEATURE_RESUME & 1) == 0;
+    if (!is_resumable) json_text(json, BYTES_LITERAL("resume"));
+    json_end_array(json);
+}
+
+/* Of the engine there are more numbers than any other store tells. */
+static void put_engine(struct json_writer *json, const struct server *server)
+{
     struct engine_counters counters = engine_counters(server->engine);
+    put_number(json, "locks", counters.lock_count);
+    put_number(json, "holds", counters.hold_count);
+    put_number(json, "waiters", counters.waiter_count);
+}
+
+static void put_store(struct json_writer *json, const struct server *server)
+{
+    put_text(json, "store", server->store == NULL ? "embedded" : server->store_url);
+    put_text(json, "safety", server_safety_word(server));
+    put_unsupported(json, server);
+    put_text(json, "events", server->store == NULL ? "durable" : "best-effort");
+}
+
+static void put_node(struct json_writer *json, const struct store_node *node)
+{
+    json_begin_object(json);
+    put_text(json, "address", node->address);
+    put_text(json, "standing", node->standing);
+    json_key(json, "reachable");
+    json_bool(json, node->is_reachable);
+    json_key(json, "voting");
+    json_bool(json, node->is_voting);
+    put_text(json, "role", node->role);
+    put_text(json, "version", node->version);
+    put_text(json, "persistence", node->persistence);
+    put_text(json, "eviction_policy", node->eviction_policy);
+    put_text(json, "trouble", node->trouble);
+    put_text(json, "advice", node->advice);
+    json_key(json, "quarantine_ms");
+    shape_ms(json, node->quarantine_ms);
+    json_key(json, "clock_offset_ms");
+    json_signed(json, node->clock_offset_ms);
+    json_end_object(json);
+}
+
+/* What another store says of itself; when it does not answer, nothing. */
+static void
+put_store_info(struct json_writer *json, const struct server *server, const struct store_info *info)
+{
+    put_number(json, "waiters", server->metrics.relay_waiting);
+    json_key(json, "up");
+    json_bool(json, !server->is_store_down);
+    json_key(json, "nodes");
+    json_begin_array(json);
+    for (uint32_t index = 0; info != NULL && index < info->node_count; index++) {
+        put_node(json, &info->nodes[index]);
+    }
+    json_end_array(json);
+}
+
+static void tell_server(struct session *session, const struct query_answer *found)
+{
+    struct http *http = session->state;
+    const struct server *server = session->server;
     struct json_writer json;
     (void)http_begin(http, &json);
     json_begin_object(&json);
     put_text(&json, "server", "tenured");
     put_text(&json, "version", TENURE_VERSION);
-    put_text(&json, "class", "durable-single");
+    put_store(&json, server);
     put_text(&json, "node_id", server->node_id);
     put_number(&json, "seq", server->durable.value);
-    put_number(&json, "first_seq", engine_window_first(server->engine).value);
+    put_number(&json, "first_seq", server_first_seq(server).value);
     put_number(
         &json, "uptime_ms", (uint64_t)((server->now.ns - server->started_at.ns) / NS_PER_MS));
-    put_number(&json, "locks", counters.lock_count);
-    put_number(&json, "holds", counters.hold_count);
-    put_number(&json, "waiters", counters.waiter_count);
+    if (server->engine != NULL) {
+        put_engine(&json, server);
+    } else {
+        put_store_info(&json, server, found->info);
+    }
     put_number(&json, "connections", server->metrics.connections_open);
     put_number(&json, "followers", events_follower_count(server->events));
     put_limits(&json, server->config);
     json_end_object(&json);
     answer(http, 200);
+}
+
+void api_server(struct http *http, struct http_call *call)
+{
+    (void)call;
+    struct query query = { .kind = QUERY_INFO, .tell = tell_server };
+    server_ask(http_server(http), http->session, &query);
 }
 
 /* The process lives and its loop turns. */
@@ -84,6 +163,7 @@ void api_readyz(struct http *http, struct http_call *call)
     const char *status = "ok";
     if (server->is_full) status = "no_space";
     if (server->is_disk_slow) status = "slow_disk";
+    if (server->is_store_down) status = "store";
     if (server->is_draining) status = "draining";
     if (!server->is_ready) status = "starting";
     bool is_ok = strcmp(status, "ok") == 0;
@@ -93,7 +173,8 @@ void api_readyz(struct http *http, struct http_call *call)
         json_begin_object(&json);
         put_text(&json, "status", status);
     } else {
-        http_problem_begin(http, &json, TENURE_UNAVAILABLE, 0, NULL);
+        const char *detail = server->is_store_down ? server->store_text : NULL;
+        http_problem_begin(http, &json, TENURE_UNAVAILABLE, 0, detail);
         put_text(&json, "reason", status);
     }
     json_end_object(&json);

@@ -5,17 +5,15 @@
  * The status is always 200, also for arguments that are wrong.  State 1 is taken, 0 is free.  There
  * are no owners: whoever asks releases, unless `owner` is given, and a lock lives until it is
  * released, unless `ttl_ms` is. */
+#include <stdio.h>
+
 #include "server/http.h"
 
-/* `error` is "" when what was asked for has happened.  The state is that of the lock now, whatever
- * came of the request. */
-static void answer(struct http *http, struct bytes id, const char *error, struct seq seq)
+/* `state` is that of the lock now, whatever came of the request. */
+static void
+write_answer(struct http *http, struct bytes id, const char *error, bool is_taken, struct seq seq)
 {
-    const struct server *server = http_server(http);
-    struct engine_lock_view lock = { 0 };
-    bool is_taken = engine_inspect(server->engine, id, server->now, &lock) && lock.hold_count > 0;
     uint64_t state = is_taken ? 1 : 0;
-    if (seq.value < lock.seq.value) seq = lock.seq;
     struct json_writer json;
     (void)http_begin(http, &json);
     json_begin_object(&json);
@@ -36,9 +34,38 @@ static void answer(struct http *http, struct bytes id, const char *error, struct
     http_end(http, &(struct http_answer){ .status = 200 }, seq);
 }
 
+/* ------------------------------------------------------------------ the state behind an answer */
+
+static bool is_taken(const struct query_answer *answer)
+{
+    return answer->err == TENURE_OK && answer->locks->is_known &&
+           answer->locks->view.hold_count > 0;
+}
+
+static void tell_state(struct session *session, const struct query_answer *answer)
+{
+    struct http *http = session->state;
+    struct seq seq = http->candado.seq;
+    if (seq.value < answer->seq.value) seq = answer->seq;
+    write_answer(http, answer->name, http->candado.error, is_taken(answer), seq);
+}
+
+/* `error` is "" when what was asked for has happened. */
+static void answer(struct http *http, struct bytes id, const char *error, struct seq seq)
+{
+    (void)snprintf(http->candado.error, sizeof(http->candado.error), "%s", error);
+    http->candado.seq = seq;
+    struct query query = { .kind = QUERY_LOCK, .tell = tell_state, .name = id };
+    server_ask(http_server(http), http->session, &query);
+}
+
 void candado_refuse(struct http *http, struct bytes id, const char *error)
 {
-    answer(http, id, error, (struct seq){ 0 });
+    if (id.size > 0) {
+        answer(http, id, error, (struct seq){ 0 });
+    } else {
+        write_answer(http, id, error, false, (struct seq){ 0 });
+    }
 }
 
 static void on_reply(struct http *http, const struct engine_reply *reply)
@@ -60,21 +87,15 @@ void candado_acquire(struct http *http, struct http_call *call)
     api_submit_acquire(http, call, &wish, on_reply);
 }
 
+/* ------------------------------------------------------------------ of a hold that there is */
+
 /* The hold that is meant: the owner's, or whoever's there is. */
-static bool find_hold(
-    struct http *http,
-    const struct http_call *call,
-    struct engine_hold_view *out_hold,
-    struct seq *out_seq)
+static bool
+find_hold(const struct query_lock *lock, struct bytes owner, struct engine_hold_view *out_hold)
 {
-    const struct server *server = http_server(http);
-    struct bytes owner = args_text(&call->args, ARG_OWNER);
-    struct engine_lock_view lock;
-    (void)engine_inspect(server->engine, call->name, server->now, &lock);
-    *out_seq = lock.seq;
     struct engine_hold_view hold;
-    const struct hold *cursor = NULL;
-    while (engine_next_hold(server->engine, call->name, server->now, &cursor, &hold)) {
+    struct query_cursor cursor = { 0 };
+    while (query_next_hold(lock, &cursor, &hold)) {
         if (owner.size > 0 && !bytes_equal(owner, hold.owner)) continue;
         *out_hold = hold;
         return true;
@@ -82,67 +103,88 @@ static bool find_hold(
     return false;
 }
 
-/* Nobody holds it, or somebody else does.  That it is free is no failure: a release may be
- * repeated, and a heartbeat has told what it was asked. */
-static void answer_not_ours(struct http *http, const struct http_call *call)
-{
-    const struct server *server = http_server(http);
-    struct engine_lock_view lock;
-    bool is_taken =
-        engine_inspect(server->engine, call->name, server->now, &lock) && lock.hold_count > 0;
-    answer(http, call->name, is_taken ? "another owner has the lock" : "", lock.seq);
-}
-
-/* The texts of a view are the engine's and may go during the command: the owner is copied. */
-static void submit_claim(
-    struct http *http,
-    const struct http_call *call,
-    const struct engine_hold_view *hold,
-    enum engine_command_kind kind)
+/* The texts of a view go during the command: they are copied. */
+static void
+submit_claim(struct http *http, struct bytes id, const struct engine_hold_view *hold, bool is_end)
 {
     char owner[LIMIT_OWNER_SIZE_MAX];
+    char name[LIMIT_NAME_SIZE_MAX];
     memcpy(owner, hold->owner.data, hold->owner.size);
+    memcpy(name, id.data, id.size);
     struct engine_claim claim = {
-        .name = call->name,
+        .name = { name, id.size },
         .owner = { owner, hold->owner.size },
         .token = hold->token,
-        .ttl_ms = (uint32_t)args_number(&call->args, ARG_TTL_MS, ENGINE_TTL_KEEP),
+        .ttl_ms = http->candado.ttl_ms,
     };
-    struct engine_command command = { .kind = kind };
-    if (kind == ENGINE_RELEASE) {
+    struct engine_command command = { .kind = is_end ? ENGINE_RELEASE : ENGINE_RENEW };
+    if (is_end) {
         command.as.release = claim;
     } else {
         command.as.renew.claims = &claim;
         command.as.renew.count = 1;
     }
+    http->on_reply = on_reply;
     server_submit(http_server(http), http->session, &command);
+}
+
+/* Nobody holds it, or somebody else does.  That it is free is no failure: a release may be
+ * repeated, and a heartbeat has told what it was asked. */
+static void answer_not_ours(struct http *http, const struct query_answer *found)
+{
+    const char *error = is_taken(found) ? "another owner has the lock" : "";
+    if (found->err != TENURE_OK) {
+        error = found->detail != NULL ? found->detail : tenure_err_text(found->err);
+    }
+    write_answer(http, found->name, error, is_taken(found), found->seq);
+}
+
+static struct bytes asking_owner(const struct http *http)
+{
+    return (struct bytes){ http->candado.owner, http->candado.owner_size };
+}
+
+static void release_found(struct session *session, const struct query_answer *found)
+{
+    struct http *http = session->state;
+    struct engine_hold_view hold;
+    if (is_taken(found) && find_hold(found->locks, asking_owner(http), &hold)) {
+        submit_claim(http, found->name, &hold, true);
+    } else {
+        answer_not_ours(http, found);
+    }
+}
+
+static void renew_found(struct session *session, const struct query_answer *found)
+{
+    struct http *http = session->state;
+    struct engine_hold_view hold;
+    if (!is_taken(found) || !find_hold(found->locks, asking_owner(http), &hold)) {
+        answer_not_ours(http, found);
+    } else if (hold.ttl_ms == 0 && http->candado.ttl_ms == ENGINE_TTL_KEEP) {
+        write_answer(http, found->name, "", true, found->seq);
+    } else {
+        submit_claim(http, found->name, &hold, false);
+    }
+}
+
+static void ask_for_hold(struct http *http, const struct http_call *call, query_tell_fn tell)
+{
+    struct bytes owner = args_text(&call->args, ARG_OWNER);
+    memcpy(http->candado.owner, owner.data, owner.size);
+    http->candado.owner_size = owner.size;
+    http->candado.ttl_ms = (uint32_t)args_number(&call->args, ARG_TTL_MS, ENGINE_TTL_KEEP);
+    struct query query = { .kind = QUERY_LOCK, .tell = tell, .name = call->name };
+    server_ask(http_server(http), http->session, &query);
 }
 
 void candado_release(struct http *http, struct http_call *call)
 {
-    struct engine_hold_view hold;
-    struct seq seq;
-    if (!find_hold(http, call, &hold, &seq)) {
-        answer_not_ours(http, call);
-        return;
-    }
-    http->on_reply = on_reply;
-    submit_claim(http, call, &hold, ENGINE_RELEASE);
+    ask_for_hold(http, call, release_found);
 }
 
 /* Tells the state; and where there is a ttl, renews it. */
 void candado_heartbeat(struct http *http, struct http_call *call)
 {
-    struct engine_hold_view hold;
-    struct seq seq;
-    if (!find_hold(http, call, &hold, &seq)) {
-        answer_not_ours(http, call);
-        return;
-    }
-    if (hold.ttl_ms == 0 && !args_has(&call->args, ARG_TTL_MS)) {
-        answer(http, call->name, "", seq);
-        return;
-    }
-    http->on_reply = on_reply;
-    submit_claim(http, call, &hold, ENGINE_RENEW);
+    ask_for_hold(http, call, renew_found);
 }

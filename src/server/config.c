@@ -11,6 +11,7 @@
 #include "base/decimal.h"
 #include "base/memory.h"
 #include "net/listener.h"
+#include "server/store_url.h"
 
 #define FILE_SIZE_MAX ((size_t)1 << 20)
 #define WHERE_SIZE    160
@@ -118,6 +119,13 @@ set_text(struct reader *reader, const struct option *option, const char *value)
             option->least,
             option->most,
             size);
+    }
+    bool is_store = field(reader, option) == (const void *)&reader->config->store;
+    if (is_store && reader->source == SOURCE_FLAG && store_url_has_password(value)) {
+        return fail(
+            reader,
+            "its password would be seen by every user here: use --config FILE, or "
+            "?password-file=PATH in the URL");
     }
     *(const char **)field(reader, option) = value;
     return TENURE_OK;
@@ -543,11 +551,18 @@ static enum tenure_err read_flags(struct reader *reader, int argc, char *const *
         if (err != TENURE_OK) return err;
         index += count;
     }
-    if (!reader->config->is_loss_accepted || reader->config->action == CONFIG_REPAIR) {
-        return TENURE_OK;
+    if (reader->config->is_loss_accepted && reader->config->action != CONFIG_REPAIR) {
+        (void)snprintf(reader->where, sizeof(reader->where), "--accept-loss");
+        return fail(reader, "goes with --repair DIR only");
     }
-    (void)snprintf(reader->where, sizeof(reader->where), "--accept-loss");
-    return fail(reader, "goes with --repair DIR only");
+    bool is_journal_meant = reader->config->action == CONFIG_CHECK ||
+                            reader->config->action == CONFIG_DUMP ||
+                            reader->config->action == CONFIG_REPAIR;
+    if (is_journal_meant && reader->config->store[0] != '\0') {
+        (void)snprintf(reader->where, sizeof(reader->where), "--store");
+        return fail(reader, "has no journal: --check, --dump and --repair go without it");
+    }
+    return TENURE_OK;
 }
 
 static const char *find_variable(char *const *environment, const char *name)

@@ -35,6 +35,8 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 #define CONFIG_MAP(X)                                                                              \
     X(TEXT,   data,                 "data",              "DIR",       1, 4000, "./data",           \
       "directory of the journal; made if it is missing")                                           \
+    X(TEXT,   store,                "store",             "URL",       0, 4000, "",                 \
+      "keep no journal: serve in front of this store, see tenured(8)")                             \
     X(LIST,   listen,               "listen",            "ADDR:PORT", 1, 255, "127.0.0.1:7420",    \
       "where to listen; port 0 takes a free one, none is no TCP")                                  \
     X(TEXT,   unix_path,            "unix",              "PATH",      0, 107, "",                  \

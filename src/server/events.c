@@ -168,7 +168,7 @@ struct events *events_create(struct server *server)
     *events = (struct events){ .server = server, .timer = timer, .armed_ns = INT64_MAX };
     /* Without randomness the table is still right, only predictable. */
     (void)uv_random(NULL, NULL, &events->key, sizeof(events->key), 0, NULL);
-    events->pumped = engine_seq(server->engine);
+    events->pumped = server_last_seq(server);
     map_init(&events->buckets, &memory_heap);
     heap_init(&events->timers, &memory_heap);
     list_init(&events->catching_up);
@@ -327,6 +327,13 @@ static void deliver_live(struct events *events, const struct record *record)
     if (events->exact_count > 0) deliver_key(events, record->name, true, record);
 }
 
+/* A relay keeps no window. */
+static bool read_window(const struct events *events, struct seq seq, struct record *out_record)
+{
+    const struct engine *engine = events->server->engine;
+    return engine != NULL && engine_window_read(engine, seq, out_record);
+}
+
 /* The window has moved past what was handed out: everybody who is LIVE has missed something, and
  * will be told when he tries to catch up. */
 static void all_fall_behind(struct events *events)
@@ -343,15 +350,29 @@ static void all_fall_behind(struct events *events)
     }
 }
 
+void events_publish(struct events *events, const struct record *record)
+{
+    ASSERT(record->seq.value > events->pumped.value);
+    if (events->follower_count > 0) deliver_live(events, record);
+    events->pumped = record->seq;
+}
+
+void events_skip(struct events *events, struct seq seq)
+{
+    ASSERT(seq.value > events->pumped.value);
+    all_fall_behind(events);
+    events->pumped = seq;
+}
+
 static void pump_live(struct events *events, struct seq durable)
 {
     if (events->follower_count == 0) events->pumped = durable;
     while (events->pumped.value < durable.value) {
         struct record record;
         struct seq next = { events->pumped.value + 1 };
-        if (!engine_window_read(events->server->engine, next, &record)) {
+        if (!read_window(events, next, &record)) {
             all_fall_behind(events);
-            struct seq first = engine_window_first(events->server->engine);
+            struct seq first = server_first_seq(events->server);
             events->pumped.value = first.value > next.value && first.value <= durable.value
                                        ? first.value - 1
                                        : durable.value;
@@ -380,9 +401,9 @@ static void catch_up_some(struct events *events, struct follower *follower)
         struct record record;
         struct seq before = follower->seq;
         struct seq next = { before.value + 1 };
-        if (!engine_window_read(events->server->engine, next, &record)) {
+        if (!read_window(events, next, &record)) {
             follower_stop(events, follower);
-            follower->ops->compacted(follower, engine_window_first(events->server->engine));
+            follower->ops->compacted(follower, server_first_seq(events->server));
             return;
         }
         bool is_match = matches(follower, &record);

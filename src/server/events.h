@@ -70,6 +70,11 @@ void follower_resume(struct events *events, struct follower *follower);
 /* Called once a turn: hand out what has become durable, heartbeats that are due, and timeouts.  A
  * timer of its own wakes the loop for the latter. */
 void events_pump(struct events *events, struct seq durable, struct mono now);
+/* Of a relay: this has happened, and is handed out at once.  Its seq is above all before. */
+void events_publish(struct events *events, const struct record *record);
+/* Of a relay: something may have happened that nobody has told us.  All followers are told so
+ * (`compacted`) in the next pump.  `seq` is above all before. */
+void events_skip(struct events *events, struct seq seq);
 uint64_t events_follower_count(const struct events *events);
 
 #endif

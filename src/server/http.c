@@ -180,6 +180,7 @@ static bool is_midway(const struct session *session)
 
 const struct session_protocol session_http = {
     .name = "http",
+    .is_whole = true,
     .on_open = on_open,
     .on_input = on_input,
     .on_reply = on_reply,

@@ -36,6 +36,17 @@ struct http {
     bool is_backlogged;  /* takes no request until its answers have left */
     /* of the request under way */
     http_reply_fn on_reply;
+    struct {
+        char error[160];
+        struct seq seq;
+        uint32_t ttl_ms;
+        size_t owner_size;
+        char owner[LIMIT_OWNER_SIZE_MAX];
+    } candado; /* candado.c: what is kept while the lock is looked at */
+    struct {
+        uint32_t wait_ms;
+        struct seq since;
+    } observed; /* api_elections.c */
     bool is_head;
     bool is_old; /* HTTP/1.0 */
     bool is_keep_alive;

@@ -116,6 +116,13 @@ static void put_type(struct buffer *out, const char *type, int status)
     put(out, "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff");
 }
 
+/* What the holds here are worth is told with every answer. */
+static void put_promise(struct buffer *out, const struct server *server)
+{
+    put(out, "\r\nTenure-Safety: ");
+    put(out, server_safety_word(server));
+}
+
 static void put_options(struct buffer *out, const struct http_answer *answer)
 {
     if (answer->etag.value != 0) {
@@ -152,6 +159,7 @@ void http_end(struct http *http, const struct http_answer *answer, struct seq se
     put_status(out, answer->status);
     put_date(out, server, server->http);
     put_type(out, answer->type, answer->status);
+    put_promise(out, server);
     put_options(out, answer);
     put(out, "\r\nContent-Length: ");
     put_number(out, body->size);
@@ -175,6 +183,8 @@ void http_stream_begin(struct http *http, const char *type)
     put_status(out, 200);
     put_date(out, server, server->http);
     put_type(out, type, 200);
+    put_promise(out, server);
+    if (server->store != NULL) put(out, "\r\nTenure-Events: best-effort");
     put(out, "\r\nConnection: close\r\n\r\n");
     session_reply_end(http->session, (struct seq){ 0 });
 }

@@ -79,9 +79,8 @@ static void put_time(struct json_writer *json, const char *key, struct wall at)
 
 /* -------------------------------------------------------------------- holds */
 
-void shape_hold(struct json_writer *json, const struct engine_hold_view *hold)
+static void put_hold(struct json_writer *json, const struct engine_hold_view *hold)
 {
-    json_begin_object(json);
     put_text(json, "name", hold->name);
     put_text(json, "owner", hold->owner);
     put_number(json, "token", hold->token.value);
@@ -91,7 +90,32 @@ void shape_hold(struct json_writer *json, const struct engine_hold_view *hold)
     put_ms(json, "remaining_ms", hold->remaining_ms);
     put_text(json, "meta", hold->meta);
     put_time(json, "acquired_at", hold->acquired_at);
+}
+
+void shape_hold(struct json_writer *json, const struct engine_hold_view *hold)
+{
+    json_begin_object(json);
+    put_hold(json, hold);
     json_end_object(json);
+}
+
+/* The next hold of a lock, with the votes that it has.  False: there is none. */
+static bool
+put_next_hold(struct json_writer *json, const struct query_lock *lock, struct query_cursor *cursor)
+{
+    struct engine_hold_view hold;
+    if (!query_next_hold(lock, cursor, &hold)) return false;
+    const struct query_votes *votes = query_hold_votes(lock, cursor);
+    json_begin_object(json);
+    put_hold(json, &hold);
+    if (votes != NULL) {
+        put_number(json, "votes", votes->votes);
+        put_number(json, "nodes", votes->node_count);
+        json_key(json, "foreign");
+        json_bool(json, votes->is_foreign);
+    }
+    json_end_object(json);
+    return true;
 }
 
 void shape_leader(struct json_writer *json, const struct engine_hold_view *hold)
@@ -145,21 +169,13 @@ static void put_lock_head(struct json_writer *json, const struct engine_lock_vie
     put_ms(json, "lock_delay_ms", lock->delay_ms);
 }
 
-void shape_lock_summary(
-    struct json_writer *json,
-    const struct engine *engine,
-    struct mono now,
-    const struct engine_lock_view *lock)
+void shape_lock_summary(struct json_writer *json, const struct query_lock *lock)
 {
-    struct engine_hold_view hold;
+    struct query_cursor cursor = { 0 };
     json_begin_object(json);
-    put_lock_head(json, lock);
+    put_lock_head(json, &lock->view);
     json_key(json, "holder");
-    if (engine_inspect_hold(engine, lock->name, now, 0, &hold)) {
-        shape_hold(json, &hold);
-    } else {
-        json_null_value(json);
-    }
+    if (!put_next_hold(json, lock, &cursor)) json_null_value(json);
     json_end_object(json);
 }
 
@@ -172,31 +188,22 @@ static void put_waiter(struct json_writer *json, const struct engine_waiter_view
     put_ms(json, "remaining_ms", waiter->remaining_ms);
 }
 
-void shape_lock(
-    struct json_writer *json,
-    const struct engine *engine,
-    struct mono now,
-    const struct engine_lock_view *lock)
+void shape_lock(struct json_writer *json, const struct query_lock *lock)
 {
     json_begin_object(json);
-    put_lock_head(json, lock);
+    put_lock_head(json, &lock->view);
     json_key(json, "holders");
     json_begin_array(json);
-    struct engine_hold_view hold;
-    const struct hold *cursor = NULL;
+    struct query_cursor cursor = { 0 };
     for (uint32_t i = 0; i < HOLDER_COUNT_MAX; i++) {
-        if (!engine_next_hold(engine, lock->name, now, &cursor, &hold)) break;
-        shape_hold(json, &hold);
+        if (!put_next_hold(json, lock, &cursor)) break;
     }
     json_end_array(json);
 
     json_key(json, "waiters");
     json_begin_array(json);
     struct engine_waiter_view waiters[WAITER_COUNT_MAX];
-    uint32_t count =
-        lock->waiter_count == 0
-            ? 0
-            : engine_inspect_waiters(engine, lock->name, now, waiters, WAITER_COUNT_MAX);
+    uint32_t count = query_waiters(lock, waiters, WAITER_COUNT_MAX);
     for (uint32_t i = 0; i < count; i++) {
         json_begin_object(json);
         put_waiter(json, &waiters[i]);
@@ -209,18 +216,14 @@ void shape_lock(
     json_end_object(json);
 }
 
-void shape_election(
-    struct json_writer *json,
-    const struct engine *engine,
-    struct mono now,
-    const struct engine_lock_view *lock)
+void shape_election(struct json_writer *json, const struct query_lock *lock)
 {
     json_begin_object(json);
-    put_text(json, "name", lock->name);
-    put_number(json, "seq", lock->seq.value);
+    put_text(json, "name", lock->view.name);
+    put_number(json, "seq", lock->view.seq.value);
     json_key(json, "leader");
     struct engine_hold_view hold;
-    if (engine_inspect_hold(engine, lock->name, now, 0, &hold)) {
+    if (query_first_hold(lock, &hold)) {
         shape_leader(json, &hold);
     } else {
         json_null_value(json);
@@ -228,7 +231,7 @@ void shape_election(
     json_key(json, "candidates");
     json_begin_array(json);
     struct engine_waiter_view waiters[WAITER_COUNT_MAX];
-    uint32_t count = engine_inspect_waiters(engine, lock->name, now, waiters, WAITER_COUNT_MAX);
+    uint32_t count = query_waiters(lock, waiters, WAITER_COUNT_MAX);
     for (uint32_t i = 0; i < count; i++) {
         json_begin_object(json);
         put_waiter(json, &waiters[i]);
@@ -236,7 +239,7 @@ void shape_election(
         json_end_object(json);
     }
     json_end_array(json);
-    put_number(json, "candidate_count", lock->waiter_count);
+    put_number(json, "candidate_count", lock->view.waiter_count);
     json_end_object(json);
 }
 

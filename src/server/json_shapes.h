@@ -6,6 +6,7 @@
 
 #include "engine/engine.h"
 #include "proto/json_writer.h"
+#include "server/query.h"
 
 /* "2026-01-31T12:00:00.123Z" */
 void shape_time(struct json_writer *json, struct wall at);
@@ -21,23 +22,11 @@ void shape_leader(struct json_writer *json, const struct engine_hold_view *hold)
  */
 void shape_refusal(struct json_writer *json, const struct engine_result *result);
 /* {name, state, mode, slots, seq, hold_count, waiter_count, lock_delay_ms, holder} */
-void shape_lock_summary(
-    struct json_writer *json,
-    const struct engine *engine,
-    struct mono now,
-    const struct engine_lock_view *lock);
+void shape_lock_summary(struct json_writer *json, const struct query_lock *lock);
 /* {name, state, mode, slots, seq, holders, hold_count, waiters, waiter_count, lock_delay_ms} */
-void shape_lock(
-    struct json_writer *json,
-    const struct engine *engine,
-    struct mono now,
-    const struct engine_lock_view *lock);
+void shape_lock(struct json_writer *json, const struct query_lock *lock);
 /* {name, seq, leader, candidates, candidate_count} */
-void shape_election(
-    struct json_writer *json,
-    const struct engine *engine,
-    struct mono now,
-    const struct engine_lock_view *lock);
+void shape_election(struct json_writer *json, const struct query_lock *lock);
 /* {seq, kind, at, name, …}: the members that its kind has. */
 void shape_event(struct json_writer *json, const struct record *record);
 

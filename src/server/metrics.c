@@ -96,15 +96,82 @@ static void put_histogram(
     put(out, "tenure_%s_count %" PRIu64 "\n", name, total);
 }
 
-static void write_counters(
-    const struct metrics *metrics, const struct engine_counters *counters, struct buffer *out)
+/* What only an engine and its journal have. */
+static void write_engine(const struct server *server, struct buffer *out)
 {
+    const struct metrics *metrics = &server->metrics;
+    struct engine_counters counters = engine_counters(server->engine);
     put_head(out, "events_total", "counter", "Changes of locks, by kind.");
     for (unsigned kind = 1; kind < RECORD_KIND_COUNT; kind++) {
         const char *word = record_kind_word(kind);
-        put(out, "tenure_events_total{kind=\"%s\"} %" PRIu64 "\n", word, counters->records[kind]);
+        put(out, "tenure_events_total{kind=\"%s\"} %" PRIu64 "\n", word, counters.records[kind]);
     }
-    put_head(out, "replies_total", "counter", "Answers of the engine, by outcome.");
+    put_gauge(out, "disk_full", "1 when no grants are made for want of space.", server->is_full);
+    put_gauge(
+        out,
+        "locks",
+        "Names in memory: held, waited for, delayed, or of an event that is remembered.",
+        counters.lock_count);
+    put_gauge(out, "holds", "Holds.", counters.hold_count);
+    put_gauge(out, "waiters", "Requests that wait.", counters.waiter_count);
+    put_gauge(out, "window_bytes", "Memory of recent events.", counters.window_size);
+    put_gauge(out, "window_events", "Recent events remembered.", counters.window_count);
+    put_gauge(out, "seq", "Number of the last event.", engine_seq(server->engine).value);
+    put_gauge(out, "durable_seq", "Number of the last event on the disk.", server->durable.value);
+    put_histogram(out, "hold_seconds", "From a grant to its end.", &counters.hold_times);
+    put_histogram(
+        out, "commit_seconds", "Writing one batch until it is on the disk.", &metrics->commit);
+}
+
+static void write_journal(const struct metrics *metrics, struct buffer *out)
+{
+    put_counter(
+        out, "journal_written_bytes_total", "Bytes written to the journal.", metrics->commit_bytes);
+    put_gauge(out, "journal_bytes", "Journal and snapshots on the disk.", metrics->journal_size);
+    put_counter(out, "snapshots_total", "Snapshots completed.", metrics->snapshot_count);
+    put_counter(
+        out, "scrubs_total", "Times all journal files were verified.", metrics->scrub_count);
+    put_counter(
+        out,
+        "scrub_damage_total",
+        "Damaged journal files found by scrubs.",
+        metrics->scrub_damage_count);
+    put_counter(out, "scrubbed_bytes_total", "Bytes read by scrubs.", metrics->scrub_bytes);
+    put_gauge(
+        out,
+        "scrub_last_seconds",
+        "When the last scrub of the journal ended, since 1970; 0 for none since the start.",
+        (uint64_t)metrics->scrub_last_s);
+    put_counter(out, "stalls_total", "Times the server stood still.", metrics->stall_count);
+    put_head(out, "stalled_seconds_total", "counter", "Time by which deadlines were moved.");
+    put_seconds(out, "stalled_seconds_total", "", metrics->stall_us);
+}
+
+/* What only a relay has. */
+static void write_relay(const struct server *server, struct buffer *out)
+{
+    const struct metrics *metrics = &server->metrics;
+    put_gauge(out, "store_up", "1 when the store answers.", !server->is_store_down);
+    put_gauge(out, "waiters", "Requests that wait.", metrics->relay_waiting);
+    put_gauge(
+        out, "store_pending", "Requests that the store has not answered.", metrics->relay_pending);
+    put_counter(
+        out, "store_events_total", "Changes that the store has told.", metrics->relay_events);
+    put_counter(
+        out,
+        "store_event_gaps_total",
+        "Times at which changes may have been missed.",
+        metrics->relay_gap_count);
+    put_histogram(
+        out,
+        "store_seconds",
+        "From a request that does not wait to the answer of the store.",
+        &metrics->relay);
+}
+
+static void write_counters(const struct metrics *metrics, struct buffer *out)
+{
+    put_head(out, "replies_total", "counter", "Answers to commands, by outcome.");
     for (int err = 0; err < TENURE_ERR_COUNT; err++) {
         const char *name = tenure_err_name((enum tenure_err)err);
         put(out, "tenure_replies_total{outcome=\"%s\"} %" PRIu64 "\n", name, metrics->replies[err]);
@@ -126,20 +193,6 @@ static void write_counters(
     put_counter(out, "received_bytes_total", "Bytes from clients.", metrics->bytes_in);
     put_counter(out, "sent_bytes_total", "Bytes to clients.", metrics->bytes_out);
     put_counter(
-        out, "journal_written_bytes_total", "Bytes written to the journal.", metrics->commit_bytes);
-    put_counter(out, "snapshots_total", "Snapshots completed.", metrics->snapshot_count);
-    put_counter(
-        out, "scrubs_total", "Times all journal files were verified.", metrics->scrub_count);
-    put_counter(
-        out,
-        "scrub_damage_total",
-        "Damaged journal files found by scrubs.",
-        metrics->scrub_damage_count);
-    put_counter(out, "scrubbed_bytes_total", "Bytes read by scrubs.", metrics->scrub_bytes);
-    put_counter(out, "stalls_total", "Times the server stood still.", metrics->stall_count);
-    put_head(out, "stalled_seconds_total", "counter", "Time by which deadlines were moved.");
-    put_seconds(out, "stalled_seconds_total", "", metrics->stall_us);
-    put_counter(
         out,
         "followers_overflowed_total",
         "Event streams ended because their reader was too slow.",
@@ -151,31 +204,11 @@ static void write_counters(
         metrics->compacted_count);
 }
 
-static void write_gauges(
-    const struct server *server, const struct engine_counters *counters, struct buffer *out)
+static void write_gauges(const struct server *server, struct buffer *out)
 {
     put_gauge(out, "ready", "1 when requests are served.", server->is_ready ? 1 : 0);
-    put_gauge(out, "disk_full", "1 when no grants are made for want of space.", server->is_full);
-    put_gauge(
-        out,
-        "locks",
-        "Names in memory: held, waited for, delayed, or of an event that is remembered.",
-        counters->lock_count);
-    put_gauge(out, "holds", "Holds.", counters->hold_count);
-    put_gauge(out, "waiters", "Requests that wait.", counters->waiter_count);
     put_gauge(out, "connections", "Open connections.", server->metrics.connections_open);
     put_gauge(out, "followers", "Event streams.", events_follower_count(server->events));
-    put_gauge(out, "window_bytes", "Memory of recent events.", counters->window_size);
-    put_gauge(out, "window_events", "Recent events remembered.", counters->window_count);
-    put_gauge(
-        out, "journal_bytes", "Journal and snapshots on the disk.", server->metrics.journal_size);
-    put_gauge(out, "seq", "Number of the last event.", engine_seq(server->engine).value);
-    put_gauge(out, "durable_seq", "Number of the last event on the disk.", server->durable.value);
-    put_gauge(
-        out,
-        "scrub_last_seconds",
-        "When the last scrub of the journal ended, since 1970; 0 for none since the start.",
-        (uint64_t)server->metrics.scrub_last_s);
     put_head(out, "uptime_seconds", "gauge", "Since the start.");
     put_seconds(
         out, "uptime_seconds", "", (uint64_t)((server->now.ns - server->started_at.ns) / 1000));
@@ -184,16 +217,21 @@ static void write_gauges(
 void metrics_write(const struct server *server, struct buffer *out)
 {
     const struct metrics *metrics = &server->metrics;
-    struct engine_counters counters = engine_counters(server->engine);
     put_head(out, "build_info", "gauge", "Always 1.");
-    put(out, "tenure_build_info{version=\"%s\"} 1\n", TENURE_VERSION);
-    write_gauges(server, &counters, out);
-    write_counters(metrics, &counters, out);
+    put(out,
+        "tenure_build_info{version=\"%s\",safety=\"%s\"} 1\n",
+        TENURE_VERSION,
+        server_safety_word(server));
+    write_gauges(server, out);
+    write_counters(metrics, out);
     put_histogram(
         out, "wait_seconds", "From a request to its grant, if it waited.", &metrics->wait);
-    put_histogram(out, "hold_seconds", "From a grant to its end.", &counters.hold_times);
-    put_histogram(
-        out, "commit_seconds", "Writing one batch until it is on the disk.", &metrics->commit);
     put_histogram(
         out, "turn_seconds", "One turn of the loop: what others have to wait.", &metrics->turn);
+    if (server->engine != NULL) {
+        write_engine(server, out);
+        write_journal(metrics, out);
+    } else {
+        write_relay(server, out);
+    }
 }

@@ -5,6 +5,7 @@
 #include "base/decimal.h"
 
 #define COMMAND_MS_MAX 30000 /* from the first byte of a command to its last */
+#define OWED_COUNT_MAX 256u  /* answers of one session that are to come */
 
 /* ------------------------------------------------------------------ answers */
 
@@ -130,6 +131,7 @@ static void refuse_arity(struct resp *resp, const struct resp_spec *spec)
 
 static void run_command(struct resp *resp, const struct resp_command *command)
 {
+    (void)resp_speak(resp->session);
     resp->server->metrics.requests[METRICS_RESP]++;
     struct bytes name = resp_argument(command, 0);
     const struct resp_spec *spec = resp_find_spec(name);
@@ -164,6 +166,15 @@ static bool is_backlogged(struct resp *resp)
     return true;
 }
 
+/* Must this command wait for the answers to those before it?  Then it is looked at again. */
+static bool must_wait(struct session *session, const struct resp_command *command)
+{
+    if (session->owed_count == 0 || command->argument_count == 0) return false;
+    const struct resp_spec *spec = resp_find_spec(resp_argument(command, 0));
+    bool is_alone = spec != NULL && (spec->flags & RESP_FLAG_ALONE) != 0;
+    return (is_alone || session->owed_count >= OWED_COUNT_MAX) && session_bar(session);
+}
+
 static size_t on_input(struct session *session, struct bytes input)
 {
     struct resp *resp = session->state;
@@ -181,11 +192,13 @@ static size_t on_input(struct session *session, struct bytes input)
         }
         resp->is_midway = false;
         if (parse == PARSE_BAD) {
+            (void)resp_speak(session);
             resp_refuse_word(resp, "ERR Protocol error:", text);
             session_linger(session);
             session_close(session);
             return input.size;
         }
+        if (must_wait(session, &command)) break;
         used += size;
         if (command.argument_count > 0) run_command(resp, &command);
         if (is_backlogged(resp)) break;
@@ -195,7 +208,7 @@ static size_t on_input(struct session *session, struct bytes input)
 
 static void on_reply(struct session *session, const struct engine_reply *reply)
 {
-    resp_answer(session->state, reply);
+    resp_answer(resp_speak(session), reply);
 }
 
 static void on_drain(struct session *session)
@@ -215,6 +228,7 @@ static void on_tick(struct session *session)
     struct resp *resp = session->state;
     int64_t age_ns = session->server->now.ns - resp->since.ns;
     if (!resp->is_midway || session->is_closing || age_ns <= COMMAND_MS_MAX * NS_PER_MS) return;
+    (void)resp_speak(session);
     resp_refuse_word(resp, "ERR Protocol error:", "a command took over 30 s to arrive");
     session_linger(session);
     session_close(session);
@@ -249,6 +263,7 @@ static void on_close(struct session *session)
 
 const struct session_protocol session_resp = {
     .name = "resp",
+    .is_pipelined = true,
     .on_open = on_open,
     .on_input = on_input,
     .on_reply = on_reply,

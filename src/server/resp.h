@@ -4,7 +4,8 @@
  *   resp_command.c  the table of commands, and COMMAND
  *   resp_docs.c     COMMAND DOCS: the syntax in the form that clients expect
  *   resp_args.c     arguments, checked against their limits
- *   resp_client.c   what clients expect of any server: PING, HELLO, CLIENT, INFO …
+ *   resp_client.c   what clients expect of any server: PING, HELLO, CLIENT …
+ *   resp_info.c     INFO
  *   resp_lock.c     LOCK.* and ELECT.* that the engine decides
  *   resp_view.c     LOCK.* and ELECT.* that only look
  *   resp_follow.c   EVENTS.FOLLOW and ELECT.OBSERVE
@@ -31,10 +32,13 @@ struct resp {
     struct resp_writer out;
     struct resp_follow *follow; /* of EVENTS.FOLLOW and ELECT.OBSERVE; NULL = none is under way */
     bool is_following;          /* EVENTS.FOLLOW: only PING, QUIT and RESET are taken */
-    bool is_many;               /* the acquire under way has several names */
     bool is_backlogged;         /* takes no input until its answers have left */
     bool is_midway;             /* a command has begun to arrive … */
     struct mono since;          /* … at that time */
+    struct {
+        uint64_t since;
+        uint32_t wait_ms;
+    } observed; /* resp_follow.c */
     char client_name[RESP_CLIENT_NAME_SIZE];
 };
 
@@ -47,6 +51,7 @@ enum resp_flag {
     RESP_FLAG_BLOCKING = 8,  /* may wait */
     RESP_FLAG_FOLLOWER = 16, /* allowed on a connection that follows events */
     RESP_FLAG_PUBSUB = 32,
+    RESP_FLAG_ALONE = 64, /* only when every command before it is answered */
 };
 
 struct resp_spec {
@@ -69,6 +74,15 @@ const struct resp_spec *resp_specs(uint32_t *out_count);
 void resp_write_docs(struct resp *resp, const struct resp_spec *spec);
 
 /* ---- answers */
+
+/* What is written now goes where the session says: the place of an answer that was to come, or the
+ * end of what was answered.  Every way in begins with it. */
+static inline struct resp *resp_speak(struct session *session)
+{
+    struct resp *resp = session->state;
+    resp->out.out = session_out(session);
+    return resp;
+}
 
 /* End the answer; it leaves when `seq` is durable. */
 void resp_end(struct resp *resp, struct seq seq);
@@ -134,6 +148,9 @@ bool resp_refuse_keyword(struct resp_args *args);
 
 /* ---- replies of the engine (resp_lock.c) */
 
+/* The last bit of the tag of an acquire: it has several names. */
+#define RESP_TAG_MANY UINT64_C(1)
+
 void resp_answer(struct resp *resp, const struct engine_reply *reply);
 
 /* ---- following (resp_follow.c) */
@@ -145,8 +162,8 @@ void resp_follow_drained(struct resp *resp);
 void resp_observe_stop(struct resp *resp);
 /* The fields of an event, as a map. */
 void resp_write_record(struct resp *resp, const struct record *record);
-/* The leader of an election now, as a map; ends the answer (resp_view.c). */
-void resp_answer_leader(struct resp *resp, struct bytes name);
+/* The leader of an election, as a map; ends the answer (resp_view.c). */
+void resp_tell_leader(struct session *session, const struct query_answer *answer);
 
 /* ---- handlers */
 

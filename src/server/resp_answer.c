@@ -64,11 +64,17 @@ static void tell_loss(struct resp_text *text, const struct engine_result *result
     }
 }
 
-static void write_refusal(
-    struct resp *resp, enum tenure_err err, const struct engine_result *result, const char *detail)
+static bool is_many(const struct engine_reply *reply)
 {
+    return reply->kind == ENGINE_ACQUIRE && (reply->tag & RESP_TAG_MANY) != 0;
+}
+
+static void write_refusal(
+    struct resp *resp, const struct engine_reply *reply, const struct engine_result *result)
+{
+    enum tenure_err err = result != NULL && reply->kind == ENGINE_RENEW ? result->err : reply->err;
     struct resp_text text = { 0 };
-    if (result != NULL && resp->is_many && result->name.size > 0) {
+    if (result != NULL && is_many(reply) && result->name.size > 0) {
         resp_text_add_bytes(&text, result->name);
         resp_text_add(&text, ": ");
     }
@@ -82,7 +88,7 @@ static void write_refusal(
     } else if (err == TENURE_LOST && result != NULL) {
         tell_loss(&text, result);
     } else {
-        resp_text_add(&text, detail != NULL ? detail : tenure_err_text(err));
+        resp_text_add(&text, reply->detail != NULL ? reply->detail : tenure_err_text(err));
     }
     resp_write_error(&resp->out, tenure_err_resp_word(err), resp_text_bytes(&text));
 }
@@ -91,7 +97,7 @@ static void write_refusal(
 
 static void write_acquired(struct resp *resp, const struct engine_reply *reply)
 {
-    if (!resp->is_many) {
+    if (!is_many(reply)) {
         write_grant(resp, &reply->results[0].hold, false);
         return;
     }
@@ -125,7 +131,7 @@ static void write_renewed(struct resp *resp, const struct engine_reply *reply)
         if (result->err == TENURE_OK) {
             write_renewal(resp, result);
         } else {
-            write_refusal(resp, result->err, result, reply->detail);
+            write_refusal(resp, reply, result);
         }
         return;
     }
@@ -191,7 +197,7 @@ void resp_answer(struct resp *resp, const struct engine_reply *reply)
         write_success(resp, reply);
     } else {
         const struct engine_result *result = reply->result_count == 0 ? NULL : &reply->results[0];
-        write_refusal(resp, reply->err, result, reply->detail);
+        write_refusal(resp, reply, result);
     }
     resp_end(resp, reply->seq);
 }

@@ -1,14 +1,10 @@
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "base/utf8.h"
 #include "server/resp.h"
 
 /* What clients of Redis expect of any server. */
-
-#define INFO_SIZE_MAX 2048
 
 void resp_run_ping(struct resp *resp, const struct resp_command *command)
 {
@@ -93,13 +89,14 @@ void resp_run_hello(struct resp *resp, const struct resp_command *command)
         if (!take_hello_option(&args)) return;
     }
     resp->out.is_resp3 = is_resp3;
-    resp_write_map(&resp->out, 7);
+    resp_write_map(&resp->out, 8);
     resp_pair_text(resp, "server", "tenured");
     resp_pair_text(resp, "version", TENURE_VERSION);
     resp_pair_signed(resp, "proto", is_resp3 ? 3 : 2);
     resp_pair_unsigned(resp, "id", resp->session->id);
     resp_pair_text(resp, "mode", "standalone");
     resp_pair_text(resp, "role", "master");
+    resp_pair_text(resp, "safety", server_safety_word(resp->server));
     resp_write_text(&resp->out, "modules");
     resp_write_array(&resp->out, 0);
     resp_end_now(resp);
@@ -168,119 +165,4 @@ void resp_run_quit(struct resp *resp, const struct resp_command *command)
     (void)command;
     resp_accept(resp);
     session_close(resp->session);
-}
-
-/* ------------------------------------------------------------------ INFO */
-
-static size_t add_server_section(const struct server *server, char *text, size_t room)
-{
-    int64_t uptime_us = (server->now.ns - server->started_at.ns) / 1000;
-    /* Clients look at redis_version and redis_mode to learn which commands they may use, and at
-     * loading to learn that the server is ready. */
-    return (size_t)snprintf(
-        text,
-        room,
-        "# Server\r\n"
-        "tenured_version:" TENURE_VERSION "\r\n"
-        "redis_version:7.0.0\r\n"
-        "redis_mode:standalone\r\n"
-        "run_id:%s\r\n"
-        "process_id:%ld\r\n"
-        "uptime_in_seconds:%" PRId64 "\r\n"
-        "uptime_us:%" PRId64 "\r\n"
-        "\r\n"
-        "# Replication\r\n"
-        "role:master\r\n"
-        "connected_slaves:0\r\n"
-        "\r\n",
-        server->node_id,
-        (long)getpid(),
-        uptime_us / 1000000,
-        uptime_us);
-}
-
-/* Of a disk that does not answer nothing is asked: this is the thread of the loop. */
-static uint64_t free_bytes(const struct server *server)
-{
-    struct statvfs disk;
-    if (server->is_disk_slow || statvfs(server->config->data, &disk) != 0) return 0;
-    return (uint64_t)disk.f_bavail * disk.f_frsize;
-}
-
-static size_t add_state_sections(const struct server *server, char *text, size_t room)
-{
-    struct engine_counters counters = engine_counters(server->engine);
-    return (size_t)snprintf(
-        text,
-        room,
-        "# Clients\r\n"
-        "connected_clients:%u\r\n"
-        "maxclients:%u\r\n"
-        "blocked_clients:%" PRIu64 "\r\n"
-        "\r\n"
-        "# Persistence\r\n"
-        "loading:0\r\n"
-        "journal_seq:%" PRIu64 "\r\n"
-        "journal_durable_seq:%" PRIu64 "\r\n"
-        "journal_bytes:%" PRIu64 "\r\n"
-        "disk_free_bytes:%" PRIu64 "\r\n"
-        "disk_full:%d\r\n"
-        "disk_slow:%d\r\n"
-        "stalls:%" PRIu64 "\r\n"
-        "stalled_ms:%" PRIu64 "\r\n"
-        "damaged_files:%" PRIu64 "\r\n"
-        "\r\n",
-        server->session_count,
-        server->config->connection_count_max,
-        counters.waiter_count,
-        engine_seq(server->engine).value,
-        server->durable.value,
-        server->metrics.journal_size,
-        free_bytes(server),
-        (int)server->is_full,
-        (int)server->is_disk_slow,
-        server->metrics.stall_count,
-        server->metrics.stall_us / 1000,
-        server->metrics.scrub_damage_count);
-}
-
-static size_t add_stats_section(const struct server *server, char *text, size_t room)
-{
-    struct engine_counters counters = engine_counters(server->engine);
-    return (size_t)snprintf(
-        text,
-        room,
-        "# Stats\r\n"
-        "total_connections_received:%" PRIu64 "\r\n"
-        "total_commands_processed:%" PRIu64 "\r\n"
-        "locks:%" PRIu64 "\r\n"
-        "holds:%" PRIu64 "\r\n"
-        "waiters:%" PRIu64 "\r\n"
-        "granted:%" PRIu64 "\r\n"
-        "renewed:%" PRIu64 "\r\n"
-        "released:%" PRIu64 "\r\n"
-        "expired:%" PRIu64 "\r\n"
-        "broken:%" PRIu64 "\r\n",
-        server->metrics.connections_accepted,
-        server->metrics.requests[METRICS_RESP] + server->metrics.requests[METRICS_HTTP],
-        counters.lock_count,
-        counters.hold_count,
-        counters.waiter_count,
-        counters.granted,
-        counters.renewed,
-        counters.released,
-        counters.expired,
-        counters.broken);
-}
-
-void resp_run_info(struct resp *resp, const struct resp_command *command)
-{
-    (void)command; /* sections are few: all of them, whichever was asked for */
-    char text[INFO_SIZE_MAX];
-    size_t size = add_server_section(resp->server, text, sizeof(text));
-    size += add_state_sections(resp->server, text + size, sizeof(text) - size);
-    size += add_stats_section(resp->server, text + size, sizeof(text) - size);
-    ASSERT(size < sizeof(text));
-    resp_write_bulk(&resp->out, (struct bytes){ text, size });
-    resp_end_now(resp);
 }

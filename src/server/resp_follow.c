@@ -54,6 +54,7 @@ void resp_follow_drained(struct resp *resp)
 
 static void push_number(struct resp *resp, const char *word, uint64_t number)
 {
+    (void)resp_speak(resp->session);
     resp_write_push(&resp->out, 2);
     resp_write_text(&resp->out, word);
     resp_write_unsigned(&resp->out, number);
@@ -71,6 +72,7 @@ static bool deliver_event(struct follower *follower, const struct record *record
         return false;
     }
     follow->is_slow = false;
+    (void)resp_speak(resp->session);
     resp_write_push(&resp->out, 2);
     resp_write_text(&resp->out, "event");
     resp_write_record(resp, record);
@@ -138,6 +140,18 @@ static bool take_types(struct resp_args *args, uint32_t *out_kinds)
     return false;
 }
 
+/* Why nothing can be told from there on; NULL: it can. */
+static const char *find_fault(const struct server *server, uint64_t since)
+{
+    if (server->event_err != TENURE_OK) return "the store does not tell what changes";
+    uint64_t last = server_last_seq(server).value;
+    if (server->store != NULL && since != last) {
+        return "this server keeps no events: look at the locks, and follow from now on";
+    }
+    /* Who saw it saw another journal: what has happened since cannot be told. */
+    return since > last ? "this journal has not come so far; begin anew" : NULL;
+}
+
 void resp_run_follow(struct resp *resp, const struct resp_command *command)
 {
     struct resp_args args = { resp, command, 1 };
@@ -159,9 +173,10 @@ void resp_run_follow(struct resp *resp, const struct resp_command *command)
                                                             : resp_refuse_keyword(&args);
         if (!is_taken) return;
     }
-    if (since > engine_seq(resp->server->engine).value) {
-        /* Who saw it saw another journal: what has happened since cannot be told. */
-        resp_refuse(resp, TENURE_COMPACTED, "this journal has not come so far; begin anew");
+    const char *fault = find_fault(resp->server, since);
+    if (fault != NULL) {
+        enum tenure_err err = resp->server->event_err;
+        resp_refuse(resp, err != TENURE_OK ? err : TENURE_COMPACTED, fault);
         return;
     }
     struct resp_follow *follow = follow_create(resp, prefix);
@@ -178,13 +193,21 @@ void resp_run_follow(struct resp *resp, const struct resp_command *command)
         return;
     }
     resp->is_following = true;
-    resp_write_array(&resp->out, 2);
+    bool is_relay = resp->server->store != NULL;
+    resp_write_array(&resp->out, is_relay ? 3 : 2);
     resp_write_text(&resp->out, "follow");
     resp_write_unsigned(&resp->out, since);
+    if (is_relay) resp_write_text(&resp->out, "best-effort");
     resp_end_now(resp);
 }
 
 /* ------------------------------------------------------------------ ELECT.OBSERVE */
+
+static void ask_who_leads(struct resp *resp, struct bytes name, query_tell_fn tell)
+{
+    struct query query = { .kind = QUERY_LOCK, .tell = tell, .name = name };
+    server_ask(resp->server, resp->session, &query);
+}
 
 /* The wait is over, one way or the other: tell who leads. */
 static void finish_observe(struct resp_follow *follow)
@@ -192,8 +215,8 @@ static void finish_observe(struct resp_follow *follow)
     struct resp *resp = follow->resp;
     follow->is_done = true;
     follower_stop(resp->server->events, &follow->follower);
-    resp_answer_leader(resp, follow->follower.prefix);
     resp->session->is_waiting = false;
+    ask_who_leads(resp, follow->follower.prefix, resp_tell_leader);
     session_resume(resp->session);
 }
 
@@ -228,16 +251,6 @@ static const struct follower_ops observe_ops = {
     .timeout = end_observe,
 };
 
-/* Did anything happen to the name behind `since`, as far as is remembered? */
-static bool has_changed(const struct server *server, struct bytes name, uint64_t since)
-{
-    struct engine_lock_view lock;
-    struct record newest;
-    if (engine_inspect(server->engine, name, server->now, &lock)) return lock.seq.value > since;
-    if (engine_history(server->engine, name, &newest, 1) == 0) return false;
-    return newest.seq.value > since;
-}
-
 static bool start_observe(struct resp *resp, struct bytes name, uint64_t since, uint64_t wait_ms)
 {
     struct resp_follow *follow = follow_create(resp, name);
@@ -251,17 +264,32 @@ static bool start_observe(struct resp *resp, struct bytes name, uint64_t since, 
     return false;
 }
 
+/* Has anything happened behind what the client knows?  Else it waits for that. */
+static void tell_or_wait(struct session *session, const struct query_answer *answer)
+{
+    struct resp *resp = session->state;
+    uint64_t since = resp->observed.since;
+    /* A number that this server has not reached is of another history: tell what is. */
+    bool is_other = since > server_last_seq(resp->server).value;
+    bool is_news = answer->err != TENURE_OK || answer->locks->changed.value > since;
+    if (is_other || is_news || resp->server->is_draining) {
+        resp_tell_leader(session, answer);
+    } else if (start_observe(resp, answer->name, since, resp->observed.wait_ms)) {
+        session_wait(session);
+    } else {
+        resp_refuse(resp_speak(session), TENURE_NO_MEMORY, tenure_err_text(TENURE_NO_MEMORY));
+    }
+}
+
 void resp_run_observe(struct resp *resp, const struct resp_command *command)
 {
     struct resp_args args = { resp, command, 1 };
     struct bytes name;
-    uint64_t since = 0;
+    uint64_t since = server_last_seq(resp->server).value;
     uint64_t wait_ms = 0;
-    bool has_since = false;
     if (!resp_take_plain(&args, "name", &name)) return;
     while (resp_args_left(&args)) {
         if (resp_take_keyword(&args, "SINCE")) {
-            has_since = true;
             if (!resp_take_number(&args, "SINCE", 0, TOKEN_MAX, &since)) return;
         } else if (resp_take_keyword(&args, "WAIT")) {
             if (!resp_take_number(&args, "WAIT", 0, LIMIT_WAIT_MS_MAX, &wait_ms)) return;
@@ -270,16 +298,9 @@ void resp_run_observe(struct resp *resp, const struct resp_command *command)
             return;
         }
     }
-    uint64_t known = engine_seq(resp->server->engine).value;
-    if (!has_since) since = known;
-    /* A number that this server has not reached is of another history: tell what is. */
-    bool is_now =
-        wait_ms == 0 || since > known || (has_since && has_changed(resp->server, name, since));
-    if (is_now) {
-        resp_answer_leader(resp, name);
-    } else if (start_observe(resp, name, since, wait_ms)) {
-        resp->session->is_waiting = true;
-    } else {
-        resp_refuse(resp, TENURE_NO_MEMORY, tenure_err_text(TENURE_NO_MEMORY));
-    }
+    resp->observed.since = since;
+    resp->observed.wait_ms = (uint32_t)wait_ms;
+    ask_who_leads(resp, name, wait_ms == 0 ? resp_tell_leader : tell_or_wait);
+    /* What was sent behind it must not be answered before it. */
+    if (wait_ms > 0) (void)session_bar(resp->session);
 }

@@ -58,7 +58,7 @@ void resp_run_acquire(struct resp *resp, const struct resp_command *command)
     UNINITIALIZED struct bytes names[LIMIT_NAME_COUNT_MAX];
     struct engine_command request = {
         .kind = ENGINE_ACQUIRE,
-        .tag = server_tag(resp->server),
+        .tag = server_tag(resp->server) << 1,
         .as.acquire = { .names = names, .name_count = 1, .slots = 1 },
     };
     struct engine_acquire *acquire = &request.as.acquire;
@@ -72,7 +72,7 @@ void resp_run_acquire(struct resp *resp, const struct resp_command *command)
         resp_refuse(resp, TENURE_INVALID, "SHARED and SLOTS exclude each other");
         return;
     }
-    resp->is_many = acquire->name_count > 1;
+    if (acquire->name_count > 1) request.tag |= RESP_TAG_MANY;
     server_submit(resp->server, resp->session, &request);
 }
 
@@ -96,7 +96,7 @@ void resp_run_campaign(struct resp *resp, const struct resp_command *command)
     struct bytes name;
     struct engine_command request = {
         .kind = ENGINE_ACQUIRE,
-        .tag = server_tag(resp->server),
+        .tag = server_tag(resp->server) << 1,
         .as.acquire = { .names = &name, .name_count = 1, .slots = 1 },
     };
     struct engine_acquire *acquire = &request.as.acquire;
@@ -106,7 +106,6 @@ void resp_run_campaign(struct resp *resp, const struct resp_command *command)
     while (resp_args_left(&args)) {
         if (!take_campaign_option(&args, acquire)) return;
     }
-    resp->is_many = false;
     server_submit(resp->server, resp->session, &request);
 }
 

@@ -8,9 +8,10 @@ static const char *state_word(const struct engine_lock_view *lock)
     return lock->waiter_count > 0 ? "waited" : "delayed";
 }
 
-static void write_holder(struct resp *resp, const struct engine_hold_view *hold)
+static void write_holder(
+    struct resp *resp, const struct engine_hold_view *hold, const struct query_votes *votes)
 {
-    resp_write_map(&resp->out, 9);
+    resp_write_map(&resp->out, votes == NULL ? 9 : 12);
     resp_pair_bytes(resp, "owner", hold->owner);
     resp_pair_unsigned(resp, "token", hold->token.value);
     resp_pair_bytes(resp, "mode", resp_mode_word(hold->mode));
@@ -20,29 +21,30 @@ static void write_holder(struct resp *resp, const struct engine_hold_view *hold)
     resp_pair_signed(resp, "acquired_at_ms", hold->acquired_at.us / 1000);
     resp_pair_unsigned(resp, "breaking", hold->is_breaking ? 1 : 0);
     resp_pair_bytes(resp, "meta", hold->meta);
+    if (votes == NULL) return;
+    resp_pair_unsigned(resp, "votes", votes->votes);
+    resp_pair_unsigned(resp, "nodes", votes->node_count);
+    resp_pair_unsigned(resp, "foreign", votes->is_foreign ? 1 : 0);
 }
 
-static void write_holders(struct resp *resp, const struct engine_lock_view *lock)
+static void write_holders(struct resp *resp, const struct query_lock *lock)
 {
-    struct server *server = resp->server;
     resp_write_text(&resp->out, "holders");
-    resp_write_array(&resp->out, lock->hold_count);
+    resp_write_array(&resp->out, lock->view.hold_count);
     struct engine_hold_view hold;
-    const struct hold *cursor = NULL;
+    struct query_cursor cursor = { 0 };
     uint32_t count = 0;
-    while (engine_next_hold(server->engine, lock->name, server->now, &cursor, &hold)) {
-        write_holder(resp, &hold);
+    while (query_next_hold(lock, &cursor, &hold)) {
+        write_holder(resp, &hold, query_hold_votes(lock, &cursor));
         count++;
     }
-    ASSERT(count == lock->hold_count);
+    ASSERT(count == lock->view.hold_count);
 }
 
-static void write_waiters(struct resp *resp, const struct engine_lock_view *lock)
+static void write_waiters(struct resp *resp, const struct query_lock *lock)
 {
-    struct server *server = resp->server;
     struct engine_waiter_view waiters[WAITER_COUNT_MAX];
-    uint32_t count =
-        engine_inspect_waiters(server->engine, lock->name, server->now, waiters, WAITER_COUNT_MAX);
+    uint32_t count = query_waiters(lock, waiters, WAITER_COUNT_MAX);
     resp_write_text(&resp->out, "waiters");
     resp_write_array(&resp->out, count);
     for (uint32_t index = 0; index < count; index++) {
@@ -57,30 +59,44 @@ static void write_waiters(struct resp *resp, const struct engine_lock_view *lock
     }
 }
 
-void resp_run_get(struct resp *resp, const struct resp_command *command)
+/* False: there was no answer, and the client was told so. */
+static bool is_answered(struct resp *resp, const struct query_answer *answer)
 {
-    struct server *server = resp->server;
-    struct resp_args args = { resp, command, 1 };
-    struct bytes name;
-    if (!resp_take_plain(&args, "name", &name)) return;
+    if (answer->err == TENURE_OK) return true;
+    const char *text = answer->detail != NULL ? answer->detail : tenure_err_text(answer->err);
+    resp_refuse(resp, answer->err, text);
+    return false;
+}
 
-    struct engine_lock_view lock;
-    if (!engine_inspect(server->engine, name, server->now, &lock)) {
+static void tell_lock(struct session *session, const struct query_answer *answer)
+{
+    struct resp *resp = resp_speak(session);
+    if (!is_answered(resp, answer)) return;
+    const struct query_lock *lock = answer->locks;
+    if (!lock->is_known) {
         resp_write_null(&resp->out);
-        resp_end(resp, lock.seq);
+        resp_end(resp, answer->seq);
         return;
     }
     resp_write_map(&resp->out, 9);
-    resp_pair_bytes(resp, "name", lock.name);
-    resp_pair_text(resp, "state", state_word(&lock));
-    resp_pair_bytes(resp, "mode", resp_mode_word(lock.mode));
-    resp_pair_unsigned(resp, "slots", lock.slots);
-    resp_pair_unsigned(resp, "seq", lock.seq.value);
-    write_holders(resp, &lock);
-    write_waiters(resp, &lock);
-    resp_pair_unsigned(resp, "waiter_count", lock.waiter_count);
-    resp_pair_signed(resp, "lock_delay_ms", lock.delay_ms);
-    resp_end(resp, lock.seq);
+    resp_pair_bytes(resp, "name", lock->view.name);
+    resp_pair_text(resp, "state", state_word(&lock->view));
+    resp_pair_bytes(resp, "mode", resp_mode_word(lock->view.mode));
+    resp_pair_unsigned(resp, "slots", lock->view.slots);
+    resp_pair_unsigned(resp, "seq", lock->view.seq.value);
+    write_holders(resp, lock);
+    write_waiters(resp, lock);
+    resp_pair_unsigned(resp, "waiter_count", lock->view.waiter_count);
+    resp_pair_signed(resp, "lock_delay_ms", lock->view.delay_ms);
+    resp_end(resp, answer->seq);
+}
+
+void resp_run_get(struct resp *resp, const struct resp_command *command)
+{
+    struct resp_args args = { resp, command, 1 };
+    struct query query = { .kind = QUERY_LOCK, .tell = tell_lock };
+    if (!resp_take_plain(&args, "name", &query.name)) return;
+    server_ask(resp->server, resp->session, &query);
 }
 
 /* ------------------------------------------------------------------ LOCK.LIST */
@@ -117,38 +133,40 @@ static bool take_list_option(struct resp_args *args, struct engine_list_query *q
     return resp_refuse_keyword(args);
 }
 
-void resp_run_list(struct resp *resp, const struct resp_command *command)
+static void tell_list(struct session *session, const struct query_answer *answer)
 {
-    /* Too large for the stack of each call; there is only one thread. */
-    static struct engine_lock_view locks[LIMIT_LIST_COUNT_MAX];
-    struct server *server = resp->server;
-    struct resp_args args = { resp, command, 1 };
-    struct engine_list_query query = { .count_max = 100 };
-    while (resp_args_left(&args)) {
-        if (!take_list_option(&args, &query)) return;
-    }
-    struct bytes next;
-    uint32_t count = engine_list(server->engine, &query, server->now, locks, &next);
+    struct resp *resp = resp_speak(session);
+    if (!is_answered(resp, answer)) return;
     resp_write_map(&resp->out, 2);
     resp_write_text(&resp->out, "locks");
-    resp_write_array(&resp->out, count);
-    for (uint32_t index = 0; index < count; index++) {
+    resp_write_array(&resp->out, answer->lock_count);
+    for (uint32_t index = 0; index < answer->lock_count; index++) {
+        const struct engine_lock_view *lock = &answer->locks[index].view;
         resp_write_map(&resp->out, 6);
-        resp_pair_bytes(resp, "name", locks[index].name);
-        resp_pair_text(resp, "state", state_word(&locks[index]));
-        resp_pair_bytes(resp, "mode", resp_mode_word(locks[index].mode));
-        resp_pair_unsigned(resp, "slots", locks[index].slots);
-        resp_pair_unsigned(resp, "holders", locks[index].hold_count);
-        resp_pair_unsigned(resp, "waiters", locks[index].waiter_count);
+        resp_pair_bytes(resp, "name", lock->name);
+        resp_pair_text(resp, "state", state_word(lock));
+        resp_pair_bytes(resp, "mode", resp_mode_word(lock->mode));
+        resp_pair_unsigned(resp, "slots", lock->slots);
+        resp_pair_unsigned(resp, "holders", lock->hold_count);
+        resp_pair_unsigned(resp, "waiters", lock->waiter_count);
     }
     resp_write_text(&resp->out, "cursor");
-    if (next.size == 0) {
+    if (answer->next.size == 0) {
         resp_write_null(&resp->out);
     } else {
-        resp_write_bulk(&resp->out, next);
+        resp_write_bulk(&resp->out, answer->next);
     }
-    /* It also tells what is not there. */
-    resp_end(resp, engine_seq(server->engine));
+    resp_end(resp, answer->seq);
+}
+
+void resp_run_list(struct resp *resp, const struct resp_command *command)
+{
+    struct resp_args args = { resp, command, 1 };
+    struct query query = { .kind = QUERY_LIST, .tell = tell_list, .list = { .count_max = 100 } };
+    while (resp_args_left(&args)) {
+        if (!take_list_option(&args, &query.list)) return;
+    }
+    server_ask(resp->server, resp->session, &query);
 }
 
 /* ------------------------------------------------------------------ LOCK.HISTORY */
@@ -185,13 +203,23 @@ void resp_write_record(struct resp *resp, const struct record *record)
     if (record->grace_ms > 0) resp_pair_unsigned(resp, "grace_ms", record->grace_ms);
 }
 
+static void tell_history(struct session *session, const struct query_answer *answer)
+{
+    struct resp *resp = resp_speak(session);
+    if (!is_answered(resp, answer)) return;
+    resp_write_array(&resp->out, answer->record_count);
+    for (uint32_t index = 0; index < answer->record_count; index++) {
+        resp_write_record(resp, &answer->records[index]);
+    }
+    resp_end(resp, answer->seq);
+}
+
 void resp_run_history(struct resp *resp, const struct resp_command *command)
 {
-    struct server *server = resp->server;
     struct resp_args args = { resp, command, 1 };
-    struct bytes name;
+    struct query query = { .kind = QUERY_HISTORY, .tell = tell_history };
     uint64_t count_max = LIMIT_HISTORY_COUNT_MAX;
-    if (!resp_take_plain(&args, "name", &name)) return;
+    if (!resp_take_plain(&args, "name", &query.name)) return;
     while (resp_args_left(&args)) {
         if (!resp_take_keyword(&args, "COUNT")) {
             (void)resp_refuse_keyword(&args);
@@ -199,27 +227,22 @@ void resp_run_history(struct resp *resp, const struct resp_command *command)
         }
         if (!resp_take_number(&args, "COUNT", 1, LIMIT_HISTORY_COUNT_MAX, &count_max)) return;
     }
-    struct record records[LIMIT_HISTORY_COUNT_MAX];
-    uint32_t count = engine_history(server->engine, name, records, (uint32_t)count_max);
-    resp_write_array(&resp->out, count);
-    for (uint32_t index = 0; index < count; index++) {
-        resp_write_record(resp, &records[index]);
-    }
-    resp_end(resp, count > 0 ? records[0].seq : engine_seq(server->engine));
+    query.count_max = (uint32_t)count_max;
+    server_ask(resp->server, resp->session, &query);
 }
 
 /* ------------------------------------------------------------------ ELECT.LEADER */
 
-void resp_answer_leader(struct resp *resp, struct bytes name)
+void resp_tell_leader(struct session *session, const struct query_answer *answer)
 {
-    struct server *server = resp->server;
-    struct engine_lock_view lock;
+    struct resp *resp = resp_speak(session);
+    if (!is_answered(resp, answer)) return;
+    const struct query_lock *lock = answer->locks;
     struct engine_hold_view hold;
-    (void)engine_inspect(server->engine, name, server->now, &lock);
-    bool has_leader = engine_inspect_hold(server->engine, name, server->now, 0, &hold);
+    bool has_leader = query_first_hold(lock, &hold);
     resp_write_map(&resp->out, 4);
-    resp_pair_bytes(resp, "name", name);
-    resp_pair_unsigned(resp, "seq", lock.seq.value);
+    resp_pair_bytes(resp, "name", answer->name);
+    resp_pair_unsigned(resp, "seq", lock->view.seq.value);
     resp_write_text(&resp->out, "leader");
     if (has_leader) {
         resp_write_map(&resp->out, 4);
@@ -230,14 +253,14 @@ void resp_answer_leader(struct resp *resp, struct bytes name)
     } else {
         resp_write_null(&resp->out);
     }
-    resp_pair_unsigned(resp, "candidates", lock.waiter_count);
-    resp_end(resp, lock.seq);
+    resp_pair_unsigned(resp, "candidates", lock->view.waiter_count);
+    resp_end(resp, answer->seq);
 }
 
 void resp_run_leader(struct resp *resp, const struct resp_command *command)
 {
     struct resp_args args = { resp, command, 1 };
-    struct bytes name;
-    if (!resp_take_plain(&args, "name", &name)) return;
-    resp_answer_leader(resp, name);
+    struct query query = { .kind = QUERY_LOCK, .tell = resp_tell_leader };
+    if (!resp_take_plain(&args, "name", &query.name)) return;
+    server_ask(resp->server, resp->session, &query);
 }

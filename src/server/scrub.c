@@ -1,8 +1,8 @@
 #include "server/scrub.h"
 
+#include "server/embedded.h"
 #include "server/log.h"
 #include "server/server.h"
-#include "server/turn.h"
 
 /* Why two snapshots: the journal keeps what the older of its two needs, and a start refuses a
  * journal in which anything that is kept is damaged. */
@@ -20,7 +20,7 @@ static void answer_damage(struct server *server, const struct tenure_error *dama
 
 void scrub_consider(struct server *server)
 {
-    struct housekeeper *housekeeper = server->turn->housekeeper;
+    struct housekeeper *housekeeper = server->embedded->housekeeper;
     struct metrics *metrics = &server->metrics;
     struct tenure_error damage;
     if (housekeeper_take_damage(housekeeper, &damage)) answer_damage(server, &damage);
@@ -30,5 +30,5 @@ void scrub_consider(struct server *server)
         log_write(LOG_DEBUG, "the files of the journal were read again");
     }
     metrics->scrub_count = count;
-    metrics->scrub_bytes = journal_status(server->turn->journal).scrubbed_bytes;
+    metrics->scrub_bytes = journal_status(server->embedded->journal).scrubbed_bytes;
 }

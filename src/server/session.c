@@ -13,6 +13,13 @@
 
 #define SILENT_MS_MAX 10000
 
+struct session_place {
+    struct list link;
+    struct buffer answer;
+    struct buffer behind; /* whole answers, which came first */
+    bool is_answered;
+};
+
 struct session_table {
     struct session **slots;
     uint32_t *free_slots; /* a stack */
@@ -140,12 +147,23 @@ static void on_hangup(struct connection *connection)
     session->is_gone = true;
 }
 
+static void drop_place(struct session_place *place)
+{
+    list_remove(&place->link);
+    buffer_deinit(&place->answer);
+    buffer_deinit(&place->behind);
+    memory_give(&memory_heap, place, sizeof(*place));
+}
+
 static void end_session(struct session *session)
 {
     list_remove(&session->resume);
     if (session->is_ended) return;
     session->is_ended = true;
-    turn_client_gone(session->server, session->id);
+    session->server->backend->gone(session->server, session);
+    list_foreach_safe(node, following, &session->places) {
+        drop_place(CONTAINER_OF(node, struct session_place, link));
+    }
     if (session->protocol != NULL) session->protocol->on_close(session);
     session->protocol = NULL;
     session->state = NULL;
@@ -184,13 +202,24 @@ static const struct connection_ops connection_ops = {
 
 /* ------------------------------------------------------------------ what protocols ask for */
 
+/* The answer that will be given last, of those that are to come; NULL: there are none. */
+static struct session_place *last_place(struct session *session)
+{
+    if (list_is_empty(&session->places)) return NULL;
+    return CONTAINER_OF(session->places.previous, struct session_place, link);
+}
+
 struct buffer *session_out(struct session *session)
 {
-    return connection_out(&session->connection);
+    if (session->spoken != NULL) return &session->spoken->answer;
+    struct session_place *last = last_place(session);
+    return last != NULL ? &last->behind : connection_out(&session->connection);
 }
 
 void session_reply_end(struct session *session, struct seq seq)
 {
+    /* What is kept in a place depends on no disk. */
+    if (session->spoken != NULL || last_place(session) != NULL) return;
     connection_end(&session->connection, seq);
 }
 
@@ -213,6 +242,89 @@ void session_close(struct session *session)
 {
     session->is_closing = true;
     connection_close(&session->connection);
+}
+
+/* ------------------------------------------------------------------ answers to come */
+
+bool session_owe(struct session *session, struct session_place **out_place)
+{
+    struct session_place *place = NULL;
+    if (session->protocol->is_pipelined) {
+        place = memory_take(&memory_heap, sizeof(*place));
+        if (place == NULL) return false;
+        *place = (struct session_place){ .is_answered = false };
+        buffer_init(&place->answer, &memory_heap);
+        buffer_init(&place->behind, &memory_heap);
+        list_init(&place->link);
+        list_append(&session->places, &place->link);
+    } else {
+        session->is_waiting = true;
+    }
+    session->owed_count++;
+    connection_owe(&session->connection, true);
+    *out_place = place;
+    return true;
+}
+
+void session_speak(struct session *session, struct session_place *place)
+{
+    session->spoken = place;
+}
+
+/* A buffer that has failed makes the whole output fail: an answer cannot be left out. */
+static void append_all(struct buffer *out, const struct buffer *more)
+{
+    if (more->is_failed) out->is_failed = true;
+    buffer_append_bytes(out, buffer_bytes(more));
+}
+
+static void give_answers(struct session *session)
+{
+    struct buffer *out = connection_out(&session->connection);
+    struct list *node;
+    while ((node = list_first(&session->places)) != NULL) {
+        struct session_place *place = CONTAINER_OF(node, struct session_place, link);
+        if (!place->is_answered) break;
+        append_all(out, &place->answer);
+        append_all(out, &place->behind);
+        drop_place(place);
+        connection_end(&session->connection, (struct seq){ 0 });
+    }
+}
+
+void session_paid(struct session *session, struct session_place *place)
+{
+    ASSERT(session->owed_count > 0);
+    session->spoken = NULL;
+    session->owed_count--;
+    if (place != NULL) {
+        place->is_answered = true;
+        give_answers(session);
+    }
+    if (session->owed_count > 0) return;
+    connection_owe(&session->connection, false);
+    if (session->is_barred) {
+        session->is_barred = false;
+        session->is_waiting = false;
+        session_resume(session);
+    }
+    if (session->is_gone && !session->is_ended && list_is_empty(&session->resume)) {
+        list_append(&session->server->sessions->gone, &session->resume);
+    }
+}
+
+void session_wait(struct session *session)
+{
+    session->is_barred = false;
+    session->is_waiting = true;
+}
+
+bool session_bar(struct session *session)
+{
+    if (session->owed_count == 0) return false;
+    session->is_barred = true;
+    session->is_waiting = true;
+    return true;
 }
 
 void session_resume(struct session *session)
@@ -242,6 +354,8 @@ void session_accept(struct server *server, int socket, bool is_local)
     };
     list_init(&session->link);
     list_init(&session->resume);
+    list_init(&session->places);
+    list_init(&session->works);
     if (!connection_init(&session->connection, &server->net, &connection_ops, socket)) {
         memory_give(&memory_heap, session, sizeof(*session));
         server->metrics.connections_refused++;
@@ -284,7 +398,10 @@ void session_reap(struct server *server)
 {
     struct list *node;
     while ((node = list_first(&server->sessions->gone)) != NULL) {
-        end_session(CONTAINER_OF(node, struct session, resume));
+        struct session *session = CONTAINER_OF(node, struct session, resume);
+        list_remove(node);
+        if (session->owed_count > 0) server->backend->gone(server, session);
+        if (session->owed_count == 0) end_session(session);
     }
 }
 

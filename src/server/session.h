@@ -14,6 +14,9 @@
  *     (a long-poll) sets is_waiting by itself.
  *   - on_reply and the callbacks of followers write answers; they must not call server_submit: what
  *     the engine hands out is valid until its next step.
+ *   - In front of another store answers come later.  HTTP waits for each (is_waiting); RESP goes on
+ *     with what was sent behind, and each answer takes the place that was kept for it.  A client
+ *     that hangs up meanwhile, but only its own side, is still answered what it did not wait for.
  *   - When the client hangs up, the server tells the engine ENGINE_CLIENT_GONE at once. */
 #ifndef TENURE_SERVER_SESSION_H
 #define TENURE_SERVER_SESSION_H
@@ -28,7 +31,9 @@ struct server;
 struct session;
 
 struct session_protocol {
-    const char *name; /* "http", "resp": a metrics label */
+    const char *name;  /* "http", "resp": a metrics label */
+    bool is_pipelined; /* takes requests while the answers to earlier ones are to come */
+    bool is_whole;     /* shows all of a hold in the answer to a renewal and the like */
     /* The first bytes have spoken for this protocol: set up session->state.  False: no memory. */
     bool (*on_open)(struct session *session);
     /* Take whole requests from the front of `input`; return how many bytes were used (0 = need
@@ -54,6 +59,9 @@ struct session_protocol {
     void (*on_close)(struct session *session);
 };
 
+/* Where an answer goes that is to come, and what was answered behind it meanwhile. */
+struct session_place;
+
 struct session {
     struct server *server;
     const struct session_protocol *protocol; /* NULL until the first bytes */
@@ -61,11 +69,16 @@ struct session {
     uint64_t id;                             /* the engine's client; never used twice */
     bool is_waiting;                         /* an acquire (or a long-poll) waits */
     bool is_closing;                         /* session_close was called */
+    bool is_barred;                          /* session_bar was called */
     bool is_local;                           /* came over the Unix socket */
     bool is_gone;                            /* private: the connection has hung up */
     bool is_ended;                           /* private: on_close was called */
     struct mono opened_at;
+    uint32_t owed_count;          /* answers that are to come; it ends when all are there */
     struct connection connection; /* private to session.c */
+    struct list places;           /* private: in the order of the answers */
+    struct session_place *spoken; /* private: whose answer is being written */
+    struct list works;            /* the relay's: what it does for this session */
     struct list link;             /* private: all sessions */
     struct list resume;           /* private: whose input is to be looked at again, or is gone */
 };
@@ -93,6 +106,18 @@ void session_linger(struct session *session);
 /* Close when everything written has left.  on_close follows in the same turn, not inside this
  * call. */
 void session_close(struct session *session);
+/* An answer is to come: the session goes on to exist until it is there, even if the client hangs
+ * up. The place of a pipelined protocol's answer; NULL: no memory. */
+MUST_USE bool session_owe(struct session *session, struct session_place **out_place);
+/* What is written from here on, up to session_paid, is that answer.  `place` may be NULL: the
+ * protocol is not pipelined. */
+void session_speak(struct session *session, struct session_place *place);
+/* It was given; or will not be, and nobody waits for it. */
+void session_paid(struct session *session, struct session_place *place);
+/* The protocol waits for something else than an answer: look at no input before it says so. */
+void session_wait(struct session *session);
+/* Look at no further input until all answers that are to come are there.  False: none are. */
+bool session_bar(struct session *session);
 /* After is_waiting was cleared from outside on_input and on_reply (a long-poll ended): look at the
  * input again, later in this turn. */
 void session_resume(struct session *session);

@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include "journal/format.h"
+#include "server/embedded.h"
 #include "server/filesystem.h"
 #include "server/log.h"
 #include "server/notify.h"
+#include "server/relay.h"
 #include "server/restore.h"
 #include "server/server.h"
 #include "server/turn.h"
@@ -122,10 +124,21 @@ static int prepare_directory(const struct config *config)
     return check_filesystem(config);
 }
 
-static void raise_descriptor_limit(uint32_t connection_count_max)
+/* Is it a URL that a store can be opened by? */
+static int check_store(const struct config *config)
+{
+    struct tenure_error error = { .text = "" };
+    enum tenure_err err = tni_store_check_url(config->store, &error);
+    if (err == TENURE_OK) return EX_OK;
+    log_write(LOG_ERROR, "--store: %s", error.text);
+    return EX_CONFIG;
+}
+
+/* Each connection takes `descriptor_count` of them. */
+static void raise_descriptor_limit(uint32_t connection_count_max, uint32_t descriptor_count)
 {
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)connection_count_max + DESCRIPTOR_KEEP;
+    rlim_t wanted = (rlim_t)connection_count_max * descriptor_count + DESCRIPTOR_KEEP;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
@@ -227,24 +240,35 @@ static void tell_ready(const struct server *server, const struct journal_report 
             listener->is_local ? "unix " : "",
             listener->address);
     }
-    (void)printf(
-        ", data %s, %" PRIu64 " holds at event %" PRIu64 "\n",
-        server->config->data,
-        engine_counters(server->engine).hold_count,
-        report->seq.value);
+    if (server->engine != NULL) {
+        (void)printf(
+            ", data %s, %" PRIu64 " holds at event %" PRIu64 "\n",
+            server->config->data,
+            engine_counters(server->engine).hold_count,
+            report->seq.value);
+    } else {
+        (void)printf(", in front of %s\n", server->store_url);
+    }
     (void)fflush(stdout);
     notify_send("READY=1");
 }
 
 /* ------------------------------------------------------------------ up and down */
 
+static bool is_relay(const struct config *config)
+{
+    return config->store[0] != '\0';
+}
+
 static bool init_server(struct server *server, uv_loop_t *loop, const struct config *config)
 {
     *server = (struct server){ .loop = loop, .config = config };
     metrics_init(&server->metrics);
-    server->engine = restore_engine(config);
-    return server->engine != NULL && net_init(&server->net, loop, &memory_heap) &&
-           session_table_create(server);
+    if (!is_relay(config)) {
+        server->engine = restore_engine(config);
+        if (server->engine == NULL) return false;
+    }
+    return net_init(&server->net, loop, &memory_heap) && session_table_create(server);
 }
 
 static void deinit_server(struct server *server)
@@ -266,27 +290,54 @@ static void close_server(struct server *server, struct journal **journal)
 }
 
 static int
-serve(struct server *server, struct journal *journal, const struct journal_report *report)
+open_backend(struct server *server, struct journal *journal, const struct journal_report *report)
 {
     struct tenure_error error = { .text = "" };
-    if (turn_create(server, journal, report->seq, &error) != TENURE_OK) {
-        return refuse(EX_OSERR, error.text);
+    enum tenure_err err = turn_create(server, &error);
+    if (err == TENURE_OK && is_relay(server->config)) {
+        err = relay_create(server, &error);
+    } else if (err == TENURE_OK) {
+        err = embedded_create(server, journal, report->seq, &error);
     }
+    if (err == TENURE_OK) return EX_OK;
+    bool is_wrong = err == TENURE_INVALID || err == TENURE_UNSUPPORTED;
+    return refuse(is_wrong ? EX_CONFIG : EX_OSERR, error.text);
+}
+
+static int close_backend(struct server *server)
+{
+    struct tenure_error error = { .text = "" };
+    bool is_kept = embedded_close(server, &error) == TENURE_OK;
+    relay_close(server);
+    turn_destroy(server);
+    embedded_free(server);
+    relay_free(server);
+    return is_kept ? EX_OK : refuse(EX_IOERR, error.text);
+}
+
+static int
+serve(struct server *server, struct journal *journal, const struct journal_report *report)
+{
+    int code = open_backend(server, journal, report);
+    if (code != EX_OK) return code;
     server->events = events_create(server);
     if (server->events == NULL) return refuse(EX_OSERR, "not enough memory");
     server->started_at = server->now;
-    turn_ready(server);
+    if (server->engine != NULL) {
+        embedded_ready(server);
+    } else {
+        relay_ready(server);
+    }
+    server->is_ready = true;
     for (uint32_t index = 0; index < server->listener_count; index++) {
         listener_start(&server->listeners[index], on_accept, server);
     }
     tell_ready(server, report);
-    int code = turn_run(server);
-    if (server->events != NULL) events_destroy(&server->events);
-    if (turn_destroy(server, &error) != TENURE_OK) {
-        log_write(LOG_ERROR, "%s", error.text);
-        return EX_IOERR;
-    }
-    log_write(LOG_INFO, "stopped; everything is on the disk");
+    code = turn_run(server);
+    bool is_engine = server->engine != NULL;
+    events_destroy(&server->events);
+    if (close_backend(server) != EX_OK) return EX_IOERR;
+    log_write(LOG_INFO, is_engine ? "stopped; everything is on the disk" : "stopped");
     return code;
 }
 
@@ -296,9 +347,10 @@ int server_run(const struct config *config)
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN); /* there is nothing to read again */
     int code = check_addresses(config);
-    if (code == EX_OK) code = prepare_directory(config);
+    if (code == EX_OK) code = is_relay(config) ? check_store(config) : prepare_directory(config);
     if (code != EX_OK) return code;
-    raise_descriptor_limit(config->connection_count_max);
+    /* A store may need a connection for each request that waits. */
+    raise_descriptor_limit(config->connection_count_max, is_relay(config) ? 2 : 1);
 
     uv_loop_t loop;
     struct server server;
@@ -306,7 +358,7 @@ int server_run(const struct config *config)
     struct journal_report report = { 0 };
     if (uv_loop_init(&loop) != 0) return refuse(EX_OSERR, "the system has no event loop to give");
     if (!init_server(&server, &loop, config)) return refuse(EX_OSERR, "not enough memory");
-    code = open_journal(&server, &journal, &report);
+    if (!is_relay(config)) code = open_journal(&server, &journal, &report);
     if (code == EX_OK) code = open_listeners(&server);
     if (code == EX_OK) code = serve(&server, journal, &report);
     close_server(&server, &journal);

@@ -54,6 +54,11 @@ void server_submit(struct server *server, struct session *session, struct engine
     step(&(struct engine_event){ .kind = ENGINE_COMMAND, .command = command }, session);
 }
 
+void server_ask(struct server *server, struct session *session, const struct query *query)
+{
+    query_answer_from_engine(server, session, query);
+}
+
 uint64_t server_tag(struct server *server)
 {
     (void)server;
@@ -96,6 +101,17 @@ void session_linger(struct session *session)
 void session_close(struct session *session)
 {
     session->is_closing = true;
+}
+
+void session_wait(struct session *session)
+{
+    session->is_waiting = true;
+}
+
+bool session_bar(struct session *session)
+{
+    (void)session;
+    return false; /* every answer is given at once */
 }
 
 void session_resume(struct session *session)

@@ -768,7 +768,7 @@ TEST(the_server_tells_of_itself)
     harness_start(0);
     struct client *a = harness_open(0);
     churn(a, 1);
-    check_has(harness_ask(a, GET("/v1/server")), "\"class\":\"durable-single\"");
+    check_has(harness_ask(a, GET("/v1/server")), "\"safety\":\"durable-single\"");
     check_status(harness_ask(a, GET("/v1/openapi.json")), 200);
     check_status(harness_ask(a, GET("/readyz")), 200);
     struct bytes answer = harness_ask(a, GET("/metrics"));

@@ -6,9 +6,9 @@
 
 #include "lib/fault_memory.h"
 #include "lib/test.h"
+#include "server/embedded.h"
 #include "server/restore.h"
 #include "server/server.h"
-#include "server/turn.h"
 
 #define SNAPSHOT_BYTES 100u
 #define GRANT_COUNT    40u
@@ -16,7 +16,7 @@
 static char path[] = "/tmp/tenure-test-snapshot-XXXXXX";
 static struct config config;
 static struct server server;
-static struct turn turn;
+static struct embedded embedded;
 static uint64_t next_seq = 1;
 
 /* A bell that the housekeeper rings. */
@@ -56,7 +56,7 @@ static void grant(bool is_restoring)
     if (is_restoring) {
         CHECK_EQ_INT(engine_restore_batch(server.engine, batch.first, 1, batch.records), TENURE_OK);
     }
-    CHECK_EQ_INT(journal_commit(turn.journal, &batch, &error), TENURE_OK);
+    CHECK_EQ_INT(journal_commit(embedded.journal, &batch, &error), TENURE_OK);
     buffer_deinit(&records);
     next_seq++;
 }
@@ -70,18 +70,19 @@ static void start(void)
     CHECK(mkdtemp(path) != NULL);
     CHECK_EQ_INT(config_read(1, argv, no_environment, &config, &is_usage, &error), TENURE_OK);
     config.snapshot_bytes = SNAPSHOT_BYTES;
-    server = (struct server){ .config = &config, .turn = &turn, .now = { NS_PER_S } };
+    server = (struct server){ .config = &config, .embedded = &embedded, .now = { NS_PER_S } };
     server.engine = restore_engine(&config);
     CHECK(server.engine != NULL);
     struct journal_options options = { path, JOURNAL_SEGMENT_SIZE_MIN, 2, false, NULL };
     struct journal_report report;
     CHECK_EQ_INT(
-        journal_open(&options, &env_posix, NULL, &turn.journal, &report, &error), TENURE_OK);
+        journal_open(&options, &env_posix, NULL, &embedded.journal, &report, &error), TENURE_OK);
     struct housekeeper_options keeping = {
         .queue_size_max = HOUSEKEEPER_QUEUE_SIZE_DEFAULT,
         .notify = ring,
     };
-    CHECK_EQ_INT(housekeeper_start(turn.journal, &keeping, &turn.housekeeper, &error), TENURE_OK);
+    CHECK_EQ_INT(
+        housekeeper_start(embedded.journal, &keeping, &embedded.housekeeper, &error), TENURE_OK);
     snapshot_init(&server);
     for (unsigned i = 0; i < GRANT_COUNT; i++) {
         grant(true);
@@ -94,8 +95,8 @@ static void start(void)
 static void stop(void)
 {
     snapshot_deinit(&server);
-    housekeeper_stop(&turn.housekeeper);
-    journal_destroy(&turn.journal);
+    housekeeper_stop(&embedded.housekeeper);
+    journal_destroy(&embedded.journal);
     engine_destroy(&server.engine);
     config_deinit(&config);
     DIR *stream = opendir(path);
@@ -116,10 +117,10 @@ static void advance(void)
         (void)pthread_mutex_unlock(&bell_lock);
         while (snapshot_advance(&server)) {
         }
-        if (turn.snapshot.phase == SNAPSHOT_IDLE) return;
+        if (embedded.snapshot.phase == SNAPSHOT_IDLE) return;
         bool is_over =
-            turn.snapshot.phase == SNAPSHOT_FINISHING &&
-            housekeeper_snapshot_state(turn.housekeeper, NULL) != HOUSEKEEPER_SNAPSHOT_RUNNING;
+            embedded.snapshot.phase == SNAPSHOT_FINISHING &&
+            housekeeper_snapshot_state(embedded.housekeeper, NULL) != HOUSEKEEPER_SNAPSHOT_RUNNING;
         if (is_over) continue;
         (void)pthread_mutex_lock(&bell_lock);
         while (bell_count == seen) {
@@ -133,26 +134,27 @@ TEST(a_snapshot_without_memory_is_given_up_and_tried_again_later)
 {
     start();
     snapshot_consider(&server);
-    CHECK_EQ_INT(turn.snapshot.phase, SNAPSHOT_WRITING);
+    CHECK_EQ_INT(embedded.snapshot.phase, SNAPSHOT_WRITING);
     struct fault_memory fault;
     fault_memory_init(&fault, 1);
-    turn.snapshot.chunk.memory = &fault.memory;
+    embedded.snapshot.chunk.memory = &fault.memory;
     CHECK(!snapshot_advance(&server));
     CHECK(fault.has_failed);
-    CHECK_EQ_INT(turn.snapshot.phase, SNAPSHOT_FINISHING);
+    CHECK_EQ_INT(embedded.snapshot.phase, SNAPSHOT_FINISHING);
     advance();
     CHECK_EQ_UINT(server.metrics.snapshot_count, 0);
-    CHECK_EQ_INT(housekeeper_snapshot_state(turn.housekeeper, NULL), HOUSEKEEPER_SNAPSHOT_FAILED);
+    CHECK_EQ_INT(
+        housekeeper_snapshot_state(embedded.housekeeper, NULL), HOUSEKEEPER_SNAPSHOT_FAILED);
 
     /* Not at once, but when the journal has grown by half as much again. */
     snapshot_consider(&server);
-    CHECK_EQ_INT(turn.snapshot.phase, SNAPSHOT_IDLE);
+    CHECK_EQ_INT(embedded.snapshot.phase, SNAPSHOT_IDLE);
     grant(false);
     snapshot_consider(&server);
-    CHECK_EQ_INT(turn.snapshot.phase, SNAPSHOT_WRITING);
+    CHECK_EQ_INT(embedded.snapshot.phase, SNAPSHOT_WRITING);
     advance();
     CHECK_EQ_UINT(server.metrics.snapshot_count, 1);
-    CHECK_LT_UINT(0, journal_status(turn.journal).snapshot_size);
+    CHECK_LT_UINT(0, journal_status(embedded.journal).snapshot_size);
     fault_memory_check_empty(&fault);
     stop();
 }
@@ -164,17 +166,17 @@ TEST(a_snapshot_that_is_due_by_damage_is_tried_again_after_a_while)
     config.snapshot_bytes = 1u << 30;
     snapshot_force(&server);
     snapshot_consider(&server);
-    CHECK_EQ_INT(turn.snapshot.phase, SNAPSHOT_WRITING);
+    CHECK_EQ_INT(embedded.snapshot.phase, SNAPSHOT_WRITING);
     struct fault_memory fault;
     fault_memory_init(&fault, 1);
-    turn.snapshot.chunk.memory = &fault.memory;
+    embedded.snapshot.chunk.memory = &fault.memory;
     advance();
     CHECK_EQ_UINT(server.metrics.snapshot_count, 0);
     snapshot_consider(&server);
-    CHECK_EQ_INT(turn.snapshot.phase, SNAPSHOT_IDLE);
+    CHECK_EQ_INT(embedded.snapshot.phase, SNAPSHOT_IDLE);
     server.now.ns += 61 * NS_PER_S;
     snapshot_consider(&server);
-    CHECK_EQ_INT(turn.snapshot.phase, SNAPSHOT_WRITING);
+    CHECK_EQ_INT(embedded.snapshot.phase, SNAPSHOT_WRITING);
     advance();
     CHECK_EQ_UINT(server.metrics.snapshot_count, 1);
     fault_memory_check_empty(&fault);
