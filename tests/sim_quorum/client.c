@@ -347,12 +347,14 @@ static void on_renewed(
     struct world *world, struct client *client, struct op *op, const struct quorum_result *result)
 {
     struct session *session = &client->session;
+    bool is_over = result->valid_until.ns <= client_now(world, client).ns;
+    if (result->err == TENURE_OK && is_over) world_fail(world, "I3: a renewal that is over");
     bool is_mine = session->state == SESSION_HOLDING && session->token == result->token &&
                    strcmp(session->owner, op->owner) == 0;
     if (!is_mine) return;
     if (result->err == TENURE_OK) {
         if (client_now(world, client).ns >= session->valid_until.ns) return; /* it is over */
-        oracle_renewed(world, client, result);
+        oracle_renewed(world, client);
         if (result->valid_until.ns > session->valid_until.ns) {
             session->valid_until = result->valid_until;
         }

@@ -336,7 +336,11 @@ static void check_admission(struct world *world, uint32_t index, const struct qu
 {
     const struct node *node = &world->nodes[index];
     int64_t life_ns = (int64_t)world->swarm.ttl_ms_max * NS_PER_MS;
-    if (node->has_forgotten && node->yes_ns > 0 && world->now_ns < node->yes_ns + life_ns) {
+    bool is_early = node->yes_ns > 0 && world->now_ns < node->yes_ns + life_ns;
+    /* Before a majority could vote at all, whose word it is that all is new cannot know better. */
+    uint32_t others = (uint32_t)__builtin_popcount(world->let_in & ~(1u << index));
+    bool is_first_start = others + 1 < world_majority(world);
+    if (node->has_forgotten && is_early && !is_first_start) {
         world_fail(world, "I3: n%u votes while leases live that it has forgotten", index);
     }
     if (answer->voted < answer->floor) {
@@ -370,6 +374,7 @@ static void note_admission(
     }
     if (answer->floor > before->node_voted) world_probe(world, PROBE_FLOOR_RAISED);
     node->has_forgotten = false;
+    world->let_in |= 1u << index;
     world_say(world, "n%u: let in, floor %" PRIu64, index, answer->floor % 100000000000);
 }
 

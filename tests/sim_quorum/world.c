@@ -458,6 +458,7 @@ static void reset(struct world *world)
     world->hash = 0;
     world->is_calm = false;
     world->is_stopping = false;
+    world->let_in = 0;
     world->failure[0] = '\0';
     world->message_free_count = MESSAGE_MAX;
     for (uint32_t slot = 0; slot < MESSAGE_MAX; slot++) {

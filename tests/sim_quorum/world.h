@@ -217,6 +217,7 @@ struct world {
     uint32_t message_free_count;
     struct node nodes[NODE_MAX];
     struct model spare; /* to try something out */
+    uint32_t let_in;    /* bit n: that node was, at some time */
     struct client clients[CLIENT_MAX];
     struct foreign foreign;
     struct name names[NAME_MAX_COUNT];
