@@ -9,7 +9,7 @@
 
 /* Of what was not dispatched yet, so much is kept for one watch; then it is interrupted, and taken
  * up again behind the last event that is here. */
-#define KEPT_SIZE_MAX (256u * 1024u)
+#define KEPT_SIZE_MAX ((size_t)256 * 1024)
 
 /* An event that waits to be dispatched; its texts lie behind it. */
 struct kept_event {
