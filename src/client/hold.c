@@ -200,6 +200,10 @@ static uint64_t publish(struct hold *hold, const struct keeper_update *update, b
         .ttl_ms = hold->keeper.ttl_ms,
         .is_breaking = tni_keeper_is_breaking(&hold->keeper),
     };
+    /* Who sees the descriptor readable must not find the hold valid. */
+    bool is_sooner =
+        hold->slot != NULL && update->valid_until.ns < atomic_load(&hold->slot->valid_until_ns);
+    if (is_sooner) atomic_store(&hold->slot->valid_until_ns, update->valid_until.ns);
     *out_is_late = !set_loss_fd(hold, update->valid_until.ns) && is_good;
     if (hold->slot != NULL) {
         atomic_store(&hold->slot->valid_until_ns, update->valid_until.ns);
