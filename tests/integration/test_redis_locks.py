@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 
-from lib import contains, equal, run, scratch, wait_for
+from lib import ROOT, contains, equal, is_readable, run, scratch, wait_for
 from redis_cli import (
     OPTIONS, QUARANTINE_S, TTL_MAX_S, Child, acquire, await_votes, doctor, must, nodes, refused,
     show, start, tenure, token, took, uptime, verdict)
@@ -279,12 +279,13 @@ def test_tls_and_a_user_with_the_least_rights():
     wait_for(lambda: show(url, "locks/a")["waiter_count"] == 1, "the waiter")
     contains(must(url, "ls"), "locks/a")
     watcher = start(url, "watch", "locks/")
-    time.sleep(0.3)
     equal(child.stop(), 143)
     equal(waiter.wait(10), 0)
     _, first = acquire(url, "locks/b", "--ttl", "2s")
     must(url, "break", "--token", first, "--reason", "test", "--grace", "0", "-y", "locks/b")
-    contains(watcher.stdout.readline().decode(), "locks/a")
+    # Who watches begins in the background.
+    wait_for(lambda: token(url, "locks/c") and is_readable(watcher.stdout, 0.1), "an event")
+    contains(watcher.stdout.readline().decode(), "locks/")
     # What its keys do not cover is denied, with advice.
     told = refused(url, 77, "run", "--ttl", "1s", "-n", "--timeout", "2s", "other", "--", "true")
     contains(told, "~NAME")
@@ -314,10 +315,30 @@ def test_each_right_of_the_user_is_needed():
     stats = servers.cli(0, "INFO", "commandstats")
     called = {match for match in re.findall(r"^cmdstat_(\S+?):", stats, re.MULTILINE)}
     allowed = {word[1:] for word in tool.RIGHTS.split() if word.startswith("+")}
-    ours = {"ping", "auth"}  # of this test
+    ours = {"auth"}  # of this test
     equal(sorted(called - allowed - ours), [])
     # One that stops to listen but goes on is rare.
     equal(sorted(allowed - called - {"unsubscribe"}), [])
+
+
+def test_the_rights_are_documented():
+    with open(os.path.join(ROOT, "docs", "redis.md"), encoding="utf-8") as file:
+        page = file.read()
+    for rights in (tool.RIGHTS, tool.SENTINEL_RIGHTS):
+        for word in rights.split():
+            contains(re.sub(r"\s+", " ", page), " %s " % word)
+    shown = re.findall(r"^ {6}(\+\w.*)$", page, re.MULTILINE)
+    allowed = (tool.RIGHTS + " " + tool.SENTINEL_RIGHTS).split()
+    equal([word for word in " ".join(shown).split() if word not in allowed], [])
+
+
+def test_rights_that_hosters_refuse_can_be_missing():
+    servers = Nodes(1, has_user=True, is_durable=True)
+    url = ready(servers)
+    equal(class_of(url), "durable-single")
+    servers.cli(0, "ACL", "SETUSER", "tenure", "-config|get", "-time", "-pubsub|numsub")
+    token(url, "x")
+    equal(class_of(url), "volatile")
 
 
 def test_a_wrong_password_is_denied():
@@ -406,9 +427,9 @@ def test_sentinels_with_users_and_tls():
     servers = Sentinel(is_tls=True, has_user=True)
     url = ready(servers)
     token(url, "x")
-    told = refused(url.replace("/tenure?", "/nobody?"), 64, "run", "--ttl", "1s", "--timeout",
+    told = refused(url.replace("/tenure?", "/nobody?"), 69, "run", "--ttl", "1s", "--timeout",
                    "1s", "x", "--", "true")
-    contains(told, "no master")
+    contains(told, "no master named nobody")
 
 
 def test_one_sentinel_of_three_is_enough_of_none():
