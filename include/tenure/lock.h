@@ -185,8 +185,8 @@ tenure_hold_release(struct tenure_hold hold, struct tenure_release *out_release)
 TENURE_API TENURE_MUST_USE enum tenure_err
 tenure_hold_renew(struct tenure_hold hold, uint32_t ttl_ms, struct tenure_error *out_error);
 /* The same without waiting: the answer comes to `fn`. */
-TENURE_API TENURE_MUST_USE enum tenure_err tenure_hold_renew_start(
-    struct tenure_hold hold, uint32_t ttl_ms, tenure_done_fn fn, void *user);
+TENURE_API TENURE_MUST_USE enum tenure_err
+tenure_hold_renew_start(struct tenure_hold hold, uint32_t ttl_ms, tenure_done_fn fn, void *user);
 /* Forget the handle without releasing: another process has taken over the (owner, token). */
 TENURE_API void tenure_hold_forget(struct tenure_hold hold);
 
