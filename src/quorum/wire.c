@@ -3,6 +3,8 @@
 #define KEY_PREFIX "tenure:{"
 #define SIGHT      10 /* begins the reply of INSPECT */
 
+#define REMAINING_MS_MAX (INT64_C(1) << 40) /* 34 years */
+
 static struct bytes number(struct quorum_command *command, uint64_t value)
 {
     ASSERT(command->number_count < QUORUM_NUMBER_COUNT_MAX);
@@ -190,6 +192,14 @@ static uint64_t token_at(const struct quorum_value *values, size_t count, size_t
     return value < 0 ? 0 : (uint64_t)value;
 }
 
+/* A key that is somebody else's may live for longer than there are nanoseconds. */
+static int64_t remaining_at(const struct quorum_value *values, size_t count)
+{
+    int64_t value = integer_at(values, count, 1);
+    if (value < 0) return -1;
+    return value < REMAINING_MS_MAX ? value : REMAINING_MS_MAX;
+}
+
 static struct bytes text_at(const struct quorum_value *values, size_t count, size_t index)
 {
     if (index >= count || values[index].is_integer) return (struct bytes){ "", 0 };
@@ -211,7 +221,7 @@ bool quorum_answer_read(
         answer.config = text_at(values, count, 6);
         answer.met = text_at(values, count, 7);
     } else {
-        answer.remaining_ms = integer_at(values, count, 1);
+        answer.remaining_ms = remaining_at(values, count);
         answer.fence = token_at(values, count, 2);
         answer.ticket = token_at(values, count, 3);
         answer.token = token_at(values, count, 4);
@@ -227,7 +237,7 @@ bool quorum_sight_read(
     const struct quorum_value *values, size_t count, struct quorum_sight *out_sight)
 {
     if (count < QUORUM_SIGHT_SIZE || integer_at(values, count, 0) != SIGHT) return false;
-    *out_sight = (struct quorum_sight){ .remaining_ms = integer_at(values, count, 1),
+    *out_sight = (struct quorum_sight){ .remaining_ms = remaining_at(values, count),
                                         .fence = token_at(values, count, 2),
                                         .waiter_count = (uint32_t)token_at(values, count, 3),
                                         .token = token_at(values, count, 4),

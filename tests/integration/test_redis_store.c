@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/list.h"
@@ -338,6 +339,184 @@ TEST(scripts_are_forgotten_while_locks_are_listed)
         CHECK_EQ_INT(finish(call), TENURE_OK);
         CHECK_EQ_UINT(call->item_count, 5);
     }
+    close_run(&run);
+    stop_redis(&server);
+}
+
+/* ------------------------------------------------------------------ who answers there */
+
+TEST(two_addresses_of_one_server_are_refused)
+{
+    struct server servers[2];
+    struct run run;
+    char url[128];
+    start_redis(&servers[0]);
+    start_redis(&servers[1]);
+    (void)snprintf(
+        url,
+        sizeof(url),
+        "redis://127.0.0.1:%u,localhost:%u,127.0.0.1:%u?new=yes",
+        servers[0].port,
+        servers[0].port,
+        servers[1].port);
+    CHECK(open_run(&run, url, &memory_heap));
+    struct call *call = begin_acquire(&run, "n", "o", 0, 1500);
+    CHECK_EQ_INT(finish(call), TENURE_INVALID);
+    CHECK(strstr(call->text, "same server") != NULL);
+    close_run(&run);
+    stop_redis(&servers[0]);
+    stop_redis(&servers[1]);
+}
+
+TEST(replica_does_not_vote)
+{
+    struct server servers[2];
+    struct run run;
+    char command[64];
+    start_redis(&servers[0]);
+    start_redis(&servers[1]);
+    (void)snprintf(command, sizeof(command), "REPLICAOF 127.0.0.1 %u", servers[0].port);
+    tell(&servers[1], command);
+    CHECK(open_on(&run, &servers[1], &memory_heap));
+    struct call *call = begin_acquire(&run, "n", "o", 0, 500);
+    CHECK_EQ_INT(finish(call), TENURE_UNAVAILABLE);
+    CHECK(strstr(call->text, "replica") != NULL);
+    close_run(&run);
+    stop_redis(&servers[0]);
+    stop_redis(&servers[1]);
+}
+
+TEST(server_that_forgets_is_volatile)
+{
+    struct server server;
+    struct run run;
+    start_redis(&server);
+    CHECK(open_on(&run, &server, &memory_heap));
+    CHECK_EQ_INT(finish(begin_acquire(&run, "n", "o", 0, 1500)), TENURE_OK);
+    CHECK_EQ_INT(run.store->safety, STORE_SAFETY_VOLATILE);
+    struct call *call = begin(&run, STORE_ACQUIRE, 1500);
+    call->name = "m";
+    call->op.request.as.acquire = (struct store_acquire){
+        .names = &call->name,
+        .name_count = 1,
+        .owner = "o",
+        .ttl_ms = 5000,
+        .answer_ns = NS_PER_S,
+        .slots = 1,
+        .min_safety = STORE_SAFETY_DURABLE_SINGLE,
+    };
+    tni_store_start(run.store, &call->op);
+    CHECK_EQ_INT(finish(call), TENURE_UNSUPPORTED);
+    close_run(&run);
+    stop_redis(&server);
+}
+
+/* With ttl-max=1s a process votes when it has been up for 3.02 s. */
+TEST(server_votes_when_it_has_been_up_for_long_enough)
+{
+    struct server servers[2];
+    struct run run;
+    char url[128];
+    struct mono before = tni_store_now();
+    start_redis(&servers[0]);
+    start_redis(&servers[1]);
+    struct mono after = tni_store_now();
+    (void)snprintf(url, sizeof(url), "redis://127.0.0.1:%u?ttl-max=1s", servers[0].port);
+    CHECK(open_run(&run, url, &memory_heap));
+    struct call *call = begin(&run, STORE_ACQUIRE, 8000);
+    call->name = "n";
+    call->op.request.as.acquire = (struct store_acquire){ .names = &call->name,
+                                                          .name_count = 1,
+                                                          .owner = "o",
+                                                          .ttl_ms = 500,
+                                                          .answer_ns = NS_PER_S,
+                                                          .slots = 1 };
+    struct store_request request = call->op.request;
+    tni_store_start(run.store, &call->op);
+    CHECK_EQ_INT(finish(call), TENURE_OK);
+    CHECK(tni_store_now().ns - before.ns >= 3020 * NS_PER_MS);
+    close_run(&run);
+    /* Nobody has met this one. */
+    int64_t left_ms = 4050 - (tni_store_now().ns - after.ns) / NS_PER_MS;
+    if (left_ms > 0) (void)poll(NULL, 0, (int)left_ms);
+    (void)snprintf(url, sizeof(url), "redis://127.0.0.1:%u?ttl-max=1s", servers[1].port);
+    CHECK(open_run(&run, url, &memory_heap));
+    call = begin(&run, STORE_ACQUIRE, 700);
+    call->name = "n";
+    request.deadline = in_ms(700);
+    request.as.acquire.names = &call->name;
+    call->op.request = request;
+    tni_store_start(run.store, &call->op);
+    CHECK_EQ_INT(finish(call), TENURE_OK);
+    close_run(&run);
+    stop_redis(&servers[0]);
+    stop_redis(&servers[1]);
+}
+
+/* ------------------------------------------------------------------ waiting */
+
+static void pass_ms(struct run *run, int64_t duration_ms)
+{
+    struct mono end = in_ms(duration_ms);
+    while (tni_store_now().ns < end.ns) {
+        (void)uv_run(&run->loop, UV_RUN_NOWAIT);
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+TEST(waiter_is_woken_by_a_release)
+{
+    struct server server;
+    struct run run;
+    start_redis(&server);
+    CHECK(open_on(&run, &server, &memory_heap));
+    struct call *call = begin_acquire(&run, "n", "o", 0, 1500);
+    CHECK_EQ_INT(finish(call), TENURE_OK);
+    uint64_t token = call->token;
+    struct call *waiting = begin_acquire(&run, "n", "p", 4000, 1500);
+    pass_ms(&run, 100);
+    CHECK(!waiting->is_done);
+    struct mono before = tni_store_now();
+    (void)begin_claim(&run, STORE_RELEASE, "n", "o", token, 1500);
+    CHECK_EQ_INT(finish(waiting), TENURE_OK);
+    CHECK(waiting->token > token);
+    CHECK(tni_store_now().ns - before.ns < 500 * NS_PER_MS);
+    close_run(&run);
+    stop_redis(&server);
+}
+
+/* Somebody else's key, without a sensible end: in nanoseconds it is past. */
+TEST(waiting_for_a_key_of_a_million_years_is_quiet)
+{
+    struct server server;
+    struct run run;
+    start_redis(&server);
+    tell(&server, "SET n x PX 9000000000000000");
+    CHECK(open_on(&run, &server, &memory_heap));
+    clock_t before = clock();
+    struct call *call = begin_acquire(&run, "n", "o", 500, 1500);
+    CHECK_EQ_INT(finish(call), TENURE_TIMEOUT);
+    CHECK((clock() - before) * 1000 / CLOCKS_PER_SEC < 200);
+    CHECK_EQ_INT(finish(begin_claim(&run, STORE_INSPECT, "n", NULL, 0, 1500)), TENURE_OK);
+    close_run(&run);
+    stop_redis(&server);
+}
+
+TEST(canceled_waiter_leaves_the_line)
+{
+    struct server server;
+    struct run run;
+    start_redis(&server);
+    CHECK(open_on(&run, &server, &memory_heap));
+    struct call *call = begin_acquire(&run, "n", "o", 0, 1500);
+    CHECK_EQ_INT(finish(call), TENURE_OK);
+    uint64_t token = call->token;
+    struct call *waiting = begin_acquire(&run, "n", "p", 4000, 1500);
+    pass_ms(&run, 50);
+    tni_store_cancel(run.store, &waiting->op);
+    CHECK_EQ_INT(finish(waiting), TENURE_CANCELED);
+    CHECK_EQ_INT(finish(begin_claim(&run, STORE_RELEASE, "n", "o", token, 1500)), TENURE_OK);
+    CHECK_EQ_INT(finish(begin_acquire(&run, "n", "q", 0, 1500)), TENURE_OK);
     close_run(&run);
     stop_redis(&server);
 }

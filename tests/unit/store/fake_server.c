@@ -132,14 +132,14 @@ static bool run_line(struct fake_server *server, const char *line)
         return true;
     }
     if (server->connection < 0 && !accept_one(server)) return false;
-    bool is_greeting = strncmp(line, "> HELLO", 7) == 0;
+    bool is_greeting = strncmp(line + 1, " HELLO", 6) == 0;
     bool is_there = read_command(server, words);
     for (unsigned attempt = 0; !is_there && is_greeting && attempt < 3; attempt++) {
         is_there = accept_one(server) && read_command(server, words);
     }
     if (!is_there) (void)snprintf(words, sizeof(words), "(nothing)");
     if (is_like(words, line + 2)) {
-        if (strncmp(words, "HELLO", 5) == 0) say(server, hello, false);
+        if (line[0] == '>' && strncmp(words, "HELLO", 5) == 0) say(server, hello, false);
         return true;
     }
     (void)snprintf(

@@ -2,6 +2,7 @@
  *
  *     static const char *const script[] = {
  *         "> HELLO 3",             a command must come, in these words
+ *         "? HELLO *",             the same, and HELLO is not answered by itself
  *         "< %1\r\n$6\r\n...",     these bytes are sent
  *         "<1 ...",                the same, one byte at a time
  *         "x",                     the connection is reset
