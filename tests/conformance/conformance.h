@@ -35,11 +35,11 @@ struct store_kind {
     bool has_history;
     bool has_transfer;
     bool has_proclaim;
-    bool has_watch;       /* from now on */
-    bool has_watch_since; /* from an event of the past */
-    bool has_grace;       /* a break may leave the holder time */
-    bool has_any_name;    /* none is taken by the store itself */
-    bool is_ledger;       /* it remembers who held what, so it tells every refusal by its name */
+    bool has_watch;           /* from now on */
+    enum tenure_err past_err; /* of a watch from an event of the past */
+    bool has_grace;           /* a break may leave the holder time */
+    bool has_any_name;        /* none is taken by the store itself */
+    bool is_ledger; /* it remembers who held what, so it tells every refusal by its name */
 };
 
 /* The kind that is being tested. */

@@ -11,10 +11,17 @@
 #define TENURED                                                                                    \
     .ttl_ms_max = 86400000, .has_many_names = true, .has_shared = true, .has_slots = true,         \
     .has_priority = true, .has_lock_delay = true, .has_unlimited = true, .has_history = true,      \
-    .has_transfer = true, .has_proclaim = true, .has_watch = true, .has_watch_since = true,        \
-    .has_grace = true, .has_any_name = true, .is_ledger = true
+    .has_transfer = true, .has_proclaim = true, .has_watch = true, .has_grace = true,              \
+    .has_any_name = true, .is_ledger = true
 
-#define REDIS .ttl_ms_max = 60000, .has_watch = true, .has_grace = true, .has_proclaim = true
+#define REDIS                                                                                      \
+    .ttl_ms_max = 60000, .past_err = TENURE_UNSUPPORTED, .has_watch = true, .has_grace = true,     \
+    .has_proclaim = true
+
+/* It counts the events that it hears of, and remembers none. */
+#define RELAY                                                                                      \
+    .ttl_ms_max = 60000, .past_err = TENURE_COMPACTED, .has_watch = true, .has_grace = true,       \
+    .has_proclaim = true
 
 static const struct store_kind kinds[] = {
     { .name = "embedded", .safety = TENURE_SAFETY_DURABLE_SINGLE, TENURED },
@@ -23,7 +30,7 @@ static const struct store_kind kinds[] = {
     { .name = "sentinel", .safety = TENURE_SAFETY_REPLICATED_ASYNC, .node_count = 1, REDIS },
     { .name = "redis3", .safety = TENURE_SAFETY_QUORUM, .node_count = 3, REDIS },
     { .name = "redis5", .safety = TENURE_SAFETY_QUORUM, .node_count = 5, REDIS },
-    { .name = "relay", .safety = TENURE_SAFETY_QUORUM, .node_count = 3, REDIS },
+    { .name = "relay", .safety = TENURE_SAFETY_QUORUM, .node_count = 3, RELAY },
 };
 
 static const char *setting(const char *name)
