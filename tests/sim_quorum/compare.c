@@ -27,6 +27,7 @@
 #define WORD_COUNT_MAX  700u
 #define WORD_SIZE_MAX   400u
 #define SCRIPT_SIZE_MAX 8u
+#define HEAD_COUNT      4u /* words before those of a key's content */
 #define TOKEN_BASE      UINT64_C(1763700000000000)
 
 /* What a step left, as a list of words. */
@@ -235,45 +236,55 @@ static void adopt_text(struct model_text *target, struct bytes text)
     memcpy(target->data, text.data, text.size);
 }
 
+static int64_t number_at(const struct words *words, uint32_t index)
+{
+    char text[24] = { 0 };
+    memcpy(text, words->at[index].data, words->at[index].size);
+    return strtoll(text, NULL, 10);
+}
+
+/* The words of one key; those of waiters begin with times, which the model takes over. */
+static bool compare_values(
+    struct run *run, struct model_key *key, uint32_t first, uint32_t count, bool has_times)
+{
+    for (uint32_t index = first; index < first + count; index++) {
+        struct bytes left = word(&run->real, index);
+        struct bytes right = word(&run->modeled, index);
+        if (bytes_equal(left, right)) continue;
+        if (!has_times || !is_alike(run, left, right)) return compare(run, "values", 0);
+        struct bytes field = word(&run->real, index - 1);
+        for (uint32_t at = 0; at < key->count; at++) {
+            bool is_it = bytes_equal(view(&key->entries[at].name), field);
+            if (is_it) adopt_text(&key->entries[at].value, left);
+        }
+    }
+    return true;
+}
+
 /* Compare all keys, and take over the times. */
 static bool compare_keys(struct run *run)
 {
     dump_model(run);
-    struct words *real = &run->real;
-    if (real->count != run->modeled.count) return compare(run, "keys", 0);
-    for (uint32_t index = 0; index < real->count;) {
+    const struct words *real = &run->real;
+    const struct words *modeled = &run->modeled;
+    uint32_t count = 0;
+    if (real->count != modeled->count) return compare(run, "keys", 0);
+    for (uint32_t index = 0; index < real->count; index += HEAD_COUNT + count) {
         struct bytes name = word(real, index);
-        bool is_known = bytes_equal(name, word(&run->modeled, index));
-        for (uint32_t at = index; at < index + 2; at++) {
-            if (!bytes_equal(word(real, at), word(&run->modeled, at))) is_known = false;
-        }
+        bool is_known = bytes_equal(name, word(modeled, index)) &&
+                        bytes_equal(word(real, index + 1), word(modeled, index + 1)) &&
+                        bytes_equal(word(real, index + 3), word(modeled, index + 3));
         if (!is_known) return compare(run, "keys", 0);
-        struct model_key *key = find(run, name);
-        char text[24] = { 0 };
-        memcpy(text, real->at[index + 2].data, real->at[index + 2].size);
-        int64_t expires_at_ms = strtoll(text, NULL, 10);
-        if (!is_alike(run, word(real, index + 2), word(&run->modeled, index + 2))) {
+        if (!is_alike(run, word(real, index + 2), word(modeled, index + 2))) {
             return compare(run, "times of keys", 0);
         }
+        struct model_key *key = find(run, name);
+        int64_t expires_at_ms = number_at(real, index + 2);
         key->expires_at_ms = expires_at_ms < 0 ? MODEL_NEVER : expires_at_ms;
-        memset(text, 0, sizeof text);
-        memcpy(text, real->at[index + 3].data, real->at[index + 3].size);
-        uint32_t count = (uint32_t)strtoul(text, NULL, 10);
-        bool has_times = name.size > 9 && memcmp(name.data + name.size - 9, "}:waiters", 9) == 0;
-        index += 4;
-        for (uint32_t end = index + count; index < end; index++) {
-            struct bytes left = word(real, index);
-            struct bytes right = word(&run->modeled, index);
-            if (has_times ? !is_alike(run, left, right) : !bytes_equal(left, right)) {
-                return compare(run, "values", 0);
-            }
-            if (!has_times || key->type != MODEL_HASH || bytes_equal(left, right)) continue;
-            struct bytes field = word(real, index - 1);
-            for (uint32_t at = 0; at < key->count; at++) {
-                bool is_it = bytes_equal(view(&key->entries[at].name), field);
-                if (is_it) adopt_text(&key->entries[at].value, left);
-            }
-        }
+        count = (uint32_t)number_at(real, index + 3);
+        bool has_times = key->type == MODEL_HASH && name.size > 9 &&
+                         memcmp(name.data + name.size - 9, "}:waiters", 9) == 0;
+        if (!compare_values(run, key, index + HEAD_COUNT, count, has_times)) return false;
     }
     return true;
 }
