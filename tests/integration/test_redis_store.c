@@ -10,7 +10,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/list.h"
@@ -103,6 +102,24 @@ static void tell(const struct server *server, const char *command)
     CHECK_EQ_INT(recv(connection, &answer, 1, 0), 1);
     if (answer == '-') FAIL("refused: %s", command);
     (void)close(connection);
+}
+
+/* How many scripts it has run. */
+static uint64_t count_scripts(const struct server *server)
+{
+    static const char word[] = "cmdstat_evalsha:calls=";
+    char answer[16384];
+    int connection = dial(server->port);
+    CHECK(connection >= 0);
+    CHECK_EQ_INT(send(connection, "INFO commandstats\r\n", 19, 0), 19);
+    (void)poll(NULL, 0, 50);
+    ssize_t size = recv(connection, answer, sizeof(answer) - 1, 0);
+    CHECK(size > 0);
+    answer[size] = '\0';
+    (void)close(connection);
+    const char *found = strstr(answer, word);
+    CHECK(found != NULL);
+    return strtoul(found + sizeof(word) - 1, NULL, 10);
 }
 
 /* ------------------------------------------------------------------ operations */
@@ -380,7 +397,7 @@ TEST(replica_does_not_vote)
     CHECK(open_on(&run, &servers[1], &memory_heap));
     struct call *call = begin_acquire(&run, "n", "o", 0, 500);
     CHECK_EQ_INT(finish(call), TENURE_UNAVAILABLE);
-    CHECK(strstr(call->text, "replica") != NULL);
+    CHECK(strstr(call->text, "cannot vote") != NULL);
     close_run(&run);
     stop_redis(&servers[0]);
     stop_redis(&servers[1]);
@@ -411,7 +428,8 @@ TEST(server_that_forgets_is_volatile)
     stop_redis(&server);
 }
 
-/* With ttl-max=1s a process votes when it has been up for 3.02 s. */
+/* With ttl-max=1s a process votes when it has been up for 3.02 s, or says so: its seconds are
+ * whole. */
 TEST(server_votes_when_it_has_been_up_for_long_enough)
 {
     struct server servers[2];
@@ -434,7 +452,7 @@ TEST(server_votes_when_it_has_been_up_for_long_enough)
     struct store_request request = call->op.request;
     tni_store_start(run.store, &call->op);
     CHECK_EQ_INT(finish(call), TENURE_OK);
-    CHECK(tni_store_now().ns - before.ns >= 3020 * NS_PER_MS);
+    CHECK(tni_store_now().ns - before.ns >= 2020 * NS_PER_MS);
     close_run(&run);
     /* Nobody has met this one. */
     int64_t left_ms = 4050 - (tni_store_now().ns - after.ns) / NS_PER_MS;
@@ -493,10 +511,9 @@ TEST(waiting_for_a_key_of_a_million_years_is_quiet)
     start_redis(&server);
     tell(&server, "SET n x PX 9000000000000000");
     CHECK(open_on(&run, &server, &memory_heap));
-    clock_t before = clock();
     struct call *call = begin_acquire(&run, "n", "o", 500, 1500);
     CHECK_EQ_INT(finish(call), TENURE_TIMEOUT);
-    CHECK((clock() - before) * 1000 / CLOCKS_PER_SEC < 200);
+    CHECK_LT_INT(count_scripts(&server), 30);
     CHECK_EQ_INT(finish(begin_claim(&run, STORE_INSPECT, "n", NULL, 0, 1500)), TENURE_OK);
     close_run(&run);
     stop_redis(&server);
