@@ -31,8 +31,7 @@ static const char usage[] =
     "  --hold-ms-min MS   how long the lock is held in a hand-off (150)\n"
     "  --hold-ms-max MS   (650)\n"
     "  --monitor HOST:PORT  crowd: listen to this Redis node, and count the rounds to each grant\n"
-    "  --server-pid PID,... also measure the processor time of these processes\n"
-    "  --cpu N            run on this processor only\n";
+    "  --server-pid PID,...  also measure the processor time of these processes\n";
 
 void client_fail(const char *what, const struct tenure_error *error)
 {
@@ -155,9 +154,6 @@ static void take_option(int option, struct client_options *options, play_fn *pla
     case 'h': options->hold_ms_max = parse_count(optarg, 0, 60000); break;
     case 'm': options->monitor = optarg; break;
     case 'P': parse_pids(optarg, options); break;
-    case 'C':
-        if (!process_pin((int)parse_count(optarg, 0, 1023))) fail_usage();
-        break;
     default: fail_usage();
     }
 }
@@ -175,7 +171,6 @@ int main(int argc, char **argv)
         { "hold-ms-max", required_argument, NULL, 'h' },
         { "monitor", required_argument, NULL, 'm' },
         { "server-pid", required_argument, NULL, 'P' },
-        { "cpu", required_argument, NULL, 'C' },
         { NULL, 0, NULL, 0 },
     };
     struct client_options options = {

@@ -50,18 +50,18 @@ def load_command(place, server, mode, is_unix=False, **options):
     return command
 
 
-def node_command(place, script, client, ports, *words):
+def node_command(place, script, client, ports, *words, cpus=CLIENT_CPU):
     """The command line of a program for clients of Node.js."""
     folder = os.path.join(place.root, "bench", "node")
     if not os.path.isdir(os.path.join(folder, "node_modules")):
         raise Failure("bench/node/node_modules is missing: run npm ci in bench/node")
-    return ["taskset", "-c", CLIENT_CPU, "node", os.path.join(folder, script), client,
+    return ["taskset", "-c", cpus, "node", os.path.join(folder, script), client,
             ",".join(map(str, ports)), *map(str, words)]
 
 
-def client_command(place, play, url, **options):
+def client_command(place, play, url, cpus=CLIENT_CPU, **options):
     """The command line of bench-client."""
-    command = [place.program("bench-client"), "--play", play, "--url", url, "--cpu", CLIENT_CPU]
+    command = ["taskset", "-c", cpus, place.program("bench-client"), "--play", play, "--url", url]
     for name, value in options.items():
         command += ["--" + name.replace("_", "-"), str(value)]
     return command

@@ -7,7 +7,7 @@ import os
 import signal
 
 from . import measure, report
-from .servers import FaultProxy, RedisNodes
+from .servers import CLIENT_CPU, SERVER_CPU, FaultProxy, RedisNodes
 
 PEERS = {
     "node-redlock 4.2": "redlock4",
@@ -22,6 +22,10 @@ HOLD_MS = (150, 650)
 CROWD_S = 60
 MONITOR_S = 20
 DELAY_MS = 200
+BOTH = f"{SERVER_CPU},{CLIENT_CPU}"
+PINNED = ", servers on one processor"
+BOTH_NOTE = ("Servers and client share both processors; five servers on one processor, as the other "
+             "measurements have theirs, are more often what is measured than the client is.")
 
 
 def url_of(ports):
@@ -34,36 +38,39 @@ def note_nodes(bench, nodes):
         bench.note(node.label, node.pinned_command())
 
 
-def cycle_commands(bench, nodes, concurrency):
-    """What each contender runs, by label."""
-    place = bench.place
-    commands = {}
-    for label, client in PEERS.items():
-        commands[label] = measure.node_command(
-            place, "cycles.mjs", client, nodes.ports, concurrency, bench.pace["seconds"],
-            bench.pace["warmup_ms"], nodes.pids)
-    if len(nodes.nodes) == 1 and concurrency > 1:
-        commands[BARE] = measure.load_command(
-            place, nodes.nodes[0], "redis-vote", outstanding=concurrency, **bench.pace)
-    commands[OURS] = measure.client_command(
-        place, "cycles", url_of(nodes.ports), count=concurrency, server_pid=nodes.pids,
-        **bench.pace)
-    return commands
+def cycle_command(bench, label, nodes, concurrency, cpus):
+    """What a contender runs."""
+    if label == BARE:
+        return measure.load_command(
+            bench.place, nodes.nodes[0], "redis-vote", outstanding=concurrency, **bench.pace)
+    if label == OURS:
+        return measure.client_command(
+            bench.place, "cycles", url_of(nodes.ports), cpus, count=concurrency,
+            server_pid=nodes.pids, **bench.pace)
+    return measure.node_command(
+        bench.place, "cycles.mjs", PEERS[label], nodes.ports, concurrency, bench.pace["seconds"],
+        bench.pace["warmup_ms"], nodes.pids, cpus=cpus)
 
 
-def take_cycles(bench, node_count, concurrency):
+def take_cycles(bench, node_count, concurrency, labels, is_shared=False):
     """Samples by label: every round runs everybody once, on fresh servers."""
     samples = {}
+    server_cpus, client_cpus = (BOTH, BOTH) if is_shared else (SERVER_CPU, CLIENT_CPU)
     for _ in range(bench.rounds):
-        for label in [*PEERS, BARE, OURS]:
-            with RedisNodes(bench.place, node_count) as nodes:
-                command = cycle_commands(bench, nodes, concurrency).get(label)
-                if command is None:
-                    continue
+        for label in labels:
+            with RedisNodes(bench.place, node_count, server_cpus) as nodes:
+                command = cycle_command(bench, label, nodes, concurrency, client_cpus)
                 note_nodes(bench, nodes)
                 bench.note(label, command)
                 samples.setdefault(label, []).append(measure.run_json(command))
     return samples
+
+
+def take_shared_and_pinned(bench, concurrency):
+    """Samples of five nodes: (with both processors for all, those and the pinned ones)."""
+    shared = take_cycles(bench, 5, concurrency, [*PEERS, OURS], is_shared=True)
+    pinned = take_cycles(bench, 5, concurrency, [*PEERS, OURS])
+    return shared, {**shared, **{label + PINNED: taken for label, taken in pinned.items()}}
 
 
 def against_best(samples, key, best):
@@ -85,12 +92,12 @@ def cycle_rows(samples):
 
 
 def redis5_50(bench):
-    samples = take_cycles(bench, 5, 50)
+    samples, rows = take_shared_and_pinned(bench, 50)
     return bench.result(
         "redis5-50", "Five Redis nodes, fifty callers",
         "A majority of five independent Redis servers; one process with fifty callers, each of "
-        "which acquires and releases a lock of its own.",
-        COLUMNS, cycle_rows(samples),
+        "which acquires and releases a lock of its own.  " + BOTH_NOTE,
+        COLUMNS, cycle_rows(rows),
         [report.at_least(f"{OURS} / the best of the others, cycles/s",
                          against_best(samples, "cycles_per_s", max), 2),
          report.at_most(f"{OURS} / the least of the others, client CPU a cycle",
@@ -98,16 +105,16 @@ def redis5_50(bench):
 
 
 def redis5_1(bench):
-    samples = take_cycles(bench, 5, 1)
+    samples, rows = take_shared_and_pinned(bench, 1)
     return bench.result(
         "redis5-1", "Five Redis nodes, one caller", "As before, one lock at a time.",
-        COLUMNS, cycle_rows(samples),
+        COLUMNS, cycle_rows(rows),
         [report.at_least(f"{OURS} / the best of the others, cycles/s",
                          against_best(samples, "cycles_per_s", max), 1)])
 
 
 def redis1_64(bench):
-    samples = take_cycles(bench, 1, 64)
+    samples = take_cycles(bench, 1, 64, [*PEERS, BARE, OURS])
     return bench.result(
         "redis1-64", "One Redis node, 64 callers over one connection",
         "Each client has one connection.  The *bare loop* (`bench-load --mode redis-vote`) sends "
@@ -120,7 +127,7 @@ def redis1_64(bench):
 
 
 def redis1_1(bench):
-    samples = take_cycles(bench, 1, 1)
+    samples = take_cycles(bench, 1, 1, [*PEERS, OURS])
     return bench.result(
         "redis1-1", "One Redis node, one caller", "As before, one lock at a time.",
         COLUMNS, cycle_rows(samples), [])
@@ -131,12 +138,13 @@ def redis_handoff(bench):
     times = {}
     for _ in range(bench.rounds):
         for label in [*PEERS, OURS]:
-            with RedisNodes(bench.place, 5) as nodes:
+            with RedisNodes(bench.place, 5, BOTH) as nodes:
                 command = (measure.client_command(
-                    bench.place, "handoff", url_of(nodes.ports), rounds=rounds,
+                    bench.place, "handoff", url_of(nodes.ports), BOTH, rounds=rounds,
                     hold_ms_min=HOLD_MS[0], hold_ms_max=HOLD_MS[1])
                     if label == OURS else measure.node_command(
-                        bench.place, "handoff.mjs", PEERS[label], nodes.ports, rounds, *HOLD_MS))
+                        bench.place, "handoff.mjs", PEERS[label], nodes.ports, rounds, *HOLD_MS,
+                        cpus=BOTH))
                 note_nodes(bench, nodes)
                 bench.note(label, command)
                 times.setdefault(label, []).extend(measure.run_json(command)["samples_us"])
@@ -153,11 +161,12 @@ def redis_handoff(bench):
 
 
 def take_crowd(bench, label, count, seconds, is_monitored=False):
-    with RedisNodes(bench.place, 5) as nodes:
+    with RedisNodes(bench.place, 5, BOTH) as nodes:
         options = {"count": count, "seconds": seconds, "warmup_ms": bench.pace["warmup_ms"]}
         if is_monitored:
             options["monitor"] = nodes.nodes[-1].tcp
-        command = measure.client_command(bench.place, "crowd", url_of(nodes.ports), **options)
+        command = measure.client_command(bench.place, "crowd", url_of(nodes.ports), BOTH,
+                                         **options)
         note_nodes(bench, nodes)
         bench.note(label, command)
         return measure.run_json(command)
@@ -204,12 +213,12 @@ def redis_slow(bench):
         for concurrency in (1, 50):
             for fault, strike in faults.items():
                 label = f"{fault}, {concurrency} at a time"
-                with RedisNodes(bench.place, 5) as nodes:
+                with RedisNodes(bench.place, 5, BOTH) as nodes:
                     victim = nodes.nodes[-1]
                     with FaultProxy(bench.place, victim.port) as proxy:
                         ports = [*nodes.ports[:-1], proxy.port]
                         command = measure.client_command(
-                            bench.place, "cycles", url_of(ports), count=concurrency,
+                            bench.place, "cycles", url_of(ports), BOTH, count=concurrency,
                             seconds=bench.seconds, warmup_ms=warmup_ms)
                         note_nodes(bench, nodes)
                         bench.note("proxy", proxy.command)

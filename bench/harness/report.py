@@ -68,7 +68,8 @@ durable with `fdatasync`, and decides nothing.
 
 {machine}
 
-The server runs on processor {SERVER_CPU}, the load generator on processor {CLIENT_CPU}.
+The server runs on processor {SERVER_CPU}, the load generator on processor {CLIENT_CPU}, unless a
+measurement says otherwise.
 Each sample gets a fresh server with an empty directory on the disk.  The servers take turns; a
 ratio is taken within each round; every figure is the median of the rounds.  Every answer is parsed
 and checked, and one wrong answer fails the run.  A *cycle* is the acquire and the release of a lock

@@ -170,8 +170,8 @@ class Redis(Server):
 class RedisNodes:
     """Several independent Redis servers, which know nothing of each other."""
 
-    def __init__(self, place, count):
-        self.nodes = [Redis(place, is_durable=False, label=f"redis {number}")
+    def __init__(self, place, count, cpus=SERVER_CPU):
+        self.nodes = [Redis(place, is_durable=False, cpus=cpus, label=f"redis {number}")
                       for number in range(1, count + 1)]
         self.stack = contextlib.ExitStack()
 
@@ -198,7 +198,7 @@ class FaultProxy:
     """A proxy in front of one port, which can be told to be late.  A context manager."""
 
     def __init__(self, place, server_port):
-        self.command = ["taskset", "-c", SERVER_CPU, place.fault_proxy(), str(server_port)]
+        self.command = [place.fault_proxy(), str(server_port)]
         self.process = None
         self.port = None
 
