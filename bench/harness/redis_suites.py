@@ -24,8 +24,8 @@ MONITOR_S = 20
 DELAY_MS = 200
 BOTH = f"{SERVER_CPU},{CLIENT_CPU}"
 PINNED = ", servers on one processor"
-BOTH_NOTE = ("Servers and client share both processors; five servers on one processor, as the other "
-             "measurements have theirs, are more often what is measured than the client is.")
+BOTH_NOTE = ("Servers and client share both processors: where all five servers have to share "
+             "one, it is that one which is measured.")
 
 
 def url_of(ports):
