@@ -345,6 +345,7 @@ static void on_probed(struct store_op *op, const struct store_result *result)
     bool is_down = is_told ? !can_grant(&result->as.info)
                            : result->err != TENURE_UNSUPPORTED && result->err != TENURE_NOT_FOUND;
     if (is_down) say_trouble(relay, result);
+    if (is_told) server->is_store_known = true;
     if (is_told) server->is_full = result->as.info.is_disk_full;
     if (is_told) server->is_disk_slow = result->as.info.is_disk_slow;
     if (is_down != server->is_store_down) {

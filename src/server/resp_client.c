@@ -73,6 +73,27 @@ static bool take_hello_option(struct resp_args *args)
     return resp_refuse_keyword(args);
 }
 
+static void answer_hello(struct resp *resp)
+{
+    resp_write_map(&resp->out, 8);
+    resp_pair_text(resp, "server", "tenured");
+    resp_pair_text(resp, "version", TENURE_VERSION);
+    resp_pair_signed(resp, "proto", resp->out.is_resp3 ? 3 : 2);
+    resp_pair_unsigned(resp, "id", resp->session->id);
+    resp_pair_text(resp, "mode", "standalone");
+    resp_pair_text(resp, "role", "master");
+    resp_pair_text(resp, "safety", server_safety_word(resp->server));
+    resp_write_text(&resp->out, "modules");
+    resp_write_array(&resp->out, 0);
+    resp_end_now(resp);
+}
+
+static void tell_hello(struct session *session, const struct query_answer *answer)
+{
+    (void)answer; /* whatever came, now it is known, or nobody will know it soon */
+    answer_hello(resp_speak(session));
+}
+
 void resp_run_hello(struct resp *resp, const struct resp_command *command)
 {
     struct resp_args args = { resp, command, 1 };
@@ -89,17 +110,14 @@ void resp_run_hello(struct resp *resp, const struct resp_command *command)
         if (!take_hello_option(&args)) return;
     }
     resp->out.is_resp3 = is_resp3;
-    resp_write_map(&resp->out, 8);
-    resp_pair_text(resp, "server", "tenured");
-    resp_pair_text(resp, "version", TENURE_VERSION);
-    resp_pair_signed(resp, "proto", is_resp3 ? 3 : 2);
-    resp_pair_unsigned(resp, "id", resp->session->id);
-    resp_pair_text(resp, "mode", "standalone");
-    resp_pair_text(resp, "role", "master");
-    resp_pair_text(resp, "safety", server_safety_word(resp->server));
-    resp_write_text(&resp->out, "modules");
-    resp_write_array(&resp->out, 0);
-    resp_end_now(resp);
+    if (resp->server->store == NULL || resp->server->is_store_known) {
+        answer_hello(resp);
+        return;
+    }
+    /* A client keeps for good what it is told here: better late than wrong. */
+    struct query query = { .kind = QUERY_INFO, .tell = tell_hello };
+    server_ask(resp->server, resp->session, &query);
+    (void)session_bar(resp->session);
 }
 
 static void answer_client_info(struct resp *resp)

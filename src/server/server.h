@@ -46,6 +46,7 @@ struct server {
     bool is_full;              /* the disk has no room: no new grants */
     bool is_disk_slow;         /* no grants for want of answers of the disk */
     bool is_store_down;        /* of a relay: its store does not answer, or cannot grant */
+    bool is_store_known;       /* of a relay: it has told, once, what it promises */
     enum tenure_err event_err; /* OK: changes are told as they happen; else why they are not */
     char node_id[33];          /* of the journal's identity; of a relay, of this process */
     struct net net;

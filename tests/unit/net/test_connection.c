@@ -324,6 +324,42 @@ TEST(close_waits_for_what_was_written)
     teardown(&fixture);
 }
 
+TEST(a_connection_that_is_owed_an_answer_stays_until_it_is_given)
+{
+    struct fixture fixture;
+    setup(&fixture);
+    connection_owe(&fixture.connection, true);
+    CHECK_EQ_INT(shutdown(fixture.peer, SHUT_WR), 0);
+    turn(&fixture);
+    CHECK_EQ_INT(fixture.hangup_count, 1);
+    turn(&fixture);
+    CHECK(fixture.connection.socket >= 0);
+    answer(&fixture, "first", 0);
+    turn(&fixture);
+    CHECK_EQ_TEXT(received(&fixture), "first");
+    CHECK(fixture.connection.socket >= 0);
+    answer(&fixture, "last", 0);
+    connection_owe(&fixture.connection, false);
+    turn(&fixture);
+    CHECK_EQ_TEXT(received(&fixture), "last");
+    CHECK(fixture.connection.socket < 0);
+    teardown(&fixture);
+}
+
+TEST(a_connection_closes_when_what_it_was_owed_will_not_come)
+{
+    struct fixture fixture;
+    setup(&fixture);
+    connection_owe(&fixture.connection, true);
+    connection_close(&fixture.connection);
+    turn(&fixture);
+    CHECK(fixture.connection.socket >= 0);
+    connection_owe(&fixture.connection, false);
+    turn(&fixture);
+    CHECK(fixture.connection.socket < 0);
+    teardown(&fixture);
+}
+
 TEST(a_client_that_is_still_sending_gets_to_read_the_last_answer)
 {
     struct fixture fixture;

@@ -1,4 +1,5 @@
-/* config - precedence, types and errors of the options; resp - the table of commands. */
+/* config - precedence, types and errors of the options; store_url - what of one may be shown;
+ * resp - the table of commands. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "server/config.h"
 #include "server/filesystem.h"
 #include "server/resp.h"
+#include "server/store_url.h"
 
 struct reading {
     enum tenure_err err;
@@ -301,5 +303,61 @@ TEST(a_network_filesystem_is_allowed_by_flag_and_variable_and_line)
     config_deinit(&reading.config);
     reading = read_words(NULL, NULL, NULL, NULL, NULL);
     CHECK(!reading.config.is_network_allowed);
+    config_deinit(&reading.config);
+}
+
+/* ------------------------------------------------------------------ store_url */
+
+TEST(a_url_is_shown_without_its_password)
+{
+    static const struct {
+        const char *url;
+        const char *shown;
+        bool has_password;
+    } cases[] = {
+        { "tenure://127.0.0.1:7420", "tenure://127.0.0.1:7420", false },
+        { "redis://a:1,b:2/3?ttl-max=5s", "redis://a:1,b:2/3?ttl-max=5s", false },
+        { "redis://me@a:1", "redis://me@a:1", false },
+        { "redis://me:word@a:1,b", "redis://me@a:1,b", true },
+        { "redis://:word@a", "redis://@a", true },
+        { "redis://me:@a", "redis://me@a", false },
+        { "redis://me:w@r:d@a:1", "redis://me@a:1", true },
+        { "redis://me:w/rd@a", "redis://me@a", true },
+        { "redis+sentinel://me:word@a:1/m?password-file=/x",
+          "redis+sentinel://me@a:1/m?"
+          "password-file=/x",
+          true },
+        { "redis+unix:///run/a?user=b@c:d", "redis+unix:///run/a?user=b@c:d", false },
+        { "me:word@a", "me@a", true },
+        { "", "", false },
+    };
+    for (size_t index = 0; index < sizeof(cases) / sizeof(cases[0]); index++) {
+        char shown[200];
+        store_url_show(cases[index].url, shown, sizeof(shown));
+        CHECK_EQ_TEXT(shown, cases[index].shown);
+        CHECK_EQ_INT(store_url_has_password(cases[index].url), cases[index].has_password);
+    }
+    char little[10];
+    store_url_show("redis://me:word@a", little, sizeof(little));
+    CHECK_EQ_TEXT(little, "redis://m");
+}
+
+TEST(a_store_is_named_but_no_password_on_the_command_line)
+{
+    struct reading reading = read_words("--store", "redis://a,b,c", NULL, NULL, NULL);
+    CHECK_EQ_INT(reading.err, TENURE_OK);
+    CHECK_EQ_TEXT(reading.config.store, "redis://a,b,c");
+    config_deinit(&reading.config);
+    reading = read_words("--store", "redis://me:sesame@a", NULL, NULL, NULL);
+    CHECK_EQ_INT(reading.err, TENURE_INVALID);
+    CHECK(reading.is_usage);
+    CHECK(strstr(reading.error.text, "sesame") == NULL);
+    config_deinit(&reading.config);
+    reading = read_words(NULL, NULL, NULL, "TENURED_STORE=redis://me:sesame@a", NULL);
+    CHECK_EQ_INT(reading.err, TENURE_OK);
+    config_deinit(&reading.config);
+    reading = read_words("--store=redis://a", "--dump", "x", NULL, NULL);
+    CHECK_EQ_INT(reading.err, TENURE_INVALID);
+    CHECK(reading.is_usage);
     config_deinit(&reading.config);
 }
