@@ -16,6 +16,10 @@
 #define MISSED_NS (1000 * NS_PER_MS)
 #define SILENT_NS (3000 * NS_PER_MS)
 
+/* A head of a text and its end; all before the keys of EVALSHA. */
+#define TEXT_HEAD_SIZE_MAX   (1 + DECIMAL_SIZE_MAX + 4)
+#define SCRIPT_HEAD_SIZE_MAX 128u
+
 #define FLIGHT_CAPACITY_FIRST 64u
 #define FLIGHT_COUNT_MAX      65536u
 
@@ -115,24 +119,61 @@ static bool commit(struct redis_node *node, size_t size, const struct redis_flig
     return true;
 }
 
+/* "$17\r\n": the head of a text, or another count. */
+static char *put_head(char *at, char type, size_t count)
+{
+    *at++ = type;
+    if (count < 10) {
+        *at++ = (char)('0' + count);
+    } else if (count < 100) {
+        *at++ = (char)('0' + count / 10);
+        *at++ = (char)('0' + count % 10);
+    } else {
+        at += decimal_format(count, at);
+    }
+    *at++ = '\r';
+    *at++ = '\n';
+    return at;
+}
+
+static char *put_text(char *at, struct bytes text)
+{
+    at = put_head(at, '$', text.size);
+    if (text.size > 0) memcpy(at, text.data, text.size);
+    at += text.size;
+    *at++ = '\r';
+    *at++ = '\n';
+    return at;
+}
+
+/* EVALSHA, written in one piece: it is most of what is ever sent. */
 static void write_script(
     struct buffer *output, const struct quorum_call *call, const struct quorum_texts *texts)
 {
     struct quorum_command command;
     quorum_command_write(call, texts, &command);
-    struct resp_writer writer = { output, true };
-    char key_count[DECIMAL_SIZE_MAX];
-    size_t key_count_size = decimal_format(command.key_count, key_count);
-    resp_write_array(&writer, 3 + command.key_count + command.argument_count);
-    resp_write_bulk(&writer, BYTES_LITERAL("EVALSHA"));
-    resp_write_bulk(&writer, (struct bytes){ redis_scripts[command.script].sha, 40 });
-    resp_write_bulk(&writer, (struct bytes){ key_count, key_count_size });
+    size_t size_max = SCRIPT_HEAD_SIZE_MAX;
     for (uint32_t index = 0; index < command.key_count; index++) {
-        resp_write_bulk(&writer, command.keys[index]);
+        size_max += command.keys[index].size + TEXT_HEAD_SIZE_MAX;
     }
     for (uint32_t index = 0; index < command.argument_count; index++) {
-        resp_write_bulk(&writer, command.arguments[index]);
+        size_max += command.arguments[index].size + TEXT_HEAD_SIZE_MAX;
     }
+    char *start = buffer_extend(output, size_max);
+    if (start == NULL) return;
+    char key_count[DECIMAL_SIZE_MAX];
+    size_t key_count_size = decimal_format(command.key_count, key_count);
+    char *at = put_head(start, '*', 3 + command.key_count + command.argument_count);
+    at = put_text(at, BYTES_LITERAL("EVALSHA"));
+    at = put_text(at, (struct bytes){ redis_scripts[command.script].sha, 40 });
+    at = put_text(at, (struct bytes){ key_count, key_count_size });
+    for (uint32_t index = 0; index < command.key_count; index++) {
+        at = put_text(at, command.keys[index]);
+    }
+    for (uint32_t index = 0; index < command.argument_count; index++) {
+        at = put_text(at, command.arguments[index]);
+    }
+    output->size -= size_max - (size_t)(at - start);
 }
 
 /* Everything but the time is given. */
@@ -391,7 +432,8 @@ static void take_push(struct redis_node *node, struct reply *reply)
 static void on_reply(struct link *link, struct reply *reply)
 {
     struct redis_node *node = link->owner;
-    if (tni_reply_peek(reply) == RESP_PUSH) {
+    char type = reply->data[reply->position]; /* a reply has at least that */
+    if (type == '>') {
         take_push(node, reply);
         return;
     }
@@ -404,7 +446,7 @@ static void on_reply(struct link *link, struct reply *reply)
     if (flight.kind == FLIGHT_WORK || flight.kind == FLIGHT_ADMISSION) {
         pace_measure(&node->redis->paces[node->index], tni_store_now().ns - flight.sent_at.ns);
     }
-    if (tni_reply_peek(reply) == RESP_ERROR) {
+    if (type == '-' || type == '!') {
         take_error(node, &flight, reply);
     } else {
         take_answer(node, &flight, reply);
