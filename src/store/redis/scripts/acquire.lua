@@ -13,12 +13,31 @@
 -- One vote a node: the lock's key, as Redlock has it.  A token must be above every token that this
 -- node has voted for (fence) or forgotten (floor).  The same owner may go on to a higher token.
 local LIFE_MAX = 60000
+local STEP = 1000000
+local TOKEN_MAX = 9007199254740991
 local owner, token = ARGV[2], tonumber(ARGV[3])
 
 local node = redis.call('HMGET', KEYS[5], 'pass', 'floor', 'voted')
 if node[1] ~= ARGV[1] then return {5} end
 local known = redis.call('HMGET', KEYS[2], 'owner', 'token', 'fence')
 local fence = math.max(tonumber(known[3] or 0), tonumber(node[2] or 0))
+
+-- Voted.  The node's own `voted` goes up in steps of a second, so that not each vote writes it: the
+-- floor of another node may be that much too high, never too low.
+local function vote()
+    redis.call('HSET', KEYS[2], 'owner', owner, 'token', ARGV[3], 'fence', ARGV[3],
+        'voted', ARGV[3], 'ttl', ARGV[4], 'meta', ARGV[8])
+    if token > tonumber(node[3] or 0) then
+        redis.call('HSET', KEYS[5], 'voted', math.min(token + STEP, TOKEN_MAX))
+    end
+    return {1, tonumber(ARGV[4])}
+end
+
+-- Mostly it is free, and nobody stands in line.
+if token > fence and redis.call('EXISTS', KEYS[3]) == 0 and
+    redis.call('SET', KEYS[1], owner, 'NX', 'PX', ARGV[4]) then
+    return vote()
+end
 
 -- A place in the line: behind all that are here, whatever the clocks of clients say.  A number that
 -- a majority gave is taken as it is, even where it is lower than ours: else the lines of two nodes
@@ -82,8 +101,11 @@ elseif redis.call('EXISTS', KEYS[3]) == 1 then
 end
 if token <= fence then return {4, 0, fence, ticket} end
 
+-- Who gets it waits no more: its place does not outlive its vote.  Otherwise a holder that died
+-- would stand in front of the others when its lease is over.
+if ticket > 0 and tonumber(ARGV[4]) < tonumber(ARGV[6]) then
+    redis.call('HSET', KEYS[4], owner,
+        string.format('%.0f', now_ms() + ARGV[4]) .. ' ' .. ARGV[7])
+end
 redis.call('SET', KEYS[1], owner, 'PX', ARGV[4])
-redis.call('HSET', KEYS[2], 'owner', owner, 'token', ARGV[3], 'fence', ARGV[3], 'voted', ARGV[3],
-    'ttl', ARGV[4], 'meta', ARGV[8])
-if token > tonumber(node[3] or 0) then redis.call('HSET', KEYS[5], 'voted', ARGV[3]) end
-return {1, tonumber(ARGV[4])}
+return vote()

@@ -22,13 +22,16 @@ local owner, token, what = ARGV[1], tonumber(ARGV[2]), ARGV[6]
 
 local known = redis.call('HMGET', KEYS[2], 'owner', 'token', 'fence', 'voted', 'ended', 'freed')
 local fence = math.max(tonumber(known[3] or 0), token)
+local fence_text = fence == token and ARGV[2] or known[3] -- numbers are slow to write
 local node = redis.call('HMGET', KEYS[5], 'pass', 'floor')
 local voted = tonumber(known[4] or node[2] or 0) -- what was forgotten is below the floor
 local is_witness = node[1] == ARGV[7]
 if not is_witness then voted = 9007199254740991 end
-local ended = tonumber(known[5] or 0)
+local ended, ended_text = tonumber(known[5] or 0), known[5] or '0'
 local held = tonumber(known[2] or 0)
-if what == 'release' or what == 'break' then ended = math.max(ended, token) end
+if (what == 'release' or what == 'break') and token > ended then
+    ended, ended_text = token, ARGV[2]
+end
 
 local holder = redis.call('GET', KEYS[1])
 local is_deleted = false
@@ -50,9 +53,9 @@ if holder and known[1] == holder then
 end
 if is_deleted then
     redis.call('DEL', KEYS[1])
-    redis.call('HSET', KEYS[2], 'fence', fence, 'ended', ended, 'freed', known[2])
+    redis.call('HSET', KEYS[2], 'fence', fence_text, 'ended', ended_text, 'freed', known[2])
 else
-    redis.call('HSET', KEYS[2], 'fence', fence, 'ended', ended)
+    redis.call('HSET', KEYS[2], 'fence', fence_text, 'ended', ended_text)
 end
 
 local function now_ms()
