@@ -820,3 +820,108 @@ TEST_WITHIN(120, store_survives_what_comes_at_random)
         stop_redis(&servers[index]);
     }
 }
+
+/* ------------------------------------------------------------------ watches */
+
+struct listener {
+    struct store_watch watch;
+    struct run *run;
+    struct listener *other;
+    unsigned event_count;
+    char kind[16];
+    bool is_closing;
+};
+
+/* Ends the other one, or all. */
+static bool end_other(struct store_watch *watch, const struct store_event *event)
+{
+    struct listener *listener = CONTAINER_OF(watch, struct listener, watch);
+    struct store *store = listener->run->store;
+    listener->event_count++;
+    (void)snprintf(listener->kind, sizeof(listener->kind), "%s", event->kind);
+    if (listener->is_closing) {
+        listener->run->store = NULL;
+        tni_store_close(store);
+    } else if (listener->other != NULL) {
+        tni_store_unwatch(store, &listener->other->watch);
+        memset(listener->other, 0xee, sizeof(*listener->other));
+    }
+    return true;
+}
+
+static void listen_and_end(bool is_closing)
+{
+    struct server server;
+    struct run run;
+    start_redis(&server);
+    CHECK(open_on(&run, &server, &memory_heap));
+    struct listener *listeners[3];
+    for (unsigned index = 0; index < 3; index++) {
+        listeners[index] = malloc(sizeof(struct listener));
+        CHECK(listeners[index] != NULL);
+        *listeners[index] = (struct listener){ .watch = { .event = end_other }, .run = &run };
+        CHECK_EQ_INT(tni_store_watch(run.store, &listeners[index]->watch), TENURE_OK);
+    }
+    listeners[0]->is_closing = is_closing;
+    listeners[0]->other = listeners[1];
+    pass_ms(&run, 100);
+    (void)begin_acquire(&run, "n", "o", 0, 1500);
+    pass_ms(&run, 100);
+    CHECK_EQ_UINT(listeners[0]->event_count, 1);
+    CHECK_EQ_UINT(listeners[2]->event_count, is_closing ? 0 : 1);
+    CHECK_EQ_TEXT(listeners[0]->kind, "granted");
+    close_run(&run);
+    for (unsigned index = 0; index < 3; index++) {
+        free(listeners[index]);
+    }
+    stop_redis(&server);
+}
+
+TEST(watch_is_ended_by_another_that_is_told)
+{
+    listen_and_end(false);
+}
+
+TEST(store_is_closed_by_a_watch_that_is_told)
+{
+    listen_and_end(true);
+}
+
+/* Who hears of all events must not keep who hears of breaks only, on other nodes, from them. */
+TEST(break_is_told_on_all_nodes)
+{
+    struct server servers[3];
+    struct run run;
+    struct run far;
+    char url[128];
+    for (unsigned index = 0; index < 3; index++) {
+        start_redis(&servers[index]);
+    }
+    (void)snprintf(
+        url,
+        sizeof(url),
+        "redis://127.0.0.1:%u,127.0.0.1:%u,127.0.0.1:%u?new=yes",
+        servers[0].port,
+        servers[1].port,
+        servers[2].port);
+    struct listener all = { .watch = { .event = end_other }, .run = &run };
+    struct listener breaks = { .watch = { .event = end_other, .kinds = "broken" }, .run = &far };
+    CHECK(open_run(&run, url, &memory_heap));
+    CHECK_EQ_INT(tni_store_watch(run.store, &all.watch), TENURE_OK);
+    struct call *call = begin_acquire(&run, "n", "o", 0, 1500);
+    CHECK_EQ_INT(finish(call), TENURE_OK);
+    /* A store of the last node alone: what is told there it hears. */
+    (void)snprintf(url, sizeof(url), "redis://127.0.0.1:%u", servers[2].port);
+    CHECK(open_run(&far, url, &memory_heap));
+    CHECK_EQ_INT(tni_store_watch(far.store, &breaks.watch), TENURE_OK);
+    pass_ms(&far, 100);
+    CHECK_EQ_INT(finish(begin_claim(&run, STORE_BREAK, "n", NULL, call->token, 1500)), TENURE_OK);
+    pass_ms(&run, 50);
+    pass_ms(&far, 50);
+    CHECK_EQ_UINT(breaks.event_count, 1);
+    close_run(&run);
+    close_run(&far);
+    for (unsigned index = 0; index < 3; index++) {
+        stop_redis(&servers[index]);
+    }
+}

@@ -67,9 +67,8 @@ void tni_redis_start_acquire(struct redis *redis, struct store_op *op)
         refuse(redis, op, TENURE_UNSUPPORTED, unsupported);
         return;
     }
-    if (!tni_redis_check_name(redis, op, acquire->names[0]) ||
-        !check_ttl(redis, op, acquire->ttl_ms))
-        return;
+    if (!tni_redis_check_name(redis, op, acquire->names[0])) return;
+    if (!check_ttl(redis, op, acquire->ttl_ms)) return;
     const struct store_claim texts = { .name = acquire->names[0], .owner = acquire->owner };
     struct redis_work *work = tni_redis_work_create(redis, WORK_ACQUIRE, op, &texts, acquire->meta);
     if (work == NULL) {

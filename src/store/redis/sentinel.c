@@ -298,8 +298,11 @@ struct mono tni_redis_sentinel_deadline(const struct redis_sentinel *sentinel)
     struct mono deadline = ask_at(sentinel);
     for (uint32_t index = 0; index < sentinel->redis->address.count; index++) {
         const struct watcher *watcher = &sentinel->watchers[index];
-        if (watcher->link == NULL) deadline = quorum_earliest(deadline, watcher->retry_at);
-        if (watcher->is_asked) deadline = quorum_earliest(deadline, silent_at(watcher));
+        if (watcher->link == NULL) {
+            deadline = quorum_earliest(deadline, watcher->retry_at);
+        } else if (watcher->is_asked) {
+            deadline = quorum_earliest(deadline, silent_at(watcher));
+        }
     }
     return deadline;
 }

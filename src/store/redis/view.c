@@ -157,7 +157,7 @@ tni_redis_view(struct redis_work *work, const char *name, struct store_lock_view
     struct buffer *out = &redis->view;
     uint32_t waiter_count = line == NULL ? 0 : line->waiters_here;
     size_t waiters_size = waiter_count * sizeof(struct store_waiter);
-    size_t owners_size = (1 + waiter_count) * (LIMIT_OWNER_SIZE_MAX + 1);
+    size_t owners_size = (1 + (size_t)waiter_count) * (LIMIT_OWNER_SIZE_MAX + 1);
     buffer_reset(out);
     if (!buffer_reserve(out, sizeof(struct store_holder) + waiters_size + owners_size)) {
         return TENURE_NO_MEMORY;

@@ -8,12 +8,12 @@
 #include "unit/store/fake_server.h"
 
 #define INFO                                                                                       \
-    "< $124\r\nredis_version:7.0.15\r\nrun_id:run1\r\nrole:master\r\nuptime_in_seconds:1000\r\n"   \
-    "second_repl_offset:-1\r\nmaxmemory_policy:noeviction\r\n\r\n"
+    ("< $124\r\nredis_version:7.0.15\r\nrun_id:run1\r\nrole:master\r\nuptime_in_seconds:1000\r\n"  \
+     "second_repl_offset:-1\r\nmaxmemory_policy:noeviction\r\n\r\n")
 #define LOADED "> SCRIPT LOAD *", "< $1\r\nx\r\n"
 #define SUBSCRIBED                                                                                 \
-    "< >3\r\n+subscribe\r\n+a\r\n:1\r\n>3\r\n+subscribe\r\n+b\r\n:2\r\n"                           \
-    ">3\r\n+subscribe\r\n+c\r\n:3\r\n>3\r\n+subscribe\r\n+d\r\n:4\r\n"
+    ("< >3\r\n+subscribe\r\n+a\r\n:1\r\n>3\r\n+subscribe\r\n+b\r\n:2\r\n"                          \
+     ">3\r\n+subscribe\r\n+c\r\n:3\r\n>3\r\n+subscribe\r\n+d\r\n:4\r\n")
 #define GREETING                                                                                   \
     "> HELLO *", "> SELECT 0", "< +OK\r\n", "> INFO", INFO, "> CONFIG *", "< %0\r\n", "> TIME",    \
         "< *2\r\n$1\r\n5\r\n$1\r\n7\r\n", LOADED, LOADED, LOADED, LOADED, LOADED, LOADED,          \
@@ -22,9 +22,9 @@
 /* It has been let in before. */
 #define LOOK "> EVALSHA * 1 tenure:node look"
 #define VOTING                                                                                     \
-    "< *8\r\n:9\r\n:0\r\n:0\r\n:0\r\n:0\r\n"                                                       \
-    "$45\r\nrun1 1:nodes=1:ttl-max=60000:0000000000000000\r\n"                                     \
-    "$40\r\n1:nodes=1:ttl-max=60000:0000000000000000\r\n$4\r\nrun1\r\n"
+    ("< *8\r\n:9\r\n:0\r\n:0\r\n:0\r\n:0\r\n"                                                      \
+     "$45\r\nrun1 1:nodes=1:ttl-max=60000:0000000000000000\r\n"                                    \
+     "$40\r\n1:nodes=1:ttl-max=60000:0000000000000000\r\n$4\r\nrun1\r\n")
 
 struct run {
     uv_loop_t loop;
@@ -142,5 +142,55 @@ TEST(server_that_answers_nonsense_does_not_vote)
     do_one(&run, url, STORE_ACQUIRE, 0, 1500);
     CHECK_EQ_INT(run.err, TENURE_UNAVAILABLE);
     CHECK(strstr(run.text, "none of our scripts'") != NULL);
+    fake_server_finish(&server);
+}
+
+/* An address without a host would be a path; over TLS it would be nothing at all. */
+TEST(master_without_a_host_is_not_followed)
+{
+    static const char *const answers[] = {
+        "< *2\r\n$0\r\n\r\n$4\r\n6379\r\n",
+        "< *2\r\n$9\r\n127.0.0.1\r\n$5\r\n99999\r\n",
+        "< *2\r\n$9\r\n127.0.0.1\r\n$2\r\n-1\r\n",
+    };
+    for (size_t index = 0; index < sizeof(answers) / sizeof(answers[0]); index++) {
+        const char *const script[] = { "> HELLO *",
+                                       "> SUBSCRIBE *",
+                                       "< >3\r\n+subscribe\r\n+a\r\n:1\r\n",
+                                       "> SENTINEL *",
+                                       answers[index],
+                                       "~ 250",
+                                       NULL };
+        struct fake_server server;
+        struct run run;
+        char url[64];
+        fake_server_start(&server, script);
+        (void)snprintf(url, sizeof(url), "redis+sentinel://127.0.0.1:%u/m", server.port);
+        do_one(&run, url, STORE_ACQUIRE, 0, 200);
+        CHECK_EQ_INT(run.err, TENURE_UNAVAILABLE);
+        CHECK(strstr(run.text, "not known yet") != NULL);
+        fake_server_finish(&server);
+    }
+}
+
+/* Asked again, it answers no more. */
+TEST_WITHIN(60, sentinel_that_falls_silent_is_dropped)
+{
+    static const char *const script[] = { "> HELLO *",
+                                          "> SUBSCRIBE *",
+                                          "< >3\r\n+subscribe\r\n+a\r\n:1\r\n",
+                                          "> SENTINEL *",
+                                          "< _\r\n",
+                                          "> SENTINEL *",
+                                          "~ 4100",
+                                          NULL };
+    struct fake_server server;
+    struct run run;
+    char url[64];
+    fake_server_start(&server, script);
+    (void)snprintf(url, sizeof(url), "redis+sentinel://127.0.0.1:%u/m", server.port);
+    do_one(&run, url, STORE_ACQUIRE, 0, 4300);
+    CHECK_EQ_INT(run.err, TENURE_UNAVAILABLE);
+    CHECK(strstr(run.text, "no answer for 3 s") != NULL);
     fake_server_finish(&server);
 }
