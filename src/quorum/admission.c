@@ -5,6 +5,7 @@
 #define ANSWER_NS (1000 * NS_PER_MS)
 /* Uptimes are told in whole seconds. */
 #define UPTIME_SLACK_MS 2000
+#define UPTIME_MS_MAX   INT64_C(1000000000000)
 
 static const struct mono never = { INT64_MAX };
 
@@ -86,6 +87,12 @@ static void note_unused(struct quorum_admission *admission)
     }
 }
 
+/* No process has been up for longer; what says so is nonsense, and must not overflow. */
+static int64_t plain_ms(uint64_t duration_ms)
+{
+    return duration_ms < UPTIME_MS_MAX ? (int64_t)duration_ms : UPTIME_MS_MAX;
+}
+
 /* The quarantine ends when the process has been up for long enough since it began or, where that
  * says nothing, since it was met.  Its uptime grows on its own clock; we count on ours, the slower
  * way. */
@@ -97,8 +104,8 @@ static void set_ripe(struct quorum_admission *admission, struct quorum_candidate
         candidate->ripe_at = never;
         return;
     }
-    int64_t from_ms = counts_from_meeting ? (int64_t)candidate->met_ms : 0;
-    int64_t left_ms = from_ms + quarantine_ms(admission) - (int64_t)candidate->uptime_ms;
+    int64_t from_ms = counts_from_meeting ? plain_ms(candidate->met_ms) : 0;
+    int64_t left_ms = from_ms + quarantine_ms(admission) - plain_ms(candidate->uptime_ms);
     if (left_ms < 0 || (candidate->is_unused && candidate->is_new)) left_ms = 0;
     left_ms += left_ms * (int64_t)admission->options.clock_error_ppm / 1000000;
     candidate->ripe_at = quorum_later(candidate->read_at, left_ms * NS_PER_MS);

@@ -188,13 +188,23 @@ void tni_redis_explain(const struct redis *redis, char *out_text, size_t size)
     }
 }
 
+/* May it throw locks away when its memory is full? */
+static bool may_evict(const struct redis_self *self)
+{
+    return self->policy[0] != '\0' && strcmp(self->policy, "noeviction") != 0;
+}
+
 void tni_redis_judge_safety(struct redis *redis)
 {
     const struct redis_self *self = &redis->nodes[0].self;
-    bool is_kept = strcmp(self->policy, "noeviction") == 0;
-    bool is_durable = self->is_aof && self->is_fsync_always && is_kept;
+    bool is_durable = self->is_aof && self->is_fsync_always && !may_evict(self);
+    uint32_t evicting = 0;
+    for (uint32_t index = 0; index < redis->node_count; index++) {
+        evicting += may_evict(&redis->nodes[index].self);
+    }
+    bool is_majority_kept = redis->node_count - evicting >= quorum_majority(redis->node_count);
     if (redis->node_count > 1) {
-        redis->store.safety = STORE_SAFETY_QUORUM;
+        redis->store.safety = is_majority_kept ? STORE_SAFETY_QUORUM : STORE_SAFETY_VOLATILE;
     } else if (redis->address.is_sentinel || self->replica_count > 0) {
         redis->store.safety = STORE_SAFETY_REPLICATED_ASYNC;
     } else {

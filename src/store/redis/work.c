@@ -210,11 +210,9 @@ void tni_redis_work_fail(struct redis_work *work, enum tenure_err err, const cha
     bool is_open = err == TENURE_UNAVAILABLE || err == TENURE_UNKNOWN;
     if (text == NULL && is_open) {
         enum tenure_err said = tni_redis_complaint(work->redis, explanation, sizeof(explanation));
-        if (said != TENURE_OK) {
-            err = said;
-        } else {
-            tni_redis_explain(work->redis, explanation, sizeof(explanation));
-        }
+        /* What may have happened stays open, whatever the nodes say now. */
+        if (said != TENURE_OK && err == TENURE_UNAVAILABLE) err = said;
+        if (said == TENURE_OK) tni_redis_explain(work->redis, explanation, sizeof(explanation));
         text = explanation;
     }
     if (work->renewing != NULL) {
