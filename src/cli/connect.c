@@ -3,6 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* USER:PASSWORD@ in front of the first host. */
+static bool has_password(const char *url)
+{
+    const char *start = strstr(url, "://");
+    if (start == NULL) return false;
+    start += 3;
+    const char *end = start + strcspn(start, "/?");
+    const char *at = memchr(start, '@', (size_t)(end - start));
+    return at != NULL && memchr(start, ':', (size_t)(at - start)) != NULL;
+}
+
 bool connect_open(
     const struct command *command,
     const struct store_options *store,
@@ -14,6 +25,14 @@ bool connect_open(
         .url = store->url,
         .timeout_ms = store->timeout_ms,
     };
+    if (store->url != NULL && has_password(store->url)) {
+        complain(
+            command,
+            "every user of this machine can read a password in an argument: put the URL into "
+            "TENURE_URL, or the password into a file, with ?password-file=PATH");
+        *out_exit_code = tenure_err_exit_code(TENURE_INVALID);
+        return false;
+    }
     struct tenure_error error = { .code = TENURE_OK };
     enum tenure_err err = tenure_client_open(&options, out_client, &error);
     if (err == TENURE_OK) return true;

@@ -384,6 +384,13 @@ def test_no_password_is_shown():
     assert servers.setup.password not in out + err
 
 
+def test_a_password_in_an_argument_is_refused():
+    told = refused("redis://127.0.0.1:1", 64, "ls", "--url", "redis://me:secret@127.0.0.1:1")
+    contains(told, "?password-file=PATH")
+    assert "secret" not in told
+    refused("redis://127.0.0.1:1", 69, "ls", "--timeout", "300ms", "--url", "redis://me@127.0.0.1:1")
+
+
 # ------------------------------------------------------------------ Sentinel
 
 def test_no_token_falls_in_a_failover():
