@@ -44,8 +44,9 @@ struct store_kind {
 
 /* The kind that is being tested. */
 const struct store_kind *kind(void);
-/* Do something to the store: "down" (crash), "up" (with what was on its disk), "freeze", "thaw". */
-void control(const char *what);
+/* Do something to the store: "down" (crash), "up" (with what was on its disk), "freeze", "thaw"; on
+ * Redis also to one server: "down 2", "empty 2" (restart it with nothing), "delete 2 NAME". */
+__attribute__((format(printf, 1, 2))) void control(const char *format, ...);
 
 /* ------------------------------------------------------------------ clients and locks */
 

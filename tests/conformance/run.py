@@ -71,30 +71,41 @@ class Tenured:
 
 
 class Redis:
-    """Redis servers that forget nothing."""
+    """Redis servers.  What is done to none of them by its number is done to all."""
 
-    def __init__(self, servers):
+    def __init__(self, servers, *options):
         self.servers = servers
-        self.url = servers.url()
-        self.first_url = servers.url("new=yes")
+        self.url = servers.url(*options)
+        self.first_url = servers.url("new=yes", *options)
         self.nodes = [n for n in servers.each() if not n.server.is_sentinel]
 
-    def up(self):
-        for node in self.nodes:
+    def these(self, number):
+        return self.nodes if number is None else [self.nodes[int(number)]]
+
+    def up(self, number=None):
+        for node in self.these(number):
             node.spawn()
-        for node in self.nodes:
+        for node in self.these(number):
             node.await_ready()
 
-    def down(self):
-        for node in self.nodes:
+    def down(self, number=None):
+        for node in self.these(number):
             node.kill()
 
-    def freeze(self):
-        for node in self.nodes:
+    def empty(self, number):
+        """Restart it with nothing."""
+        self.servers.restart_empty(int(number))
+
+    def delete(self, number, name):
+        """As if it had expired there, and only there."""
+        self.nodes[int(number)].cli("DEL", name)
+
+    def freeze(self, number=None):
+        for node in self.these(number):
             node.signal(signal.SIGSTOP)
 
-    def thaw(self):
-        for node in self.nodes:
+    def thaw(self, number=None):
+        for node in self.these(number):
             node.signal(signal.SIGCONT)
 
 
@@ -142,34 +153,37 @@ class Control:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
-            word = b""
-            while data := connection.recv(64):
-                word += data
-            connection.sendall(self.obey(word.decode()).encode()[:200])
+            line = b""
+            while data := connection.recv(1024):
+                line += data
+            connection.sendall(self.obey(line.decode()).encode()[:200])
             connection.close()
 
-    def obey(self, word):
+    def obey(self, line):
+        """A verb, and perhaps the number of one server and more words."""
+        verb, *words = line.split()
         try:
-            {"up": self.store.up, "down": self.store.down,
-             "freeze": self.store.freeze, "thaw": self.store.thaw}[word]()
+            if verb not in ("up", "down", "freeze", "thaw", "empty", "delete"):
+                raise ValueError(verb)
+            getattr(self.store, verb)(*words)
         except Exception:  # pylint: disable=broad-except
             traceback.print_exc()
-            return "failed: " + word
+            return "failed: " + line
         return "ok"
 
 
-def run_program(kind, url, control, options):
+def run_program(kind, url, control, options, program=PROGRAM):
     """Its exit status and its words."""
     environment = dict(os.environ, CONFORMANCE_KIND=kind, CONFORMANCE_URL=url,
                        CONFORMANCE_CONTROL=control)
-    done = subprocess.run([PROGRAM] + options, env=environment, stdin=subprocess.DEVNULL,
+    done = subprocess.run([program] + options, env=environment, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     return done.returncode, done.stdout.decode(errors="replace")
 
 
-def prime(kind, url):
+def prime(kind, url, program=PROGRAM, test="a_free_lock_is_granted"):
     """The very first use of new servers: they need not be waited for."""
-    status, words = run_program(kind, url, "/nonexistent", ["a_free_lock_is_granted"])
+    status, words = run_program(kind, url, "/nonexistent", [test], program)
     if status != 0:
         raise AssertionError("the first use failed: " + words)
 

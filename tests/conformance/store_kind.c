@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,8 +50,13 @@ const struct store_kind *kind(void)
     FAIL("no such kind of store: %s", name);
 }
 
-void control(const char *what)
+void control(const char *format, ...)
 {
+    char what[400];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(what, sizeof(what), format, arguments);
+    va_end(arguments);
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     char answer[256];
     size_t used = 0;

@@ -227,6 +227,24 @@ TEST(a_waiter_is_granted_when_a_dead_holder_expires)
     tenure_client_close(second);
 }
 
+/* Also when the dead had waited, as everybody does in a crowd. */
+TEST(a_dead_holder_that_had_waited_is_in_nobodys_way)
+{
+    struct tenure_client client = open_client();
+    const char *name = fresh("crowd");
+    struct tenure_lock_options options = plain(&name, 300, 20000);
+    uint64_t token = 0;
+    for (unsigned round = 0; round < 5; round++) {
+        int64_t before_ms = now_ms();
+        struct tenure_hold hold = lock(client, &options);
+        CHECK_LT_UINT(token, tenure_hold_token(hold));
+        CHECK_LE_INT(now_ms() - before_ms, 300 + 700);
+        token = tenure_hold_token(hold);
+        tenure_hold_forget(hold);
+    }
+    tenure_client_close(client);
+}
+
 /* Who waits for longer than its ttl, and who holds for longer than others' tickets live. */
 TEST(a_wait_may_be_longer_than_the_ttl)
 {
