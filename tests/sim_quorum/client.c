@@ -354,7 +354,7 @@ static void on_renewed(
     if (!is_mine) return;
     if (result->err == TENURE_OK) {
         if (client_now(world, client).ns >= session->valid_until.ns) return; /* it is over */
-        oracle_renewed(world, client);
+        oracle_renewed(world, client, result);
         if (result->valid_until.ns > session->valid_until.ns) {
             session->valid_until = result->valid_until;
         }

@@ -21,6 +21,23 @@ static uint32_t backing(const struct world *world, const struct session *session
     return count;
 }
 
+/* What P2 stands on: while it believes, a majority keeps its key.  Both in true time. */
+static bool is_covered(const struct world *world, const struct client *client, struct mono until)
+{
+    const struct session *session = &client->session;
+    int64_t left_ns = until.ns - client_now(world, client).ns;
+    left_ns -= left_ns / 1000000 * client->rate_ppm;
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < world->swarm.node_count; index++) {
+        int64_t ms = node_holds_ms(world, index, session->name, session->owner, session->token);
+        if (ms < 0) continue;
+        int64_t kept_ns = (ms + 1) * NS_PER_MS;
+        kept_ns -= kept_ns / 1000000 * world->nodes[index].rate_ppm;
+        count += kept_ns + NS_PER_MS / 10 >= left_ns;
+    }
+    return count >= quorum_majority(client->node_count);
+}
+
 /* I3: nobody else may believe. */
 static void check_alone(struct world *world, uint32_t name, const struct client *client)
 {
@@ -134,11 +151,14 @@ void oracle_granted(
     check_alone(world, session->name, client);
     bool is_backed = backing(world, session) >= quorum_majority(client->node_count);
     if (has_memory(world) && !is_backed) world_fail(world, "I5: a grant without a majority");
+    if (has_memory(world) && !is_covered(world, client, result->valid_until)) {
+        world_fail(world, "I3: believed for longer than a majority keeps it");
+    }
     check_line(world, client);
     probe_grant(world, op, session);
 }
 
-void oracle_renewed(struct world *world, struct client *client)
+void oracle_renewed(struct world *world, struct client *client, const struct quorum_result *result)
 {
     struct session *session = &client->session;
     uint32_t count = backing(world, session);
@@ -146,6 +166,9 @@ void oracle_renewed(struct world *world, struct client *client)
     if (count < world->swarm.node_count) world_probe(world, PROBE_RENEWED_ERODED);
     if (has_memory(world) && count < quorum_majority(client->node_count)) {
         world_fail(world, "I5: a renewal without a majority");
+    }
+    if (has_memory(world) && !is_covered(world, client, result->valid_until)) {
+        world_fail(world, "I3: believed for longer than a majority keeps it");
     }
     check_alone(world, session->name, client);
 }

@@ -65,7 +65,7 @@ void oracle_granted(
     struct client *client,
     const struct op *op,
     const struct quorum_result *result);
-void oracle_renewed(struct world *world, struct client *client);
+void oracle_renewed(struct world *world, struct client *client, const struct quorum_result *result);
 void oracle_lost(
     struct world *world,
     struct client *client,

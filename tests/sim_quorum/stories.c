@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "quorum/admission.h"
+#include "sim_quorum/model.h"
 
 #define TTL_MS_MAX   1000u
 #define WALL_US      INT64_C(500)
@@ -99,11 +100,75 @@ static const char *floor_is_asked_of_a_majority(void)
     return NULL;
 }
 
+/* ------------------------------------------------------------------ the line of one node */
+
+struct line {
+    struct model_lua *lua;
+    struct model model;
+};
+
+/* The number that the node answers with. */
+static uint64_t stand_in_line(
+    struct line *line, enum quorum_verb verb, const char *owner, uint64_t token, uint64_t number)
+{
+    const struct quorum_call call = {
+        .verb = verb, .token = token, .ttl_ms = 1000, .ticket = number, .life_ms = 3000
+    };
+    const struct quorum_texts texts = { .name = BYTES_LITERAL("a"),
+                                        .owner = bytes_from_text(owner),
+                                        .channel = BYTES_LITERAL("wake"),
+                                        .meta = BYTES_LITERAL(""),
+                                        .pass = BYTES_LITERAL("r cfg") };
+    struct quorum_command command;
+    struct model_reply reply;
+    struct quorum_answer told = { 0 };
+    quorum_command_write(&call, &texts, &command);
+    model_command(line->lua, &line->model, 1000000, &command, &reply);
+    bool is_good = !reply.is_error && quorum_answer_read(reply.values, reply.count, &told);
+    return is_good ? told.ticket : 0;
+}
+
+/* Else each node could have another first, and each waiter one vote, for ever. */
+static const char *settled_number_is_taken_as_it_is(void)
+{
+    static struct line line;
+    line.model.key_count = 0;
+    line.lua = model_lua_create();
+    const struct quorum_call admit = { .verb = QUORUM_ADMIT, .token = 1 };
+    const struct quorum_texts texts = { .run_id = BYTES_LITERAL("r"),
+                                        .config = BYTES_LITERAL("cfg"),
+                                        .pass = BYTES_LITERAL("") };
+    struct quorum_command command;
+    struct model_reply reply;
+    quorum_command_write(&admit, &texts, &command);
+    model_command(line.lua, &line.model, 1000000, &command, &reply);
+
+    const char *wrong = NULL;
+    (void)stand_in_line(&line, QUORUM_VOTE, "holder", 100, QUORUM_TICKET_NONE);
+    uint64_t given = stand_in_line(&line, QUORUM_VOTE, "w", 200, QUORUM_TICKET_ASK);
+    if (given != 200) wrong = "a number that is not behind the line";
+    if (stand_in_line(&line, QUORUM_VOTE, "w", 300, QUORUM_TICKET_ASK) != given) {
+        wrong = "another number for who has one";
+    }
+    if (stand_in_line(&line, QUORUM_VOTE, "w", 300, 150) != 150) {
+        wrong = "a vote's number is not taken";
+    }
+    if (stand_in_line(&line, QUORUM_YIELD, "w", 300, 140) != 140) {
+        wrong = "a yield's number is not taken";
+    }
+    if (stand_in_line(&line, QUORUM_YIELD, "w", 300, QUORUM_TICKET_ASK) != 140) {
+        wrong = "a yield gives another number to who has one";
+    }
+    model_lua_destroy(&line.lua);
+    return wrong;
+}
+
 static const struct {
     const char *name;
     const char *(*run)(void);
 } stories[] = {
     { "floor_is_asked_of_a_majority", floor_is_asked_of_a_majority },
+    { "settled_number_is_taken_as_it_is", settled_number_is_taken_as_it_is },
 };
 
 uint32_t stories_run(uint32_t *out_count)
