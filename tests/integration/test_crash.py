@@ -160,9 +160,11 @@ def renew_for_ever(world, number):
     """One client that renews in time, whatever happens."""
     client = world.server_client()
     name, owner, ttl_ms = "mine%d" % number, "keeper%d" % number, 1000 + 400 * number
-    token = pairs(client("LOCK.ACQUIRE", name, owner, ttl_ms))["token"]
+    token = None
     while not world.is_over:
         try:
+            if token is None:
+                token = pairs(client("LOCK.ACQUIRE", name, owner, ttl_ms))["token"]
             equal(pairs(client("LOCK.RENEW", name, owner, token, ttl_ms))["outcome"], "ok")
             world.note_renewal()
             time.sleep(ttl_ms / 3000)

@@ -121,7 +121,7 @@ static uint64_t stand_in_line(
                                         .pass = BYTES_LITERAL("r cfg") };
     struct quorum_command command;
     struct model_reply reply;
-    struct quorum_answer told = { 0 };
+    struct quorum_answer told = { .ticket = 0 };
     quorum_command_write(&call, &texts, &command);
     model_command(line->lua, &line->model, 1000000, &command, &reply);
     bool is_good = !reply.is_error && quorum_answer_read(reply.values, reply.count, &told);
