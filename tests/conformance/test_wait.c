@@ -286,19 +286,18 @@ TEST(twenty_waiters_of_one_client_get_their_turns)
     await_waiters(client, name, COUNT);
     unlock(hold);
     uint64_t token = 0;
+    bool is_served[COUNT] = { false };
     for (unsigned served = 0; served < COUNT; served++) {
         unsigned index = 0;
-        while (seen[index].hold.id == 0 || seen[index].err != TENURE_OK ||
-               !is_reached(&seen[index], &seen[index].done_count, 1))
-        {
+        while (is_served[index] || !is_reached(&seen[index], &seen[index].done_count, 1)) {
             index = (index + 1) % COUNT;
             if (index == 0) sleep_ms(1);
         }
+        is_served[index] = true;
+        CHECK_EQ_TEXT(tenure_err_name(seen[index].err), "ok");
         CHECK(tenure_hold_token(seen[index].hold) > token);
         token = tenure_hold_token(seen[index].hold);
-        struct tenure_hold turn = seen[index].hold;
-        seen[index].hold.id = 0;
-        unlock(turn);
+        unlock(seen[index].hold);
     }
     for (unsigned index = 0; index < COUNT; index++) {
         CHECK_EQ_UINT(seen[index].done_count, 1);

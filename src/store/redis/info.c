@@ -42,7 +42,8 @@ static const char *advice_for(const struct redis_node *node, enum quorum_standin
     return "";
 }
 
-static void describe(struct redis *redis, uint32_t index, char *name, struct store_node *out_node)
+static void
+describe(struct redis *redis, uint32_t index, const char *name, struct store_node *out_node)
 {
     const struct redis_node *node = &redis->nodes[index];
     const struct redis_self *self = &node->self;

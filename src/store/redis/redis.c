@@ -373,7 +373,7 @@ static uint64_t mix(uint64_t hash, const char *text)
  * node may be known by many addresses. */
 static void write_config(struct redis *redis)
 {
-    const struct link_address *nodes[QUORUM_NODE_COUNT_MAX];
+    const struct link_address *nodes[QUORUM_NODE_COUNT_MAX] = { NULL };
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (uint32_t index = 0; index < redis->node_count; index++) {
         nodes[index] = &redis->address.nodes[index];

@@ -18,6 +18,7 @@ static const struct mono never = { INT64_MAX };
 static uint32_t hash(struct bytes text)
 {
     uint32_t value = UINT32_C(0x811c9dc5);
+    ASSERT(text.data != NULL || text.size == 0);
     for (size_t index = 0; index < text.size; index++) {
         value ^= (unsigned char)text.data[index];
         value *= UINT32_C(0x01000193);
