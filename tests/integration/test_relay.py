@@ -587,7 +587,7 @@ def test_an_answer_comes_before_clients_lose_patience():
     answer = http(front).post("/v1/locks/a", owner="a")
     took = time.monotonic() - begun
     equal(answer.status, 503)
-    assert took < 3, took
+    assert 1.9 < took < 2.6, took  # and not only when something else wakes the loop
     code, _, err = tenure(front, "run", "--nonblock", "a", "--", "true")
     equal(code, 69)
     contains(err, "a")
