@@ -11,6 +11,7 @@
 #include "engine/lock.h"
 #include "engine/output.h"
 #include "engine/queue.h"
+#include "engine/taker.h"
 
 /* Holders looked at to say when a lock can be free. */
 #define HOLDERS_LOOKED_AT 64u
@@ -424,7 +425,11 @@ void command_acquire(struct engine *engine, const struct engine_command *command
 void command_cancel(struct engine *engine, const struct engine_command *command)
 {
     struct waiter *waiter = waiter_find(engine, command->client, command->tag);
-    if (waiter == NULL) {
+    struct taker *taker = taker_find(engine, command->client, command->tag);
+    if (taker != NULL) {
+        if (taker_give_up(engine, taker, TENURE_CANCELED)) return;
+        output_refuse(engine, command, TENURE_NO_MEMORY, (struct bytes){ 0 }, NULL);
+    } else if (waiter == NULL) {
         output_refuse(engine, command, TENURE_NOT_FOUND, (struct bytes){ 0 }, NULL);
     } else if (!acquire_give_up(engine, waiter, TENURE_CANCELED)) {
         output_refuse(engine, command, TENURE_NO_MEMORY, (struct bytes){ 0 }, NULL);

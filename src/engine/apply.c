@@ -4,6 +4,7 @@
 #include "engine/lock.h"
 #include "engine/output.h"
 #include "engine/queue.h"
+#include "engine/work_apply.h"
 
 static bool reserve_pending(struct engine *engine, uint32_t count)
 {
@@ -216,7 +217,22 @@ restore_change(struct engine *engine, struct hold *hold, const struct record *re
         return TENURE_OK;
     }
     case RECORD_GRANTED:
-    case RECORD_AVAILABLE: break;
+    case RECORD_AVAILABLE:
+    case RECORD_PUT:
+    case RECORD_TAKEN:
+    case RECORD_EXTENDED:
+    case RECORD_PROGRESSED:
+    case RECORD_DONE:
+    case RECORD_FAILED:
+    case RECORD_LAPSED:
+    case RECORD_BURIED:
+    case RECORD_CANCELLING:
+    case RECORD_CANCELLED:
+    case RECORD_KICKED:
+    case RECORD_REMOVED:
+    case RECORD_PAUSED:
+    case RECORD_RESUMED:
+    case RECORD_LIMITED: break;
     }
     UNREACHABLE("kinds that are not about a hold are handled by the caller");
 }
@@ -225,6 +241,7 @@ enum tenure_err
 apply_restored(struct engine *engine, const struct record *record, struct bytes encoded)
 {
     ASSERT(engine->is_restoring);
+    if (RECORD_KIND_IS_WORK(record->kind)) return work_restored(engine, record, encoded);
     struct lock *lock = lock_obtain(engine, record->name);
     if (lock == NULL) return TENURE_NO_MEMORY;
     enum tenure_err err = TENURE_OK;

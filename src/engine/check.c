@@ -6,6 +6,7 @@
 #include "engine/queue.h"
 #include "engine/snapshot.h"
 #include "engine/state.h"
+#include "engine/work_check.h"
 
 struct totals {
     uint64_t locks;
@@ -132,13 +133,18 @@ void engine_check(const struct engine *engine)
         check_lock(engine, lock, &totals);
         previous = lock;
     }
+    totals.events += work_check(engine);
     check_totals(engine, &totals);
 }
 
 uint64_t engine_hash(const struct engine *engine)
 {
     static const struct siphash_key fixed = { { UINT64_C(0x74656e757265), 1 } };
-    uint64_t head[] = { engine->seq.value, engine->token_high.value, engine->held_count };
+    uint64_t head[] = { engine->seq.value,
+                        engine->token_high.value,
+                        engine->held_count,
+                        engine->works.item_count,
+                        (uint64_t)engine->works.order_us };
     uint64_t hash = siphash(&fixed, (struct bytes){ (const char *)head, sizeof head });
     struct buffer entry;
     buffer_init(&entry, engine->memory);
@@ -150,5 +156,5 @@ uint64_t engine_hash(const struct engine *engine)
         if (entry.size > 0) hash += siphash(&fixed, buffer_bytes(&entry));
     }
     buffer_deinit(&entry);
-    return hash;
+    return hash + work_hash(engine, &fixed);
 }

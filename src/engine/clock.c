@@ -7,6 +7,7 @@
 #include "engine/name_index.h"
 #include "engine/output.h"
 #include "engine/queue.h"
+#include "engine/work_clock.h"
 
 void clock_advance(struct engine *engine, struct mono now)
 {
@@ -55,14 +56,16 @@ static bool fire_hold(struct engine *engine, int64_t due_ns)
 
 static bool fire_wait(struct engine *engine)
 {
-    struct heap_node *node = heap_first(&engine->wait_timers)->node;
-    return acquire_give_up(engine, CONTAINER_OF(node, struct waiter, timer), TENURE_TIMEOUT);
+    const struct heap_entry *first = heap_first(&engine->wait_timers);
+    ASSERT(first != NULL);
+    return acquire_give_up(engine, CONTAINER_OF(first->node, struct waiter, timer), TENURE_TIMEOUT);
 }
 
 static bool fire_delay(struct engine *engine)
 {
-    struct heap_node *node = heap_first(&engine->delay_timers)->node;
-    struct lock *lock = CONTAINER_OF(node, struct queue, delay_timer)->lock;
+    const struct heap_entry *first = heap_first(&engine->delay_timers);
+    ASSERT(first != NULL);
+    struct lock *lock = CONTAINER_OF(first->node, struct queue, delay_timer)->lock;
     if (!output_reserve(
             engine,
             output_record_size(lock_name(lock), (struct bytes){ 0 }, (struct bytes){ 0 }),
@@ -84,14 +87,19 @@ bool clock_fire(struct engine *engine, struct mono now)
     int64_t due_ns = now.ns - engine->stalled_ns;
     for (uint32_t count = 0; count < ENGINE_TIMER_BATCH; count++) {
         bool is_done = true;
+        enum work_fired fired = WORK_NOTHING_DUE;
         if (is_due(&engine->wait_timers, due_ns)) {
             is_done = fire_wait(engine);
+        } else if ((fired = work_fire_taker(engine, due_ns)) != WORK_NOTHING_DUE) {
+            is_done = fired == WORK_FIRED;
         } else if (is_due(&engine->hold_timers, due_ns)) {
             is_done = fire_hold(engine, due_ns);
         } else if (is_due(&engine->delay_timers, due_ns)) {
             is_done = fire_delay(engine);
         } else {
-            return true;
+            fired = work_fire(engine, due_ns);
+            if (fired == WORK_NOTHING_DUE) return true;
+            is_done = fired == WORK_FIRED;
         }
         if (!is_done) return count > 0; /* what is done is told; the rest is still due */
     }
@@ -103,7 +111,7 @@ int64_t clock_next(const struct engine *engine)
     const struct heap *heaps[] = { &engine->wait_timers,
                                    &engine->hold_timers,
                                    &engine->delay_timers };
-    int64_t next_ns = INT64_MAX;
+    int64_t next_ns = work_next_ns(engine);
     for (size_t index = 0; index < sizeof heaps / sizeof *heaps; index++) {
         const struct heap_entry *first = heap_first(heaps[index]);
         if (first != NULL && first->key < next_ns) next_ns = first->key;
@@ -120,6 +128,7 @@ int64_t clock_next(const struct engine *engine)
 
 void clock_durable(struct engine *engine, struct seq durable)
 {
+    work_durable(engine, durable);
     struct pending *pending = &engine->pending;
     while (pending->head < pending->tail) {
         struct pending_entry entry = pending->entries[pending->head & (pending->capacity - 1)];
@@ -162,5 +171,7 @@ bool clock_ready(struct engine *engine)
         restart_delay(engine, lock->queue);
     }
     engine->is_restoring = false;
-    return true;
+    if (work_ready(engine)) return true;
+    engine->is_restoring = true;
+    return false;
 }

@@ -10,6 +10,9 @@
 #include "engine/queue.h"
 #include "engine/snapshot.h"
 #include "engine/state.h"
+#include "engine/taker.h"
+#include "engine/work_clock.h"
+#include "engine/work_commands.h"
 
 /* ----------------------------------------------------------- life and death */
 
@@ -27,6 +30,13 @@ struct engine *engine_create(const struct engine_options *options)
     heap_init(&engine->delay_timers, engine->memory);
     list_init(&engine->queues);
     list_init(&engine->unserved);
+    works_init(engine);
+    if (engine->options.item_count_max == 0) {
+        engine->options.item_count_max = ENGINE_ITEM_COUNT_MAX_DEFAULT;
+    }
+    if (engine->options.item_bytes_max == 0) {
+        engine->options.item_bytes_max = ENGINE_ITEM_BYTES_MAX_DEFAULT;
+    }
     output_init(engine);
     buffer_init(&engine->snapshot.images, engine->memory);
     engine->is_restoring = true;
@@ -34,7 +44,8 @@ struct engine *engine_create(const struct engine_options *options)
     /* Whoever holds must be able to renew and to give back without memory, and anybody to be
      * refused. */
     if (window_init(&engine->window, engine->memory, options->window_size) &&
-        output_reserve(engine, RECORD_SIZE_MAX, 1, 1))
+        output_reserve(engine, RECORD_SIZE_MAX, 1, 1) &&
+        buffer_reserve(&engine->output.brief, RECORD_SIZE_MAX))
     {
         return engine;
     }
@@ -44,6 +55,7 @@ struct engine *engine_create(const struct engine_options *options)
 
 static void bury(struct engine *engine)
 {
+    works_bury(engine);
     while (engine->dead_holds != NULL) {
         struct hold *hold = engine->dead_holds;
         engine->dead_holds = hold->as.next_dead;
@@ -96,6 +108,7 @@ void engine_destroy(struct engine **engine_pointer)
         destroy_lock(engine, lock);
         lock = next;
     }
+    works_deinit(engine);
     bury(engine);
     map_deinit(&engine->locks);
     map_deinit(&engine->parties);
@@ -125,6 +138,20 @@ static void step_command(struct engine *engine, const struct engine_command *com
     case ENGINE_BREAK: command_break(engine, command); return;
     case ENGINE_PROCLAIM: command_proclaim(engine, command); return;
     case ENGINE_TRANSFER: command_transfer(engine, command); return;
+    case ENGINE_PUT:
+    case ENGINE_TAKE:
+    case ENGINE_EXTEND:
+    case ENGINE_DONE:
+    case ENGINE_FAIL:
+    case ENGINE_BURY:
+    case ENGINE_CANCEL_ITEM:
+    case ENGINE_KICK:
+    case ENGINE_REDRIVE:
+    case ENGINE_PURGE:
+    case ENGINE_AWAIT:
+    case ENGINE_PAUSE:
+    case ENGINE_RESUME:
+    case ENGINE_LIMIT: work_command(engine, command); return;
     }
 }
 
@@ -135,12 +162,31 @@ static void step_client_gone(struct engine *engine, uint64_t client)
         waiter_remove(engine, waiter);
         engine->counters.canceled++;
     }
+    struct taker *taker;
+    while ((taker = taker_of_client(engine, client)) != NULL) {
+        taker_remove(engine, taker);
+        engine->counters.canceled++;
+    }
+    work_client_gone(engine, client);
+}
+
+static void drain_takers(struct engine *engine)
+{
+    const struct ordered_entry *first;
+    while ((first = ordered_first(&engine->works.taker_timers)) != NULL) {
+        struct taker *taker = CONTAINER_OF(first->node, struct taker, timer);
+        if (!taker_give_up(engine, taker, TENURE_DRAINING)) UNREACHABLE("room was reserved");
+    }
 }
 
 static enum tenure_err step_gate(struct engine *engine, enum engine_gate gate)
 {
     uint32_t waiting = gate == ENGINE_GATE_DRAINING ? engine->waiters.count : 0;
-    if (!output_reserve(engine, 0, waiting, waiting)) return TENURE_NO_MEMORY;
+    uint32_t taking = gate == ENGINE_GATE_DRAINING ? engine->works.takers.count : 0;
+    if (!output_reserve(engine, 0, waiting + taking, waiting) ||
+        !output_reserve_items(engine, taking)) {
+        return TENURE_NO_MEMORY;
+    }
     engine->gate = gate;
     if (gate == ENGINE_GATE_OPEN) {
         list_foreach(link, &engine->queues) {
@@ -155,6 +201,7 @@ static enum tenure_err step_gate(struct engine *engine, enum engine_gate gate)
         struct waiter *waiter = CONTAINER_OF(first, struct waiter, clients);
         if (!acquire_give_up(engine, waiter, TENURE_DRAINING)) UNREACHABLE("room was reserved");
     }
+    if (gate == ENGINE_GATE_DRAINING) drain_takers(engine);
     return TENURE_OK;
 }
 
@@ -180,15 +227,22 @@ enum tenure_err engine_step(
     output_reset(engine);
     /* A stall is taken off before time advances, or what it covers would be due. */
     if (event->kind != ENGINE_STALLED) clock_advance(engine, event->now);
+    engine->random = event->random;
     engine->wall = event->wall;
     if (engine->wall.us < 0) engine->wall.us = 0;
 
     enum tenure_err err = step_event(engine, event);
     /* A failed step has changed nothing and its update is not looked at. */
-    if (err == TENURE_OK) queue_serve(engine);
+    if (err == TENURE_OK) {
+        takers_tell(engine);
+        queue_serve(engine);
+        works_serve(engine);
+    }
     /* Queued and served in one step, when earlier service had been cut short. */
     const struct engine_command *command = event->command;
-    if (engine->output.is_waiting && waiter_find(engine, command->client, command->tag) == NULL) {
+    if (engine->output.is_waiting && waiter_find(engine, command->client, command->tag) == NULL &&
+        taker_find(engine, command->client, command->tag) == NULL)
+    {
         engine->output.is_waiting = false;
     }
     output_finish(engine, out_update);

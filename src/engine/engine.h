@@ -11,7 +11,8 @@
  *             are in engine time.  A hold is given its full ttl from the moment its grant is
  *             durable (ENGINE_DURABLE): before that no answer can have left.
  *   tokens    max(highest known + 1, wall clock in microseconds); the highest known is durable.
- *   queue     first come, first served inside one priority; each level of priority is worth
+ *   items     of queues: see item.h
+ *   waiters   first come, first served inside one priority; each level of priority is worth
  *             `ageing_ms` of waiting, so that the order is one fixed total order over all locks:
  *             that is why nothing starves and why requests for many names cannot deadlock.
  *
@@ -40,8 +41,10 @@ struct engine_options {
     struct siphash_key hash_key; /* random in production; shows in no output */
     uint32_t hold_count_max;
     uint32_t waiter_count_max;
-    size_t window_size; /* bytes for recent events, all names together */
-    uint32_t ageing_ms; /* what one level of priority is worth */
+    size_t window_size;      /* bytes for recent events, all names together */
+    uint32_t ageing_ms;      /* what one level of priority is worth */
+    uint32_t item_count_max; /* of all queues; 0 = the default */
+    uint64_t item_bytes_max; /* their bodies, headers and results; 0 = the default */
 };
 
 #define ENGINE_HOLD_COUNT_MAX_DEFAULT   16000000u
@@ -49,6 +52,8 @@ struct engine_options {
 #define ENGINE_WINDOW_SIZE_DEFAULT      ((size_t)64 << 20)
 #define ENGINE_WINDOW_SIZE_MIN          ((size_t)64 << 10)
 #define ENGINE_AGEING_MS_DEFAULT        10000u
+#define ENGINE_ITEM_COUNT_MAX_DEFAULT   16000000u
+#define ENGINE_ITEM_BYTES_MAX_DEFAULT   ((uint64_t)4 << 30)
 
 /* NULL when there is no memory. */
 MUST_USE struct engine *engine_create(const struct engine_options *options);
@@ -177,8 +182,9 @@ MUST_USE enum tenure_err engine_restore_snapshot_end(struct engine *engine, stru
 MUST_USE enum tenure_err
 engine_restore_batch(struct engine *engine, struct seq first, uint32_t count, struct bytes records);
 
-/* No entry of a snapshot is larger; a lock of many holds has several. */
-#define ENGINE_SNAPSHOT_ENTRY_SIZE_MAX ((size_t)64 << 10)
+/* No entry of a snapshot is larger: an item with the largest body.  A lock of many holds has
+ * several. */
+#define ENGINE_SNAPSHOT_ENTRY_SIZE_MAX ((size_t)LIMIT_BODY_SIZE_MAX + ((size_t)64 << 10))
 
 /* A snapshot of the state at the moment of `begin`, written in pieces while the engine goes on: a
  * lock that changes before its turn is written first, as it was.  The order of entries means

@@ -8,12 +8,14 @@
 #include "base/limits.h"
 #include "base/types.h"
 #include "engine/record.h"
+#include "engine/work_event.h"
 
 enum engine_event_kind {
     ENGINE_COMMAND,     /* a client asks */
     ENGINE_TIMER,       /* end what was due at `now`, at most ENGINE_TIMER_BATCH of it; `now` may be
                            before that of commands that came late in the same turn */
-    ENGINE_CLIENT_GONE, /* a connection ended: its waiters vanish at once; holds stay */
+    ENGINE_CLIENT_GONE, /* a connection ended: its waiters vanish at once; holds stay, and leases
+                           that are bound to it end after their grace */
     ENGINE_DURABLE,     /* everything up to `durable` is on the disk */
     ENGINE_STALLED,     /* for `stall_ns` nothing could be received: all deadlines move by it; it
                            must be the first event of its turn, before time advances */
@@ -38,7 +40,22 @@ enum engine_command_kind {
     ENGINE_BREAK,
     ENGINE_PROCLAIM, /* the holder gives its hold a new value */
     ENGINE_TRANSFER, /* the holder hands over to a named waiting owner */
+    ENGINE_PUT,      /* one item or many */
+    ENGINE_TAKE,
+    ENGINE_EXTEND, /* many leases in one command; and how far their workers are */
+    ENGINE_DONE,
+    ENGINE_FAIL,
+    ENGINE_BURY,
+    ENGINE_CANCEL_ITEM, /* nobody shall do it; a worker that has it is told when it extends */
+    ENGINE_KICK,        /* one delayed or dead item becomes ready */
+    ENGINE_REDRIVE,     /* dead items become ready */
+    ENGINE_PURGE,       /* items that nobody has are forgotten */
+    ENGINE_AWAIT,       /* answer when the item is done, dead or cancelled */
+    ENGINE_PAUSE,
+    ENGINE_RESUME,
+    ENGINE_LIMIT,
 };
+#define ENGINE_COMMAND_IS_WORK(kind) ((kind) >= ENGINE_PUT)
 
 struct engine_acquire {
     const struct bytes *names; /* 1 … LIMIT_NAME_COUNT_MAX, all different */
@@ -87,6 +104,20 @@ struct engine_command {
             struct engine_claim claim;
             struct bytes to; /* the owner that must be waiting */
         } transfer;
+        struct {
+            const struct engine_put *items; /* 1 … LIMIT_ITEM_COUNT_MAX, put one after the other */
+            uint32_t count;
+        } put;
+        struct engine_take take;
+        struct {
+            const struct engine_work_claim *claims; /* 1 … LIMIT_ITEM_COUNT_MAX */
+            uint32_t count;
+        } extend;
+        struct engine_end_work end_work; /* DONE, FAIL, BURY */
+        struct engine_item_name item;    /* CANCEL_ITEM, KICK */
+        struct engine_sweep sweep;       /* REDRIVE, PURGE */
+        struct engine_await await_end;   /* AWAIT */
+        struct engine_scope scope;       /* PAUSE, RESUME, LIMIT */
     } as;
 };
 
@@ -94,6 +125,7 @@ struct engine_event {
     enum engine_event_kind kind;
     struct mono now;
     struct wall wall;
+    uint64_t random;                      /* for the jitter of backoffs; anything */
     const struct engine_command *command; /* ENGINE_COMMAND; borrowed during the call */
     uint64_t client;                      /* ENGINE_CLIENT_GONE */
     struct seq durable;                   /* ENGINE_DURABLE */

@@ -8,7 +8,7 @@
 /* A hybrid logical clock (Kulkarni et al., 2014) of one part: the wall clock in microseconds keeps
  * tokens rising when the highest known was lost with an old copy; the highest known keeps them
  * rising when the clock runs backwards. */
-static struct token next_token(const struct engine *engine)
+struct token grant_next_token(const struct engine *engine)
 {
     uint64_t next = engine->token_high.value + 1;
     if (engine->wall.us > 0 && (uint64_t)engine->wall.us > next) next = (uint64_t)engine->wall.us;
@@ -17,7 +17,7 @@ static struct token next_token(const struct engine *engine)
 
 bool grant_has_tokens(const struct engine *engine, uint32_t count)
 {
-    uint64_t next = next_token(engine).value;
+    uint64_t next = grant_next_token(engine).value;
     return next <= TOKEN_MAX && TOKEN_MAX - next >= count;
 }
 
@@ -39,7 +39,7 @@ static void grant_one(struct engine *engine, struct hold *hold, const struct gra
     struct record record = {
         .kind = RECORD_GRANTED,
         .owner = hold_owner(hold),
-        .token = next_token(engine),
+        .token = grant_next_token(engine),
         .mode = (enum engine_mode)hold->mode,
         .slot = is_lowest ? lock_free_slot(hold->lock) : grant->slot,
         .slots = grant->slots,

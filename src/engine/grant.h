@@ -20,6 +20,8 @@ struct grant {
 MUST_USE bool grant_holds(struct engine *engine, const struct grant *grant);
 /* Room for the records and the state of a grant of these.  False when there is no memory. */
 MUST_USE bool grant_reserve(struct engine *engine, struct hold *const *holds, uint32_t hold_count);
+/* The token of the next grant or take. */
+struct token grant_next_token(const struct engine *engine);
 /* Are there tokens left for so many more grants? */
 bool grant_has_tokens(const struct engine *engine, uint32_t count);
 

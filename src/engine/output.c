@@ -9,12 +9,15 @@
 void output_init(struct engine *engine)
 {
     buffer_init(&engine->output.records, engine->memory);
+    buffer_init(&engine->output.brief, engine->memory);
 }
 
 void output_deinit(struct engine *engine)
 {
     struct output *output = &engine->output;
     buffer_deinit(&output->records);
+    buffer_deinit(&output->brief);
+    memory_give(engine->memory, output->items, output->item_capacity * sizeof *output->items);
     memory_give(engine->memory, output->replies, output->reply_capacity * sizeof *output->replies);
     memory_give(engine->memory, output->results, output->result_capacity * sizeof *output->results);
 }
@@ -27,6 +30,7 @@ void output_reset(struct engine *engine)
     output->first.value = engine->seq.value + 1;
     output->reply_count = 0;
     output->result_count = 0;
+    output->item_count = 0;
     output->is_waiting = false;
 }
 
@@ -54,7 +58,7 @@ bool output_reserve(
         &replies,
         sizeof *output->replies,
         output->reply_count,
-        reply_count + REFUSAL_COUNT,
+        reply_count + REFUSAL_COUNT + engine->works.told_count,
         &output->reply_capacity);
     output->replies = replies;
     is_done = is_done && grow(
@@ -66,6 +70,31 @@ bool output_reserve(
                              &output->result_capacity);
     output->results = results;
     return is_done && buffer_reserve(&output->records, record_bytes);
+}
+
+bool output_reserve_items(struct engine *engine, size_t count)
+{
+    struct output *output = &engine->output;
+    void *items = output->items;
+    bool is_done = grow(
+        engine,
+        &items,
+        sizeof *output->items,
+        output->item_count,
+        count + engine->works.told_count,
+        &output->item_capacity);
+    output->items = items;
+    return is_done;
+}
+
+struct engine_item_result *output_item(struct engine *engine)
+{
+    struct output *output = &engine->output;
+    ASSERT(output->item_count < output->item_capacity && output->reply_count > 0);
+    struct engine_item_result *item = &output->items[output->item_count++];
+    *item = (struct engine_item_result){ .err = TENURE_OK };
+    output->replies[output->reply_count - 1].item_count++;
+    return item;
 }
 
 struct engine_reply *output_reply(struct engine *engine, uint64_t client, uint64_t tag)
@@ -100,17 +129,66 @@ size_t output_record_size(struct bytes name, struct bytes owner, struct bytes te
     return RECORD_NUMBERS_SIZE + name.size + owner.size + text.size;
 }
 
+void output_forget(struct engine *engine)
+{
+    struct window *window = &engine->window;
+    const struct window_entry *first = window_find(window, window->first);
+    /* The first byte of a record is its kind. */
+    bool is_work = RECORD_KIND_IS_WORK((uint8_t)window_record(first).data[0]);
+    void *subject = window_evict(window);
+    if (is_work) {
+        struct work *work = subject;
+        ASSERT(work->event_count > 0);
+        work->event_count--;
+        work_settle(engine, work);
+    } else {
+        struct lock *lock = subject;
+        ASSERT(lock->event_count > 0);
+        lock->event_count--;
+        lock_settle(engine, lock);
+    }
+}
+
+static void make_room(struct engine *engine, size_t size)
+{
+    while (window_is_full(&engine->window, size)) {
+        output_forget(engine);
+    }
+}
+
 void output_remember(
     struct engine *engine, struct lock *lock, struct seq previous, struct bytes record)
 {
     lock->event_count++; /* first, so that making room cannot forget this very lock */
-    while (window_is_full(&engine->window, record.size)) {
-        struct lock *loser = window_evict(&engine->window);
-        ASSERT(loser->event_count > 0);
-        loser->event_count--;
-        lock_settle(engine, loser);
-    }
+    make_room(engine, record.size);
     window_append(&engine->window, lock, previous, record);
+}
+
+void output_remember_work(
+    struct engine *engine, struct work *work, const struct record *record, struct bytes encoded)
+{
+    if (record->body.data != NULL) {
+        struct buffer *brief = &engine->output.brief;
+        struct record without = *record;
+        without.body.data = NULL;
+        buffer_reset(brief);
+        record_encode(brief, &without);
+        ASSERT(!brief->is_failed); /* it has room for any record */
+        encoded = buffer_bytes(brief);
+    }
+    work->event_count++;
+    make_room(engine, encoded.size);
+    window_append(&engine->window, work, work->last_seq, encoded);
+    work->last_seq = engine->seq;
+}
+
+void output_restore_event(
+    struct engine *engine, struct work *work, const struct seq seqs[2], struct bytes encoded)
+{
+    work->event_count++;
+    make_room(engine, encoded.size);
+    window_append(&engine->window, work, seqs[0], encoded);
+    if (work->last_seq.value < seqs[1].value) work->last_seq = seqs[1];
 }
 
 static void count_record(struct engine *engine, const struct record *record)
@@ -128,8 +206,40 @@ static void count_record(struct engine *engine, const struct record *record)
     case RECORD_RENEWED:
     case RECORD_BREAKING:
     case RECORD_PROCLAIMED:
-    case RECORD_AVAILABLE: return;
+    case RECORD_AVAILABLE:
+    case RECORD_PUT:
+    case RECORD_TAKEN:
+    case RECORD_EXTENDED:
+    case RECORD_PROGRESSED:
+    case RECORD_DONE:
+    case RECORD_FAILED:
+    case RECORD_LAPSED:
+    case RECORD_BURIED:
+    case RECORD_CANCELLING:
+    case RECORD_CANCELLED:
+    case RECORD_KICKED:
+    case RECORD_REMOVED:
+    case RECORD_PAUSED:
+    case RECORD_RESUMED:
+    case RECORD_LIMITED: return;
     }
+}
+
+void output_work_record(struct engine *engine, struct work *work, struct record *record)
+{
+    struct output *output = &engine->output;
+    size_t start = output->records.size;
+    snapshot_touch_work(engine, work);
+    engine->seq.value++;
+    record->seq = engine->seq;
+    record->at = engine->wall;
+    record->name = work_name(work);
+    record_encode(&output->records, record);
+    count_record(engine, record);
+    ASSERT(!output->records.is_failed); /* room was reserved */
+    output->record_count++;
+    struct bytes encoded = { output->records.data + start, output->records.size - start };
+    output_remember_work(engine, work, record, encoded);
 }
 
 void output_record(struct engine *engine, struct lock *lock, struct record *record)
@@ -155,9 +265,12 @@ void output_finish(struct engine *engine, struct engine_update *out_update)
 {
     struct output *output = &engine->output;
     const struct engine_result *results = output->results;
+    const struct engine_item_result *items = output->items;
     for (size_t index = 0; index < output->reply_count; index++) {
         output->replies[index].results = results;
         results += output->replies[index].result_count;
+        output->replies[index].items = items;
+        if (items != NULL) items += output->replies[index].item_count;
     }
     *out_update = (struct engine_update){
         .records = buffer_bytes(&output->records),

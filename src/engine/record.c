@@ -16,6 +16,13 @@ enum field {
     FIELD_GRACE = 1 << 6,
     FIELD_META = 1 << 7,
     FIELD_REASON = 1 << 8,
+    FIELD_ID = 1 << 9,
+    FIELD_RUN_AT = 1 << 10,
+    FIELD_OUTCOME = 1 << 11, /* and whether it counts */
+    FIELD_SCOPE = 1 << 12,   /* the whole queue, or a group */
+    FIELD_LIMITS = 1 << 13,
+    FIELD_PUT = 1 << 14, /* group, unique key, terms */
+    FIELD_BODY = 1 << 15,
 };
 
 static const unsigned fields_of_kind[RECORD_KIND_COUNT] = {
@@ -28,6 +35,21 @@ static const unsigned fields_of_kind[RECORD_KIND_COUNT] = {
     [RECORD_BROKEN] = FIELD_OWNER | FIELD_TOKEN | FIELD_PLACE | FIELD_LOCK_DELAY | FIELD_REASON,
     [RECORD_PROCLAIMED] = FIELD_OWNER | FIELD_TOKEN | FIELD_META,
     [RECORD_AVAILABLE] = 0,
+    [RECORD_PUT] = FIELD_ID | FIELD_PUT | FIELD_META | FIELD_BODY,
+    [RECORD_TAKEN] = FIELD_ID | FIELD_OWNER | FIELD_TOKEN | FIELD_TTL,
+    [RECORD_EXTENDED] = FIELD_ID | FIELD_TOKEN | FIELD_TTL,
+    [RECORD_PROGRESSED] = FIELD_ID | FIELD_TOKEN | FIELD_REASON,
+    [RECORD_DONE] = FIELD_ID | FIELD_TOKEN | FIELD_BODY,
+    [RECORD_FAILED] = FIELD_ID | FIELD_TOKEN | FIELD_REASON | FIELD_RUN_AT | FIELD_OUTCOME,
+    [RECORD_LAPSED] = FIELD_ID | FIELD_TOKEN | FIELD_REASON | FIELD_OUTCOME,
+    [RECORD_BURIED] = FIELD_ID | FIELD_TOKEN | FIELD_REASON,
+    [RECORD_CANCELLING] = FIELD_ID | FIELD_REASON,
+    [RECORD_CANCELLED] = FIELD_ID | FIELD_REASON,
+    [RECORD_KICKED] = FIELD_ID | FIELD_REASON | FIELD_RUN_AT | FIELD_OUTCOME,
+    [RECORD_REMOVED] = FIELD_ID | FIELD_REASON,
+    [RECORD_PAUSED] = FIELD_SCOPE,
+    [RECORD_RESUMED] = FIELD_SCOPE,
+    [RECORD_LIMITED] = FIELD_SCOPE | FIELD_LIMITS,
 };
 
 const char *record_kind_word(unsigned kind)
@@ -42,19 +64,84 @@ const char *record_kind_word(unsigned kind)
 
 /* ---------------------------------------------------------------- writing */
 
+char *record_put_terms(char *out, const struct item_terms *terms)
+{
+    uint64_t numbers[] = {
+        (uint64_t)terms->run_at_us,
+        (uint64_t)terms->expires_at_us,
+        terms->lease_ms,
+        terms->timeout_ms,
+        terms->retention_ms,
+        terms->backoff_ms,
+        terms->backoff_ms_max,
+        terms->unique_ms,
+        terms->attempts_max,
+        terms->lapses_max,
+        terms->priority,
+        terms->backoff,
+        terms->jitter,
+        terms->unique_scope,
+        terms->conflict,
+    };
+    for (size_t index = 0; index < sizeof numbers / sizeof *numbers; index++) {
+        out = codec_put_number(out, numbers[index]);
+    }
+    return out;
+}
+
+char *record_put_limits(char *out, const struct group_limits *limits)
+{
+    uint64_t numbers[] = { limits->running_max, limits->size_max, limits->rate_count,
+                           limits->rate_ms,     limits->burst,    limits->weight };
+    for (size_t index = 0; index < sizeof numbers / sizeof *numbers; index++) {
+        out = codec_put_number(out, numbers[index]);
+    }
+    return out;
+}
+
+static char *put_body(char *out, struct bytes body)
+{
+    bool is_here = body.size > 0 && body.data != NULL;
+    out = codec_put_number(out, (uint64_t)body.size << 1 | is_here);
+    if (is_here) memcpy(out, body.data, body.size);
+    return is_here ? out + body.size : out;
+}
+
+static char *put_work(char *end, const struct record *record, unsigned fields)
+{
+    if (fields & FIELD_RUN_AT) end = codec_put_number(end, (uint64_t)record->run_at_us);
+    if (fields & FIELD_OUTCOME) {
+        end = codec_put_number(end, (uint64_t)record->outcome << 1 | record->is_counted);
+    }
+    if (fields & FIELD_SCOPE) {
+        end = codec_put_number(end, record->is_whole);
+        end = codec_put_text(end, record->group);
+    }
+    if (fields & FIELD_LIMITS) end = record_put_limits(end, &record->limits);
+    if (fields & FIELD_PUT) {
+        end = codec_put_text(end, record->group);
+        end = codec_put_text(end, record->unique);
+        end = record_put_terms(end, &record->terms);
+    }
+    return end;
+}
+
 void record_encode(struct buffer *out, const struct record *record)
 {
     ASSERT(record->kind > 0 && record->kind < RECORD_KIND_COUNT);
     ASSERT(record->at.us >= 0);
     unsigned fields = fields_of_kind[record->kind];
     size_t size_max = RECORD_NUMBERS_SIZE + record->name.size + record->owner.size +
-                      record->meta.size + record->reason.size;
+                      record->meta.size + record->reason.size + record->id.size +
+                      record->group.size + record->unique.size;
+    if (record->body.data != NULL) size_max += record->body.size;
     char *end = buffer_extend(out, size_max);
     if (end == NULL) return;
 
     *end++ = (char)record->kind;
     end = codec_put_number(end, (uint64_t)record->at.us);
     end = codec_put_text(end, record->name);
+    if (fields & FIELD_ID) end = codec_put_text(end, record->id);
     if (fields & FIELD_OWNER) end = codec_put_text(end, record->owner);
     if (fields & FIELD_TOKEN) end = codec_put_number(end, record->token.value);
     if (fields & FIELD_PLACE) {
@@ -66,6 +153,8 @@ void record_encode(struct buffer *out, const struct record *record)
     if (fields & FIELD_GRACE) end = codec_put_number(end, record->grace_ms);
     if (fields & FIELD_META) end = codec_put_text(end, record->meta);
     if (fields & FIELD_REASON) end = codec_put_text(end, record->reason);
+    if (RECORD_KIND_IS_WORK(record->kind)) end = put_work(end, record, fields);
+    if (fields & FIELD_BODY) end = put_body(end, record->body);
     size_t size = (size_t)(end - out->data);
     ASSERT(size <= out->size);
     out->size = size; /* the numbers were shorter */
@@ -73,8 +162,110 @@ void record_encode(struct buffer *out, const struct record *record)
 
 /* ---------------------------------------------------------------- reading */
 
+static uint32_t take_ms(struct codec_reader *reader, uint32_t ms_max)
+{
+    return (uint32_t)codec_take_number(reader, ms_max);
+}
+
+struct item_terms record_take_terms(struct codec_reader *reader)
+{
+    struct item_terms terms;
+    terms.run_at_us = (int64_t)codec_take_number(reader, LIMIT_RUN_AT_US_MAX);
+    terms.expires_at_us = (int64_t)codec_take_number(reader, LIMIT_RUN_AT_US_MAX);
+    terms.lease_ms = take_ms(reader, LIMIT_TTL_MS_MAX);
+    terms.timeout_ms = take_ms(reader, LIMIT_TIMEOUT_MS_MAX);
+    terms.retention_ms = take_ms(reader, LIMIT_RETENTION_MS_MAX);
+    terms.backoff_ms = take_ms(reader, LIMIT_BACKOFF_MS_MAX);
+    terms.backoff_ms_max = take_ms(reader, LIMIT_BACKOFF_MS_MAX);
+    terms.unique_ms = take_ms(reader, LIMIT_RETENTION_MS_MAX);
+    terms.attempts_max = (uint16_t)codec_take_number(reader, LIMIT_ATTEMPTS_MAX);
+    terms.lapses_max = (uint16_t)codec_take_number(reader, LIMIT_ATTEMPTS_MAX);
+    terms.priority = (uint8_t)codec_take_number(reader, LIMIT_PRIORITY_MAX);
+    terms.backoff = (uint8_t)codec_take_number(reader, ITEM_BACKOFF_COUNT - 1);
+    terms.jitter = (uint8_t)codec_take_number(reader, 100);
+    terms.unique_scope = (uint8_t)codec_take_number(reader, UNIQUE_SCOPE_COUNT - 1);
+    terms.conflict = (uint8_t)codec_take_number(reader, UNIQUE_CONFLICT_COUNT - 1);
+    if (!reader->is_bad && !record_are_terms_sound(&terms)) reader->is_bad = true;
+    return terms;
+}
+
+struct group_limits record_take_limits(struct codec_reader *reader)
+{
+    struct group_limits limits;
+    limits.running_max = (uint32_t)codec_take_number(reader, UINT32_MAX);
+    limits.size_max = (uint32_t)codec_take_number(reader, UINT32_MAX);
+    limits.rate_count = (uint32_t)codec_take_number(reader, UINT32_MAX);
+    limits.rate_ms = take_ms(reader, LIMIT_TTL_MS_MAX);
+    limits.burst = (uint32_t)codec_take_number(reader, UINT32_MAX);
+    limits.weight = (uint32_t)codec_take_number(reader, LIMIT_WEIGHT_MAX);
+    if (!reader->is_bad && !record_are_limits_sound(&limits)) reader->is_bad = true;
+    return limits;
+}
+
+bool record_are_terms_sound(const struct item_terms *terms)
+{
+    if (terms->run_at_us < 0 || terms->run_at_us > LIMIT_RUN_AT_US_MAX) return false;
+    if (terms->expires_at_us < 0 || terms->expires_at_us > LIMIT_RUN_AT_US_MAX) return false;
+    if (terms->lease_ms < LIMIT_TTL_MS_MIN || terms->lease_ms > LIMIT_TTL_MS_MAX) return false;
+    if (terms->timeout_ms > LIMIT_TIMEOUT_MS_MAX) return false;
+    if (terms->retention_ms > LIMIT_RETENTION_MS_MAX) return false;
+    if (terms->backoff_ms > LIMIT_BACKOFF_MS_MAX) return false;
+    if (terms->backoff_ms_max > LIMIT_BACKOFF_MS_MAX) return false;
+    if (terms->unique_ms > LIMIT_RETENTION_MS_MAX) return false;
+    if (terms->attempts_max > LIMIT_ATTEMPTS_MAX) return false;
+    if (terms->lapses_max > LIMIT_ATTEMPTS_MAX) return false;
+    if (terms->priority > LIMIT_PRIORITY_MAX || terms->jitter > 100) return false;
+    return terms->backoff < ITEM_BACKOFF_COUNT && terms->unique_scope < UNIQUE_SCOPE_COUNT &&
+           terms->conflict < UNIQUE_CONFLICT_COUNT;
+}
+
+bool record_are_limits_sound(const struct group_limits *limits)
+{
+    if (limits->rate_count > 0 && limits->rate_ms == 0) return false;
+    if (limits->rate_ms > LIMIT_TTL_MS_MAX) return false;
+    return limits->burst > 0 && limits->weight > 0 && limits->weight <= LIMIT_WEIGHT_MAX;
+}
+
+static struct bytes take_body(struct codec_reader *reader, size_t size_max)
+{
+    uint64_t code = codec_take_number(reader, (uint64_t)size_max << 1 | 1);
+    struct bytes body = { NULL, (size_t)(code >> 1) };
+    if (!(code & 1)) return body;
+    if (reader->is_bad || body.size == 0 || body.size > reader->input.size) {
+        reader->is_bad = true;
+        return (struct bytes){ 0 };
+    }
+    body.data = reader->input.data;
+    reader->input.data += body.size;
+    reader->input.size -= body.size;
+    return body;
+}
+
+static void take_work(struct codec_reader *reader, unsigned fields, struct record *record)
+{
+    if (fields & FIELD_RUN_AT) {
+        record->run_at_us = (int64_t)codec_take_number(reader, LIMIT_RUN_AT_US_MAX);
+    }
+    if (fields & FIELD_OUTCOME) {
+        uint64_t code = codec_take_number(reader, (OUTCOME_COUNT << 1) - 1);
+        record->outcome = (enum record_outcome)(code >> 1);
+        record->is_counted = code & 1;
+    }
+    if (fields & FIELD_SCOPE) {
+        record->is_whole = codec_take_number(reader, 1) == 1;
+        record->group = codec_take_text(reader, LIMIT_GROUP_SIZE_MAX);
+    }
+    if (fields & FIELD_LIMITS) record->limits = record_take_limits(reader);
+    if (fields & FIELD_PUT) {
+        record->group = codec_take_text(reader, LIMIT_GROUP_SIZE_MAX);
+        record->unique = codec_take_text(reader, LIMIT_UNIQUE_SIZE_MAX);
+        record->terms = record_take_terms(reader);
+    }
+}
+
 static void take_fields(struct codec_reader *reader, unsigned fields, struct record *record)
 {
+    if (fields & FIELD_ID) record->id = codec_take_text(reader, LIMIT_ID_SIZE_MAX);
     if (fields & FIELD_OWNER) record->owner = codec_take_text(reader, LIMIT_OWNER_SIZE_MAX);
     if (fields & FIELD_TOKEN) record->token.value = codec_take_number(reader, TOKEN_MAX);
     if (fields & FIELD_PLACE) {
@@ -92,6 +283,11 @@ static void take_fields(struct codec_reader *reader, unsigned fields, struct rec
     }
     if (fields & FIELD_META) record->meta = codec_take_text(reader, LIMIT_META_SIZE_MAX);
     if (fields & FIELD_REASON) record->reason = codec_take_text(reader, LIMIT_REASON_SIZE_MAX);
+    if (RECORD_KIND_IS_WORK(record->kind)) take_work(reader, fields, record);
+    if (fields & FIELD_BODY) {
+        size_t size_max = record->kind == RECORD_PUT ? LIMIT_BODY_SIZE_MAX : LIMIT_RESULT_SIZE_MAX;
+        record->body = take_body(reader, size_max);
+    }
 }
 
 /* What the fields must be by themselves; what they must be in the state is for apply.c. */
@@ -102,6 +298,13 @@ static bool is_sound(const struct record *record, unsigned fields)
         return false;
     }
     if ((fields & FIELD_TOKEN) && record->token.value == 0) return false;
+    if ((fields & FIELD_ID) && (record->id.size == 0 || !utf8_is_plain(record->id))) return false;
+    if (RECORD_KIND_IS_WORK(record->kind)) {
+        if (!utf8_is_plain(record->group) || !utf8_is_plain(record->unique)) return false;
+        if (record->is_whole && record->group.size > 0) return false;
+        bool has_key = record->unique.size > 0;
+        if (has_key != (record->terms.unique_scope != UNIQUE_NONE)) return false;
+    }
     if ((fields & FIELD_SLOTS) && record->slot >= record->slots) return false;
     return !(fields & FIELD_SLOTS) || record->mode == ENGINE_EXCLUSIVE || record->slots == 1;
 }

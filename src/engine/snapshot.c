@@ -7,10 +7,11 @@
 #include "engine/lock.h"
 #include "engine/name_index.h"
 #include "engine/output.h"
+#include "engine/work_snapshot.h"
 
-enum entry_kind { ENTRY_HEAD = 1, ENTRY_EVENT = 2, ENTRY_LOCK = 3, ENTRY_END = 4 };
-
-#define HOLDS_OF_LOCK_MAX ((uint64_t)1 << 32)
+/* Of a lock; an item with a large body has a larger one. */
+#define LOCK_ENTRY_SIZE_MAX ((size_t)64 << 10)
+#define HOLDS_OF_LOCK_MAX   ((uint64_t)1 << 32)
 
 /* What is in an entry of a lock beside its holds, what is in a hold beside its texts, and the
  * largest hold. */
@@ -24,7 +25,7 @@ enum entry_kind { ENTRY_HEAD = 1, ENTRY_EVENT = 2, ENTRY_LOCK = 3, ENTRY_END = 4
 /* An entry is a kind, a size of four bytes, and that many bytes. */
 #define ENTRY_HEADER_SIZE 5u
 
-static void finish_entry(struct buffer *out, size_t start, enum entry_kind kind)
+void snapshot_finish_entry(struct buffer *out, size_t start, enum snapshot_entry kind)
 {
     if (out->is_failed) return;
     size_t size = out->size - start - ENTRY_HEADER_SIZE;
@@ -36,7 +37,7 @@ static void finish_entry(struct buffer *out, size_t start, enum entry_kind kind)
     }
 }
 
-static size_t begin_entry(struct buffer *out)
+size_t snapshot_begin_entry(struct buffer *out)
 {
     static const char blank[ENTRY_HEADER_SIZE];
     size_t start = out->size;
@@ -44,7 +45,7 @@ static size_t begin_entry(struct buffer *out)
     return start;
 }
 
-static void put_numbers(struct buffer *out, const uint64_t *values, size_t count)
+void snapshot_put_numbers(struct buffer *out, const uint64_t *values, size_t count)
 {
     for (size_t index = 0; index < count; index++) {
         char bytes[CODEC_NUMBER_SIZE_MAX];
@@ -52,9 +53,9 @@ static void put_numbers(struct buffer *out, const uint64_t *values, size_t count
     }
 }
 
-static void put_text(struct buffer *out, struct bytes text)
+void snapshot_put_text(struct buffer *out, struct bytes text)
 {
-    put_numbers(out, &(uint64_t){ text.size }, 1);
+    snapshot_put_numbers(out, &(uint64_t){ text.size }, 1);
     buffer_append_bytes(out, text);
 }
 
@@ -69,11 +70,11 @@ static void put_hold(struct buffer *out, const struct hold *hold)
         (uint64_t)hold->acquired_at.us,
         breaking == NULL ? 0 : (uint64_t)breaking->grace_ms + 1,
     };
-    put_text(out, hold_owner(hold));
-    put_text(out, hold_meta(hold));
-    put_numbers(out, numbers, sizeof numbers / sizeof *numbers);
+    snapshot_put_text(out, hold_owner(hold));
+    snapshot_put_text(out, hold_meta(hold));
+    snapshot_put_numbers(out, numbers, sizeof numbers / sizeof *numbers);
     if (breaking != NULL) {
-        put_text(out, (struct bytes){ breaking->reason, breaking->reason_size });
+        snapshot_put_text(out, (struct bytes){ breaking->reason, breaking->reason_size });
     }
 }
 
@@ -84,7 +85,7 @@ find_part_end(const struct lock *lock, const struct list *begin, uint64_t *out_c
     size_t size = ENTRY_HEADER_SIZE + LOCK_FIELDS_SIZE_MAX + HOLD_SIZE_MAX;
     uint64_t count = 0;
     const struct list *end = begin;
-    for (; end != &lock->holds && size <= ENGINE_SNAPSHOT_ENTRY_SIZE_MAX; end = end->next) {
+    for (; end != &lock->holds && size <= LOCK_ENTRY_SIZE_MAX; end = end->next) {
         const struct hold *hold = CONTAINER_OF_CONST(end, struct hold, link);
         size_t reason_size = hold->breaking == NULL ? 0 : hold->breaking->reason_size;
         size += hold->owner_size + hold->meta_size + reason_size + HOLD_NUMBERS_SIZE_MAX;
@@ -105,13 +106,13 @@ void snapshot_put_lock(struct buffer *out, const struct lock *lock)
         uint64_t count;
         const struct list *end = find_part_end(lock, link, &count);
         uint64_t numbers[] = { lock->last_seq.value, delay_ms, slots, count };
-        size_t start = begin_entry(out);
-        put_text(out, lock_name(lock));
-        put_numbers(out, numbers, sizeof numbers / sizeof *numbers);
+        size_t start = snapshot_begin_entry(out);
+        snapshot_put_text(out, lock_name(lock));
+        snapshot_put_numbers(out, numbers, sizeof numbers / sizeof *numbers);
         for (; link != end; link = link->next) {
             put_hold(out, CONTAINER_OF_CONST(link, struct hold, link));
         }
-        finish_entry(out, start, ENTRY_LOCK);
+        snapshot_finish_entry(out, start, ENTRY_LOCK);
     } while (link != &lock->holds);
 }
 
@@ -143,6 +144,7 @@ void engine_snapshot_begin(struct engine *engine, struct seq *out_seq)
     snapshot->hold_count = engine->held_count;
     snapshot->captured = 0;
     snapshot->images_read = 0;
+    work_snapshot_begin(engine);
     buffer_reset(&snapshot->images);
     *out_seq = snapshot->seq;
 }
@@ -159,13 +161,12 @@ static void put_head(struct engine *engine, struct buffer *out)
 {
     struct snapshot *snapshot = &engine->snapshot;
     if (snapshot->is_head_written) return;
-    uint64_t numbers[] = { SNAPSHOT_FORMAT_VERSION,
-                           snapshot->seq.value,
-                           snapshot->token_high.value,
-                           snapshot->hold_count };
-    size_t start = begin_entry(out);
-    put_numbers(out, numbers, sizeof numbers / sizeof *numbers);
-    finish_entry(out, start, ENTRY_HEAD);
+    uint64_t numbers[] = { SNAPSHOT_FORMAT_VERSION,    snapshot->seq.value,
+                           snapshot->token_high.value, snapshot->hold_count,
+                           snapshot->works.item_count, (uint64_t)snapshot->works.order_us };
+    size_t start = snapshot_begin_entry(out);
+    snapshot_put_numbers(out, numbers, sizeof numbers / sizeof *numbers);
+    snapshot_finish_entry(out, start, ENTRY_HEAD);
     snapshot->is_head_written = true;
 }
 
@@ -180,10 +181,11 @@ static void put_events(struct engine *engine, struct buffer *out, size_t size_wa
     while (snapshot->event_next.value <= snapshot->seq.value && out->size < size_wanted) {
         const struct window_entry *entry = window_find(&engine->window, snapshot->event_next);
         ASSERT(entry != NULL);
-        size_t start = begin_entry(out);
-        put_numbers(out, (uint64_t[]){ snapshot->event_next.value, entry->previous.value }, 2);
+        size_t start = snapshot_begin_entry(out);
+        snapshot_put_numbers(
+            out, (uint64_t[]){ snapshot->event_next.value, entry->previous.value }, 2);
         buffer_append_bytes(out, window_record(entry));
-        finish_entry(out, start, ENTRY_EVENT);
+        snapshot_finish_entry(out, start, ENTRY_EVENT);
         snapshot->event_next.value++;
     }
 }
@@ -234,6 +236,16 @@ static void put_locks(struct engine *engine, struct buffer *out, size_t size_wan
     }
 }
 
+/* False: there are no more. */
+static bool put_works(struct engine *engine, struct buffer *out, size_t size_wanted)
+{
+    while (out->size < size_wanted && !out->is_failed) {
+        if (!work_snapshot_step(engine)) return false;
+        put_images(engine, out, size_wanted);
+    }
+    return true;
+}
+
 bool engine_snapshot_write(struct engine *engine, struct buffer *out, size_t size)
 {
     struct snapshot *snapshot = &engine->snapshot;
@@ -243,14 +255,17 @@ bool engine_snapshot_write(struct engine *engine, struct buffer *out, size_t siz
     put_images(engine, out, size_wanted);
     put_events(engine, out, size_wanted);
     if (are_events_written(engine)) put_locks(engine, out, size_wanted);
-    bool is_last =
-        are_events_written(engine) && snapshot->cursor == NULL && snapshot->images.size == 0;
+    bool are_locks_written = are_events_written(engine) && snapshot->cursor == NULL;
+    bool has_more = !are_locks_written || put_works(engine, out, size_wanted);
+    bool is_last = !has_more && snapshot->images.size == 0;
 
     if (is_last && !out->is_failed) {
         ASSERT(snapshot->captured == snapshot->hold_count);
-        size_t start = begin_entry(out);
-        put_numbers(out, &snapshot->hold_count, 1);
-        finish_entry(out, start, ENTRY_END);
+        ASSERT(snapshot->works.captured == snapshot->works.item_count);
+        size_t start = snapshot_begin_entry(out);
+        uint64_t counts[] = { snapshot->hold_count, snapshot->works.item_count };
+        snapshot_put_numbers(out, counts, 2);
+        snapshot_finish_entry(out, start, ENTRY_END);
     }
     if (is_last || out->is_failed) engine_snapshot_abandon(engine);
     return is_last;
@@ -264,15 +279,21 @@ bool engine_snapshot_write(struct engine *engine, struct buffer *out, size_t siz
 static enum tenure_err restore_head(struct engine *engine, struct codec_reader *reader)
 {
     uint64_t version = codec_take_number(reader, UINT64_MAX);
+    if (!reader->is_bad && version > SNAPSHOT_FORMAT_VERSION) return TENURE_UNSUPPORTED;
     uint64_t seq = codec_take_number(reader, SEQ_MAX);
     uint64_t token_high = codec_take_number(reader, TOKEN_MAX);
     uint64_t hold_count = codec_take_number(reader, UINT32_MAX);
-    if (reader->is_bad || engine->restore.is_head_read || engine->seq.value > 0) {
+    bool has_works = version >= 2;
+    uint64_t item_count = has_works ? codec_take_number(reader, UINT32_MAX) : 0;
+    uint64_t order_us = has_works ? codec_take_number(reader, INT64_MAX) : 0;
+    if (reader->is_bad || version == 0 || engine->restore.is_head_read || engine->seq.value > 0) {
         return TENURE_CORRUPT;
     }
-    if (version != SNAPSHOT_FORMAT_VERSION) return TENURE_UNSUPPORTED;
 
     engine->restore.is_head_read = true;
+    engine->restore.has_works = has_works;
+    engine->restore.item_count = item_count;
+    engine->works.order_us = (int64_t)order_us;
     engine->restore.seq.value = seq;
     engine->restore.hold_count = hold_count;
     engine->seq.value = seq;
@@ -284,9 +305,7 @@ static enum tenure_err restore_head(struct engine *engine, struct codec_reader *
 static void restart_window(struct engine *engine, struct seq last)
 {
     while (engine->window.first.value <= engine->window.last.value) {
-        struct lock *loser = window_evict(&engine->window);
-        loser->event_count--;
-        lock_settle(engine, loser);
+        output_forget(engine);
     }
     window_restart(&engine->window, last);
 }
@@ -307,6 +326,12 @@ static enum tenure_err restore_event(struct engine *engine, struct codec_reader 
         restart_window(engine, (struct seq){ seq.value - 1 });
     }
 
+    if (RECORD_KIND_IS_WORK(record.kind)) {
+        struct work *work = work_obtain(engine, record.name);
+        if (work == NULL) return TENURE_NO_MEMORY;
+        output_restore_event(engine, work, (struct seq[]){ previous, seq }, reader->input);
+        return TENURE_OK;
+    }
     struct lock *lock = lock_obtain(engine, record.name);
     if (lock == NULL) return TENURE_NO_MEMORY;
     output_remember(engine, lock, previous, reader->input);
@@ -417,12 +442,14 @@ static enum tenure_err restore_end(struct engine *engine, struct codec_reader *r
 {
     engine->restore.is_end_read = true;
     uint64_t hold_count = codec_take_number(reader, UINT32_MAX);
-    bool is_same = !reader->is_bad && hold_count == engine->restore.hold_count;
+    uint64_t item_count = engine->restore.has_works ? codec_take_number(reader, UINT32_MAX) : 0;
+    bool is_same = !reader->is_bad && hold_count == engine->restore.hold_count &&
+                   item_count == engine->restore.item_count;
     return is_same ? TENURE_OK : TENURE_CORRUPT;
 }
 
 static enum tenure_err
-restore_entry(struct engine *engine, enum entry_kind kind, struct bytes fields)
+restore_entry(struct engine *engine, enum snapshot_entry kind, struct bytes fields)
 {
     struct codec_reader reader = { fields, false };
     if (kind != ENTRY_HEAD && !engine->restore.is_head_read) return TENURE_CORRUPT;
@@ -432,6 +459,9 @@ restore_entry(struct engine *engine, enum entry_kind kind, struct bytes fields)
     case ENTRY_HEAD: err = restore_head(engine, &reader); break;
     case ENTRY_EVENT: return restore_event(engine, &reader);
     case ENTRY_LOCK: return restore_lock(engine, &reader);
+    case ENTRY_QUEUE: return work_restore_queue(engine, &reader);
+    case ENTRY_GROUP: return work_restore_group(engine, &reader);
+    case ENTRY_ITEM: return work_restore_item(engine, &reader);
     case ENTRY_END: err = restore_end(engine, &reader); break;
     }
     if (err == TENURE_OK && reader.input.size > 0) return TENURE_CORRUPT;
@@ -447,7 +477,7 @@ enum tenure_err engine_restore_chunk(struct engine *engine, struct bytes chunk)
         if (size > chunk.size) return TENURE_CORRUPT;
         struct bytes fields = { chunk.data + ENTRY_HEADER_SIZE, size - ENTRY_HEADER_SIZE };
         enum tenure_err err =
-            restore_entry(engine, (enum entry_kind)(uint8_t)chunk.data[0], fields);
+            restore_entry(engine, (enum snapshot_entry)(uint8_t)chunk.data[0], fields);
         if (err != TENURE_OK) return err;
         chunk.data += size;
         chunk.size -= size;
@@ -461,6 +491,7 @@ enum tenure_err engine_restore_snapshot_end(struct engine *engine, struct seq se
     if (!restore->is_head_read || !restore->is_end_read) return TENURE_CORRUPT;
     if (restore->seq.value != seq.value) return TENURE_CORRUPT;
     if (restore->hold_count != engine->held_count) return TENURE_CORRUPT;
+    if (work_restore_end(engine) != TENURE_OK) return TENURE_CORRUPT;
     /* None of its last events came with it: they had left the window while it was written. */
     if (engine->window.last.value != seq.value) restart_window(engine, seq);
     return TENURE_OK;

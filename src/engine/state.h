@@ -6,6 +6,7 @@
  *      ├─ waiters: every waiting request by client        dies with the connection
  *      ├─ index: every lock in order of names             lists with a cursor
  *      ├─ three heaps of deadlines                        holds, waits, lock-delays
+ *      ├─ works: queues and their items                   item.h has the picture
  *      └─ window: the recent events                       history, streams, repeated answers
  *
  * States of a hold (`hold_move` asserts the moves):
@@ -28,6 +29,7 @@
 #include "base/map.h"
 #include "engine/engine.h"
 #include "engine/window.h"
+#include "engine/work.h"
 
 #define LANE_COUNT      (LIMIT_PRIORITY_MAX + 1)
 #define INDEX_LEVEL_MAX 12u
@@ -142,6 +144,10 @@ struct output {
     struct engine_result *results;
     size_t result_count;
     size_t result_capacity;
+    struct engine_item_result *items;
+    size_t item_count;
+    size_t item_capacity;
+    struct buffer brief; /* a record as the window keeps it: without its body */
     bool is_waiting;
 };
 
@@ -152,8 +158,9 @@ struct snapshot {
     struct seq seq;
     struct seq event_next; /* first event not written */
     struct lock *cursor;   /* first lock not looked at, in order of names; NULL at the end */
-    struct buffer images;  /* locks as they were at `seq`, on their way out */
-    size_t images_read;    /* bytes of them that have left */
+    struct work_cursor works;
+    struct buffer images; /* locks as they were at `seq`, on their way out */
+    size_t images_read;   /* bytes of them that have left */
     struct token token_high;
     uint64_t hold_count; /* at `seq` */
     uint64_t captured;   /* holds in images so far */
@@ -165,6 +172,8 @@ struct restore {
     bool is_end_read;
     struct seq seq;
     uint64_t hold_count; /* as the end entry says */
+    uint64_t item_count;
+    bool has_works; /* it is of a version that knows queues */
 };
 
 /* The name index: heads of the levels, and where the last insertion was. */
@@ -183,6 +192,7 @@ struct engine {
     struct map waiters;
     struct name_index index;
     struct window window;
+    struct works works;
     struct heap hold_timers;
     struct heap wait_timers;
     struct heap delay_timers;
@@ -193,6 +203,7 @@ struct engine {
     int64_t time_ns; /* engine time: now minus stalled_ns, never backwards */
     int64_t stalled_ns;
     struct wall wall;
+    uint64_t random; /* of this event */
     struct seq seq;
     struct token token_high;
     uint64_t arrival_count;

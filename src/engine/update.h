@@ -53,6 +53,40 @@ struct engine_result {
     int64_t waited_ms;      /* TIMEOUT, and grants after a wait */
 };
 
+/* "delayed", …; NULL for a number that is no state. */
+const char *item_state_word(unsigned state);
+
+struct engine_item_view {
+    struct bytes queue;
+    struct bytes id; /* id.size 0: there is no such item */
+    struct bytes group;
+    enum item_state state;
+    struct bytes body; /* gone when it is done or cancelled */
+    struct bytes headers;
+    struct bytes unique;
+    struct bytes note;   /* taken: how far it is; done: the result; else why it is not done */
+    struct bytes worker; /* taken */
+    struct token token;  /* of the last take; 0 = never taken */
+    struct item_terms terms;
+    uint32_t attempts; /* that failed */
+    uint32_t lapses;
+    uint64_t number; /* of its put */
+    struct wall put_at;
+    struct wall run_at; /* delayed: when it becomes ready */
+    struct wall taken_at;
+    uint32_t lease_ms;    /* taken */
+    int64_t remaining_ms; /* taken: of the lease */
+    bool is_cancelling;   /* taken: its worker should stop */
+};
+
+/* The answer about one item. */
+struct engine_item_result {
+    enum tenure_err err;
+    bool is_repeat; /* put: it was there already; done, fail, bury: it had been said before */
+    const char *detail;
+    struct engine_item_view item; /* as it is now; of LOST: what became of it */
+};
+
 /* The answer to one command.  It may leave only when `seq` is durable. */
 struct engine_reply {
     uint64_t client;
@@ -63,7 +97,12 @@ struct engine_reply {
     const struct engine_result *results; /* acquire: one per name when granted, else one (the name
                                             that refused); renew: one per claim; else one */
     uint32_t result_count;
-    const char *detail; /* INVALID and the like: what is wrong; static text or NULL */
+    const struct engine_item_result *items; /* put, extend: one each; take: one for each item taken;
+                                               done, fail, bury, cancel, kick, await: one */
+    uint32_t item_count;
+    uint32_t swept_count; /* redrive, purge: so many items */
+    bool is_swept;        /* redrive, purge: and there are no more */
+    const char *detail;   /* INVALID and the like: what is wrong; static text or NULL */
 };
 
 /* What must now be done.  Storage is the engine's. */

@@ -67,19 +67,18 @@ bool window_is_full(const struct window *window, size_t size)
     return place_for(window, whole) + whole - window->head > window->ring_size;
 }
 
-struct lock *window_evict(struct window *window)
+void *window_evict(struct window *window)
 {
     ASSERT(window->first.value <= window->last.value);
-    struct lock *lock = entry_at(window, window->head)->lock;
+    void *subject = entry_at(window, window->head)->subject;
     window->first.value++;
     window->head = window->first.value > window->last.value
                        ? window->tail
                        : window->positions[window->first.value % window->position_count];
-    return lock;
+    return subject;
 }
 
-void window_append(
-    struct window *window, struct lock *lock, struct seq previous, struct bytes record)
+void window_append(struct window *window, void *subject, struct seq previous, struct bytes record)
 {
     size_t whole = entry_size(record.size);
     ASSERT(!window_is_full(window, record.size));
@@ -89,7 +88,7 @@ void window_append(
     window->last.value++;
     window->positions[window->last.value % window->position_count] = position;
     struct window_entry *entry = entry_at(window, position);
-    *entry = (struct window_entry){ .lock = lock, .previous = previous, .size = record.size };
+    *entry = (struct window_entry){ .subject = subject, .previous = previous, .size = record.size };
     memcpy(entry + 1, record.data, record.size);
     window->tail = position + whole;
 }

@@ -4,7 +4,7 @@
  * serves the history of a name, streams that resume, and the answers to requests repeated after a
  * lost reply.  What is older than the ring can hold is forgotten, oldest first.
  *
- * A lock is kept while the window remembers an event of it: the window tells who lost one
+ * A lock or queue is kept while the window remembers an event of it: the window tells who lost one
  * (window_evict), and the caller decides. */
 #ifndef TENURE_ENGINE_WINDOW_H
 #define TENURE_ENGINE_WINDOW_H
@@ -12,11 +12,9 @@
 #include "base/memory.h"
 #include "base/types.h"
 
-struct lock;
-
 struct window_entry {
-    struct lock *lock;
-    struct seq previous; /* the event of this lock before; perhaps no longer in the window */
+    void *subject;       /* the lock or queue; the kind of the record says which */
+    struct seq previous; /* the event of this subject before; perhaps no longer in the window */
     uint64_t size;       /* of the record that follows */
 };
 
@@ -40,10 +38,9 @@ void window_restart(struct window *window, struct seq last);
 /* Must the oldest event go before a record of this size fits? */
 bool window_is_full(const struct window *window, size_t size);
 /* Forget the oldest event; returns whose it was.  The window must not be empty. */
-struct lock *window_evict(struct window *window);
+void *window_evict(struct window *window);
 /* Append the event numbered last + 1.  It must fit. */
-void window_append(
-    struct window *window, struct lock *lock, struct seq previous, struct bytes record);
+void window_append(struct window *window, void *subject, struct seq previous, struct bytes record);
 /* NULL when the seq is not in the window. */
 const struct window_entry *window_find(const struct window *window, struct seq seq);
 

@@ -255,6 +255,17 @@ static void put_granted(struct json_writer *json, const struct record *record)
     put_text(json, "meta", record->meta);
 }
 
+/* What queues tell: the members that the kind has. */
+static void put_work_members(struct json_writer *json, const struct record *record)
+{
+    if (record->id.size > 0) put_text(json, "id", record->id);
+    if (record->kind == RECORD_PUT) put_text(json, "group", record->group);
+    if (record->kind == RECORD_TAKEN) put_text(json, "worker", record->owner);
+    if (record->token.value > 0) put_number(json, "token", record->token.value);
+    if (record->ttl_ms > 0) put_number(json, "lease_ms", record->ttl_ms);
+    if (record->reason.size > 0) put_text(json, "reason", record->reason);
+}
+
 static void put_kind_members(struct json_writer *json, const struct record *record)
 {
     switch (record->kind) {
@@ -272,6 +283,21 @@ static void put_kind_members(struct json_writer *json, const struct record *reco
         return;
     case RECORD_PROCLAIMED: put_text(json, "meta", record->meta); return;
     case RECORD_AVAILABLE: return;
+    case RECORD_PUT:
+    case RECORD_TAKEN:
+    case RECORD_EXTENDED:
+    case RECORD_PROGRESSED:
+    case RECORD_DONE:
+    case RECORD_FAILED:
+    case RECORD_LAPSED:
+    case RECORD_BURIED:
+    case RECORD_CANCELLING:
+    case RECORD_CANCELLED:
+    case RECORD_KICKED:
+    case RECORD_REMOVED:
+    case RECORD_PAUSED:
+    case RECORD_RESUMED:
+    case RECORD_LIMITED: put_work_members(json, record); return;
     }
 }
 
@@ -282,7 +308,7 @@ void shape_event(struct json_writer *json, const struct record *record)
     put_word(json, "kind", record_kind_word(record->kind));
     put_time(json, "at", record->at);
     put_text(json, "name", record->name);
-    if (record->kind != RECORD_AVAILABLE) {
+    if (record->kind != RECORD_AVAILABLE && !RECORD_KIND_IS_WORK(record->kind)) {
         put_text(json, "owner", record->owner);
         put_number(json, "token", record->token.value);
     }

@@ -51,8 +51,9 @@ static void post(struct world *world, const struct engine_reply *reply)
     struct host *host = &world->host;
     if (reply->kind == ENGINE_CANCEL) return; /* only the acquire is answered */
     struct request *request = client_request_by_tag(world, reply->tag);
-    if (host->outbox_count == WORLD_OUTBOX_COUNT_MAX)
+    if (host->outbox_count == WORLD_OUTBOX_COUNT_MAX) {
         world_fail(world, "I13: the outbox overflows");
+    }
     struct outbox_entry *entry = &host->outbox[host->outbox_count++];
     *entry = (struct outbox_entry){
         .connection = reply->client,
@@ -70,8 +71,9 @@ static void post(struct world *world, const struct engine_reply *reply)
     request->reply.seq = reply->seq;
     request->reply.result_count = reply->result_count;
     if (reply->result_count > LIMIT_NAME_COUNT_MAX) world_fail(world, "I13: too many results");
-    for (uint32_t index = 0; index < reply->result_count; index++)
+    for (uint32_t index = 0; index < reply->result_count; index++) {
         copy_result(world, &reply->results[index], &request->reply.results[index]);
+    }
 }
 
 /* The hash needs memory too; it is not what is tested. */
@@ -110,8 +112,9 @@ void host_step(struct world *world, const struct engine_event *event, struct req
     if (is_checked) engine_check(host->engine);
     oracle_update(world, event, request, &update, is_hashed ? hash : 0);
     gather(world, &update);
-    for (uint32_t index = 0; index < update.reply_count; index++)
+    for (uint32_t index = 0; index < update.reply_count; index++) {
         post(world, &update.replies[index]);
+    }
 }
 
 static struct engine_command
@@ -119,8 +122,9 @@ build_acquire(const struct request *request, struct bytes *names, struct bytes o
 {
     static char meta[LIMIT_META_SIZE_MAX];
     if (meta[0] == '\0') memset(meta, 'm', sizeof meta);
-    for (uint32_t index = 0; index < request->name_count; index++)
+    for (uint32_t index = 0; index < request->name_count; index++) {
         names[index] = world_name(request->names[index]);
+    }
     return (struct engine_command){
       .as.acquire =
           {
@@ -179,6 +183,20 @@ static void serve(struct world *world, struct request *request)
         command.as.transfer.claim = claims[0];
         command.as.transfer.to = world_owner(request->to, to_text);
         break;
+    case ENGINE_PUT:
+    case ENGINE_TAKE:
+    case ENGINE_EXTEND:
+    case ENGINE_DONE:
+    case ENGINE_FAIL:
+    case ENGINE_BURY:
+    case ENGINE_CANCEL_ITEM:
+    case ENGINE_KICK:
+    case ENGINE_REDRIVE:
+    case ENGINE_PURGE:
+    case ENGINE_AWAIT:
+    case ENGINE_PAUSE:
+    case ENGINE_RESUME:
+    case ENGINE_LIMIT: break; /* nobody in this world asks for them */
     }
     command.kind = request->kind;
     command.client = request->connection;

@@ -236,6 +236,21 @@ static void check_cause(
         world_probe(world, PROBE_DELAY_ENDED);
         break;
     }
+    case RECORD_PUT:
+    case RECORD_TAKEN:
+    case RECORD_EXTENDED:
+    case RECORD_PROGRESSED:
+    case RECORD_DONE:
+    case RECORD_FAILED:
+    case RECORD_LAPSED:
+    case RECORD_BURIED:
+    case RECORD_CANCELLING:
+    case RECORD_CANCELLED:
+    case RECORD_KICKED:
+    case RECORD_REMOVED:
+    case RECORD_PAUSED:
+    case RECORD_RESUMED:
+    case RECORD_LIMITED: is_caused = false; break; /* there are no queues in this world */
     }
     if (!is_caused) {
         world_fail(
@@ -337,8 +352,9 @@ void oracle_update(
     uint32_t grants_before = oracle->grant_count;
     uint64_t name_last[WORLD_NAME_COUNT_MAX];
     memcpy(name_last, oracle->name_last, sizeof name_last);
-    for (uint32_t index = 0; index < update->record_count; index++)
+    for (uint32_t index = 0; index < update->record_count; index++) {
         take_record(world, event, request, &records);
+    }
     if (records.size != 0 || engine_seq(world->host.engine).value != oracle->last) {
         world_fail(world, "I10: the count of records is wrong");
     }
@@ -349,8 +365,9 @@ void oracle_update(
     mark_answered(world, update);
     check_waits(world, request);
     bool is_granted_now = false;
-    for (uint32_t index = grants_before; index < oracle->grant_count && request != NULL; index++)
+    for (uint32_t index = grants_before; index < oracle->grant_count && request != NULL; index++) {
         is_granted_now = is_granted_now || oracle->grants[index].owner == request->owner;
+    }
     if (is_granted_now && request->kind == ENGINE_ACQUIRE &&
         wait_by_owner(world, request->owner, request->names[0]) == NULL)
     {
@@ -401,8 +418,9 @@ void oracle_after_timers(struct world *world)
         world_fail(world, "I9: o%u should have timed out", wait->owner);
     }
     for (uint32_t name = 0; name < WORLD_NAME_COUNT_MAX; name++) {
-        if (!oracle->has_delay[name] || world->receivable_ns < oracle->delay_until_ns[name])
+        if (!oracle->has_delay[name] || world->receivable_ns < oracle->delay_until_ns[name]) {
             continue;
+        }
         world_fail(world, "I9: the lock-delay of %s should have ended", N(name));
     }
 }

@@ -94,7 +94,7 @@ static void check_fault(struct record record)
 }
 
 #define FOREACH_KIND(kind)                                                                         \
-    for (enum record_kind kind = RECORD_GRANTED; kind < RECORD_KIND_COUNT;                         \
+    for (enum record_kind kind = RECORD_GRANTED; kind < RECORD_PUT;                                \
          kind = (enum record_kind)(kind + 1))
 
 TEST(record_comes_back_as_it_was)

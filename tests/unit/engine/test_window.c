@@ -34,7 +34,7 @@ static void check_event(const struct window *window, uint64_t seq, const struct 
     char room[RECORD_SIZE_MAX];
     const struct window_entry *entry = window_find(window, (struct seq){ seq });
     CHECK(entry != NULL);
-    CHECK(entry->lock == event->lock);
+    CHECK(entry->subject == event->lock);
     CHECK_EQ_UINT(entry->previous.value, event->previous);
     CHECK_EQ_BYTES(window_record(entry), text_of(event, room));
 }

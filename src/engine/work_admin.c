@@ -1,0 +1,335 @@
+/* work_admin - what administrators, and time, do to items, queues and groups. */
+#include "base/utf8.h"
+#include "engine/output.h"
+#include "engine/taker.h"
+#include "engine/work_apply.h"
+#include "engine/work_commands.h"
+
+/* ------------------------------------------------------------------- common */
+
+bool work_is_name(struct bytes name)
+{
+    return name.size > 0 && name.size <= LIMIT_NAME_SIZE_MAX && utf8_is_plain(name);
+}
+
+enum tenure_err work_gate(const struct engine *engine)
+{
+    switch (engine->gate) {
+    case ENGINE_GATE_OPEN: return TENURE_OK;
+    case ENGINE_GATE_NO_SPACE: return TENURE_NO_SPACE;
+    case ENGINE_GATE_SLOW: return TENURE_UNAVAILABLE;
+    case ENGINE_GATE_DRAINING: return TENURE_DRAINING;
+    }
+    UNREACHABLE("all gates are handled");
+}
+
+const char *work_gate_detail(const struct engine *engine)
+{
+    bool is_slow = engine->gate == ENGINE_GATE_SLOW;
+    return is_slow ? "the disk is not answering: nothing new until it does" : NULL;
+}
+
+struct engine_item_result *
+work_answer(struct engine *engine, const struct engine_command *command, const struct item *item)
+{
+    struct engine_reply *reply = output_reply(engine, command->client, command->tag);
+    reply->kind = command->kind;
+    struct engine_item_result *result = output_item(engine);
+    item_view(engine, item, &result->item);
+    output_depend(engine, item->group->work->last_seq);
+    return result;
+}
+
+static bool reserve_answer(struct engine *engine)
+{
+    return output_reserve(engine, 0, 1, 0) && output_reserve_items(engine, 1);
+}
+
+/* Room for one record about an item, and for all that wait for its end. */
+static bool reserve_change(struct engine *engine, const struct item *item, struct bytes reason)
+{
+    size_t size = output_record_size(work_name(item->group->work), item_id(item), reason);
+    return output_reserve(engine, size, 1 + item->await_count, 0) &&
+           output_reserve_items(engine, 1 + item->await_count) && item_reserve_timers(engine, 1);
+}
+
+static void record_change(struct engine *engine, const struct item *item, struct record *record)
+{
+    record->id = item_id(item);
+    output_work_record(engine, item->group->work, record);
+}
+
+static struct item *find_named(struct engine *engine, const struct engine_command *command)
+{
+    const struct engine_item_name *name = &command->as.item;
+    if (name->reason.size > LIMIT_REASON_SIZE_MAX || !utf8_is_plain(name->reason)) {
+        output_refuse(
+            engine,
+            command,
+            TENURE_INVALID,
+            name->queue,
+            "reason: up to 255 bytes of UTF-8 without control characters");
+        return NULL;
+    }
+    const struct work *work = work_find(engine, name->queue);
+    struct item *item = work == NULL ? NULL : item_find(engine, work, name->id);
+    if (item != NULL && reserve_answer(engine)) return item;
+    enum tenure_err err = item == NULL ? TENURE_NOT_FOUND : TENURE_NO_MEMORY;
+    output_refuse(engine, command, err, name->queue, NULL);
+    output_depend(engine, work == NULL ? engine->seq : work->last_seq);
+    return NULL;
+}
+
+/* -------------------------------------------------------------------- cancel */
+
+bool work_cancel(struct engine *engine, struct item *item, struct bytes reason)
+{
+    struct note *note;
+    if (!reserve_change(engine, item, reason) || !note_create(engine, reason, &note)) return false;
+    struct record record = { .kind = RECORD_CANCELLED, .reason = reason };
+    record_change(engine, item, &record);
+    work_apply_cancelled(engine, item, note, &record);
+    taker_note_end(engine, item);
+    return true;
+}
+
+void command_cancel_item(struct engine *engine, const struct engine_command *command)
+{
+    struct bytes reason = command->as.item.reason;
+    struct item *item = find_named(engine, command);
+    if (item == NULL) return;
+    bool is_waiting = item->state == ITEM_DELAYED || item->state == ITEM_READY;
+    bool is_done = true;
+    if (is_waiting) {
+        is_done = work_cancel(engine, item, reason);
+    } else if (item->state == ITEM_TAKEN && !item->is_cancelling) {
+        is_done = reserve_change(engine, item, reason);
+        struct record record = { .kind = RECORD_CANCELLING, .reason = reason };
+        if (is_done) record_change(engine, item, &record);
+        if (is_done) work_apply_cancelling(engine, item);
+    }
+    if (is_done) {
+        (void)work_answer(engine, command, item);
+    } else {
+        output_refuse(engine, command, TENURE_NO_MEMORY, command->as.item.queue, NULL);
+    }
+}
+
+/* ---------------------------------------------------------------------- kick */
+
+/* False when there is no memory; nothing has changed. */
+static bool kick(struct engine *engine, struct item *item, struct bytes reason, int64_t run_at_us)
+{
+    bool is_dead = item->state == ITEM_DEAD;
+    if (!reserve_change(engine, item, reason)) return false;
+    if (is_dead && !item_reserve_ready(engine, item->group)) return false;
+    struct record record = {
+        .kind = RECORD_KICKED, .reason = reason, .run_at_us = run_at_us, .is_counted = is_dead
+    };
+    record_change(engine, item, &record);
+    work_apply_kicked(engine, item, &record);
+    return true;
+}
+
+void command_kick(struct engine *engine, const struct engine_command *command)
+{
+    struct item *item = find_named(engine, command);
+    if (item == NULL) return;
+    bool is_kicked =
+        item->state == ITEM_DEAD || (item->state == ITEM_DELAYED && !item->is_kept_back);
+    if (is_kicked && !kick(engine, item, command->as.item.reason, 0)) {
+        output_refuse(engine, command, TENURE_NO_MEMORY, command->as.item.queue, NULL);
+        return;
+    }
+    (void)work_answer(engine, command, item);
+}
+
+/* -------------------------------------------------------------------- sweeps */
+
+static bool matches(const struct item *item, const struct engine_sweep *sweep)
+{
+    if (sweep->has_group && !bytes_equal(group_name(item->group), sweep->group)) return false;
+    return bytes_start_with(item_note(item), sweep->reason);
+}
+
+bool work_remove(struct engine *engine, struct item *item, struct bytes reason)
+{
+    if (!reserve_change(engine, item, reason)) return false;
+    struct record record = { .kind = RECORD_REMOVED, .reason = reason };
+    record_change(engine, item, &record);
+    taker_note_end(engine, item);
+    work_apply_removed(engine, item);
+    return true;
+}
+
+/* False when there is no memory. */
+static bool sweep_one(
+    struct engine *engine, const struct engine_command *command, struct item *item, uint32_t count)
+{
+    if (command->kind == ENGINE_PURGE) return work_remove(engine, item, BYTES_LITERAL("purged"));
+    int64_t delay_us = (int64_t)command->as.sweep.interval_ms * 1000 * count;
+    int64_t run_at_us = delay_us == 0 ? 0 : engine->wall.us + delay_us;
+    return kick(engine, item, BYTES_LITERAL("redriven"), run_at_us);
+}
+
+static void sweep(struct engine *engine, const struct engine_command *command, struct work *work)
+{
+    const struct engine_sweep *wish = &command->as.sweep;
+    bool is_redrive = command->kind == ENGINE_REDRIVE;
+    struct list *head = &work->states[is_redrive ? ITEM_DEAD : wish->state];
+    uint32_t count = 0;
+    bool is_swept = true;
+    enum tenure_err err = TENURE_OK;
+    work->pin_count++;
+    list_foreach_safe(link, following, head) {
+        struct item *item = item_from_link(link);
+        if (!matches(item, wish)) continue;
+        is_swept = count < wish->count_max;
+        if (!is_swept) break;
+        if (!sweep_one(engine, command, item, count)) {
+            is_swept = false;
+            if (count == 0) err = TENURE_NO_MEMORY;
+            break;
+        }
+        count++;
+    }
+    struct engine_reply *reply = output_reply(engine, command->client, command->tag);
+    reply->kind = command->kind;
+    reply->err = err;
+    reply->swept_count = count;
+    reply->is_swept = is_swept;
+    output_depend(engine, work->last_seq);
+    work->pin_count--;
+    work_settle(engine, work);
+}
+
+void command_sweep(struct engine *engine, const struct engine_command *command)
+{
+    const struct engine_sweep *wish = &command->as.sweep;
+    struct work *work = work_find(engine, wish->queue);
+    bool is_purge = command->kind == ENGINE_PURGE;
+    if (wish->count_max == 0 || wish->count_max > LIMIT_ITEM_COUNT_MAX) {
+        output_refuse(engine, command, TENURE_INVALID, wish->queue, "count: 1 to 1024");
+    } else if (is_purge && (wish->state >= ITEM_STATE_COUNT || wish->state == ITEM_TAKEN)) {
+        output_refuse(
+            engine, command, TENURE_INVALID, wish->queue, "state: any but taken can be purged");
+    } else if (wish->interval_ms > LIMIT_BACKOFF_MS_MAX) {
+        output_refuse(engine, command, TENURE_INVALID, wish->queue, "interval_ms: up to 86400000");
+    } else if (work == NULL) {
+        output_refuse(engine, command, TENURE_NOT_FOUND, wish->queue, NULL);
+        output_depend(engine, engine->seq);
+    } else {
+        sweep(engine, command, work);
+    }
+}
+
+/* --------------------------------------------------------------------- scope */
+
+static bool is_scope_sound(const struct engine_command *command)
+{
+    const struct engine_scope *scope = &command->as.scope;
+    if (!work_is_name(scope->queue)) return false;
+    if (scope->group.size > LIMIT_GROUP_SIZE_MAX || !utf8_is_plain(scope->group)) return false;
+    if (scope->is_whole && scope->group.size > 0) return false;
+    return command->kind != ENGINE_LIMIT || record_are_limits_sound(&scope->limits);
+}
+
+/* Would it change nothing? */
+static bool is_so_already(
+    const struct engine_command *command, const struct work *work, const struct group *group)
+{
+    bool is_paused = group == NULL ? work->is_paused : group->is_paused;
+    if (command->kind == ENGINE_PAUSE) return is_paused;
+    if (command->kind == ENGINE_RESUME) return !is_paused;
+    const struct group_limits *limits = group == NULL ? &work->limits : &group->limits;
+    return memcmp(limits, &command->as.scope.limits, sizeof *limits) == 0;
+}
+
+/* False when there is no memory. */
+static bool
+change_scope(struct engine *engine, const struct engine_command *command, struct work *work)
+{
+    const struct engine_scope *scope = &command->as.scope;
+    struct group *group = NULL;
+    if (!scope->is_whole) {
+        group = group_obtain(engine, work, scope->group);
+        if (group == NULL) return false;
+    }
+    size_t size = output_record_size(scope->queue, scope->group, (struct bytes){ 0 });
+    bool has_room = output_reserve(engine, size, 1, 0);
+    bool is_same = is_so_already(command, work, group);
+    if (!has_room || is_same) {
+        if (group != NULL) group_settle(engine, group);
+        if (!has_room) return false;
+    }
+    struct engine_reply *reply = output_reply(engine, command->client, command->tag);
+    reply->kind = command->kind;
+    reply->seq = work->last_seq;
+    if (is_same) return true;
+    struct record record = { .kind = command->kind == ENGINE_PAUSE    ? RECORD_PAUSED
+                                     : command->kind == ENGINE_RESUME ? RECORD_RESUMED
+                                                                      : RECORD_LIMITED,
+                             .group = scope->group,
+                             .limits = scope->limits,
+                             .is_whole = scope->is_whole };
+    output_work_record(engine, work, &record);
+    work_apply_scope(engine, work, group, &record);
+    reply->seq = engine->seq;
+    return true;
+}
+
+void command_scope(struct engine *engine, const struct engine_command *command)
+{
+    struct bytes name = command->as.scope.queue;
+    if (!is_scope_sound(command)) {
+        output_refuse(
+            engine,
+            command,
+            TENURE_INVALID,
+            name,
+            "queue, group: up to 255 bytes of UTF-8; limits: burst and weight of 1 or more");
+        return;
+    }
+    if (engine->gate == ENGINE_GATE_NO_SPACE) {
+        output_refuse(engine, command, TENURE_NO_SPACE, name, NULL);
+        return;
+    }
+    struct work *work = work_obtain(engine, name);
+    if (work != NULL) work->pin_count++;
+    if (work == NULL || !change_scope(engine, command, work)) {
+        output_refuse(engine, command, TENURE_NO_MEMORY, name, NULL);
+    }
+    if (work == NULL) return;
+    work->pin_count--;
+    work_settle(engine, work);
+}
+
+/* ------------------------------------------------------------------ dispatch */
+
+void work_command(struct engine *engine, const struct engine_command *command)
+{
+    switch (command->kind) {
+    case ENGINE_PUT: command_put(engine, command); return;
+    case ENGINE_TAKE: command_take(engine, command); return;
+    case ENGINE_EXTEND: command_extend(engine, command); return;
+    case ENGINE_DONE:
+    case ENGINE_FAIL:
+    case ENGINE_BURY: command_end_work(engine, command); return;
+    case ENGINE_CANCEL_ITEM: command_cancel_item(engine, command); return;
+    case ENGINE_KICK: command_kick(engine, command); return;
+    case ENGINE_REDRIVE:
+    case ENGINE_PURGE: command_sweep(engine, command); return;
+    case ENGINE_AWAIT: command_await(engine, command); return;
+    case ENGINE_PAUSE:
+    case ENGINE_RESUME:
+    case ENGINE_LIMIT: command_scope(engine, command); return;
+    case ENGINE_ACQUIRE:
+    case ENGINE_CANCEL:
+    case ENGINE_RENEW:
+    case ENGINE_RELEASE:
+    case ENGINE_BREAK:
+    case ENGINE_PROCLAIM:
+    case ENGINE_TRANSFER: break;
+    }
+    UNREACHABLE("commands about locks are handled by the caller");
+}

@@ -1,0 +1,144 @@
+/* work_inspect - reads of queues. */
+#include "engine/item.h"
+#include "engine/state.h"
+
+bool engine_item(
+    const struct engine *engine,
+    struct bytes queue,
+    struct bytes id,
+    struct engine_item_view *out_view)
+{
+    const struct work *work = work_find(engine, queue);
+    const struct item *item = work == NULL ? NULL : item_find(engine, work, id);
+    if (item == NULL) return false;
+    item_view(engine, item, out_view);
+    return true;
+}
+
+bool engine_peek(
+    const struct engine *engine,
+    struct bytes queue,
+    enum item_state state,
+    struct engine_item_view *out_view)
+{
+    const struct work *work = work_find(engine, queue);
+    if (work == NULL || state >= ITEM_STATE_COUNT) return false;
+    const struct item *item = state == ITEM_READY ? work_next(work) : NULL;
+    struct list *first = list_first(&work->states[state]);
+    if (item == NULL && first != NULL) item = item_from_link(first);
+    if (item == NULL) return false;
+    item_view(engine, item, out_view);
+    return true;
+}
+
+/* The first one behind the cursor.  Where the cursor stands is found at once as long as its item is
+ * in this state; else by walking from the front, where items leave. */
+static struct list *find_start(
+    const struct engine *engine,
+    const struct work *work,
+    enum item_state state,
+    const struct engine_item_cursor *cursor)
+{
+    const struct list *head = &work->states[state];
+    if (cursor->entered == 0) return head->next;
+    struct item *last = cursor->id.size == 0 ? NULL : item_find(engine, work, cursor->id);
+    if (last != NULL && last->state == state && last->entered == cursor->entered) {
+        return last->link.next;
+    }
+    struct list *link = head->next;
+    while (link != head && item_from_link(link)->entered <= cursor->entered) {
+        link = link->next;
+    }
+    return link;
+}
+
+uint32_t engine_items(
+    const struct engine *engine,
+    struct bytes queue,
+    enum item_state state,
+    struct engine_item_cursor *cursor,
+    struct engine_item_view *out_views,
+    uint32_t count_max)
+{
+    const struct work *work = work_find(engine, queue);
+    uint32_t count = 0;
+    if (work == NULL || state >= ITEM_STATE_COUNT) return 0;
+    struct list *link = find_start(engine, work, state, cursor);
+    for (; link != &work->states[state] && count < count_max; link = link->next) {
+        const struct item *item = item_from_link(link);
+        item_view(engine, item, &out_views[count++]);
+        *cursor = (struct engine_item_cursor){ item->entered, item_id(item) };
+    }
+    return count;
+}
+
+static void
+view_queue(const struct engine *engine, const struct work *work, struct engine_queue_view *out_view)
+{
+    *out_view = (struct engine_queue_view){ .name = work_name(work),
+                                            .seq = work->last_seq,
+                                            .group_count = work->group_count,
+                                            .oldest_ms = -1,
+                                            .is_paused = work->is_paused,
+                                            .limits = work->limits };
+    memcpy(out_view->counts, work->counts, sizeof out_view->counts);
+    list_foreach(link, &work->takers) {
+        out_view->taker_count++;
+    }
+    if (list_is_empty(&work->states[ITEM_READY])) return;
+    const struct item *oldest = item_from_link(work->states[ITEM_READY].next);
+    int64_t age_us = engine->wall.us - oldest->order_us;
+    out_view->oldest_ms = age_us < 0 ? 0 : age_us / 1000;
+}
+
+bool engine_queue(
+    const struct engine *engine, struct bytes name, struct engine_queue_view *out_view)
+{
+    const struct work *work = work_find(engine, name);
+    *out_view = (struct engine_queue_view){ .name = name, .seq = engine->seq, .oldest_ms = -1 };
+    if (work == NULL) return false;
+    view_queue(engine, work, out_view);
+    return true;
+}
+
+bool engine_next_queue(
+    const struct engine *engine, struct bytes after, struct engine_queue_view *out_view)
+{
+    const struct list *link = &engine->works.all;
+    if (after.size > 0) {
+        const struct work *work = work_find(engine, after);
+        if (work == NULL) return false;
+        link = &work->all;
+    }
+    if (link->next == &engine->works.all) return false;
+    view_queue(engine, CONTAINER_OF_CONST(link->next, struct work, all), out_view);
+    return true;
+}
+
+bool engine_group(
+    const struct engine *engine,
+    struct bytes queue,
+    struct bytes group,
+    struct engine_group_view *out_view)
+{
+    const struct work *work = work_find(engine, queue);
+    const struct group *found = work == NULL ? NULL : group_find(engine, work, group);
+    if (found == NULL) return false;
+    *out_view = (struct engine_group_view){ .name = group_name(found),
+                                            .waiting_count = found->waiting_count,
+                                            .running_count = found->running_count,
+                                            .is_paused = found->is_paused,
+                                            .has_limits = found->has_limits,
+                                            .limits = *group_limits(found) };
+    return true;
+}
+
+struct engine_work_counters engine_work_counters(const struct engine *engine)
+{
+    const struct works *works = &engine->works;
+    return (struct engine_work_counters){ .queue_count = works->work_count,
+                                          .group_count = works->group_count,
+                                          .item_count = works->item_count,
+                                          .taker_count = works->takers.count,
+                                          .item_bytes = works->item_bytes };
+}
