@@ -1,0 +1,432 @@
+/* Queues: each verb, each move of an item, each limit; and every allocation that fails. */
+#include <stdio.h>
+
+#include "engine/queues.h"
+#include "lib/fault_memory.h"
+#include "lib/random.h"
+#include "lib/test.h"
+
+struct shop {
+    struct fault_memory fault;
+    struct engine *engine;
+    int64_t now_ms;
+    uint64_t tag, token;
+    struct engine_update update;
+    bool is_durable; /* at once */
+};
+
+#define QUEUE BYTES_LITERAL("jobs")
+
+static struct engine_options options(struct shop *shop)
+{
+    return (struct engine_options){ .memory = &shop->fault.memory,
+                                    .hold_count_max = 10,
+                                    .waiter_count_max = 10,
+                                    .window_size = ENGINE_WINDOW_SIZE_MIN,
+                                    .ageing_ms = 1000 };
+}
+
+static enum tenure_err step(struct shop *shop, struct engine_event event)
+{
+    event.now.ns = shop->now_ms * NS_PER_MS;
+    event.wall.us = INT64_C(1700000000000000) + shop->now_ms * 1000;
+    enum tenure_err err = engine_step(shop->engine, &event, &shop->update);
+    engine_check(shop->engine);
+    return err;
+}
+
+static const struct engine_reply *ask(struct shop *shop, struct engine_command command)
+{
+    if (command.client == 0) command.client = 1;
+    command.tag = ++shop->tag;
+    CHECK(
+        step(shop, (struct engine_event){ .kind = ENGINE_COMMAND, .command = &command }) ==
+        TENURE_OK);
+    return shop->update.reply_count > 0 ? &shop->update.replies[0] : NULL;
+}
+
+static void make_durable(struct shop *shop)
+{
+    struct seq durable = engine_seq(shop->engine);
+    CHECK(
+        step(shop, (struct engine_event){ .kind = ENGINE_DURABLE, .durable = durable }) ==
+        TENURE_OK);
+}
+
+static void open_shop(struct shop *shop)
+{
+    *shop = (struct shop){ .now_ms = 1000 };
+    fault_memory_init(&shop->fault, 0);
+    struct engine_options wanted = options(shop);
+    shop->engine = engine_create(&wanted);
+    CHECK(shop->engine != NULL);
+    CHECK(step(shop, (struct engine_event){ .kind = ENGINE_READY }) == TENURE_OK);
+}
+
+static void close_shop(struct shop *shop)
+{
+    engine_destroy(&shop->engine);
+    fault_memory_check_empty(&shop->fault);
+}
+
+static void pass(struct shop *shop, int64_t ms)
+{
+    shop->now_ms += ms;
+    CHECK(step(shop, (struct engine_event){ .kind = ENGINE_TIMER }) == TENURE_OK);
+}
+
+static struct engine_put item(const char *id)
+{
+    return (struct engine_put){ .queue = QUEUE,
+                                .id = bytes_from_text(id),
+                                .body = BYTES_LITERAL("body"),
+                                .terms = { .lease_ms = 1000, .retention_ms = 5000 } };
+}
+
+static enum tenure_err put(struct shop *shop, struct engine_put wish)
+{
+    return ask(shop, (struct engine_command){ .kind = ENGINE_PUT, .as.put = { &wish, 1 } })->err;
+}
+
+/* The id of what was taken; "" for nothing. */
+static const char *take(struct shop *shop)
+{
+    static char id[64];
+    struct bytes queues[1] = { QUEUE };
+    struct engine_take wish = {
+        .queues = queues, .queue_count = 1, .worker = BYTES_LITERAL("ann"), .count_max = 1
+    };
+    const struct engine_reply *reply =
+        ask(shop, (struct engine_command){ .kind = ENGINE_TAKE, .as.take = wish });
+    id[0] = 0;
+    if (reply->item_count == 0) {
+        CHECK_EQ_INT(reply->err, TENURE_TIMEOUT);
+        return id;
+    }
+    const struct engine_item_view *view = &reply->items[0].item;
+    CHECK(view->token.value > shop->token);
+    CHECK_EQ_BYTES(view->body, BYTES_LITERAL("body"));
+    shop->token = view->token.value;
+    snprintf(id, sizeof id, "%.*s", (int)view->id.size, view->id.data);
+    make_durable(shop);
+    return id;
+}
+
+static const struct engine_item_result *
+end(struct shop *shop, enum engine_command_kind kind, const char *id, uint64_t token)
+{
+    struct engine_command command = { .kind = kind };
+    command.as.end_work.claim =
+        (struct engine_work_claim){ .queue = QUEUE, .id = bytes_from_text(id), .token = { token } };
+    if (kind == ENGINE_DONE) command.as.end_work.result = BYTES_LITERAL("result");
+    if (kind != ENGINE_DONE) command.as.end_work.reason = BYTES_LITERAL("reason");
+    const struct engine_reply *reply = ask(shop, command);
+    CHECK_EQ_INT(reply->item_count, 1);
+    return &reply->items[0];
+}
+
+static enum item_state state_of(struct shop *shop, const char *id)
+{
+    struct engine_item_view view;
+    if (!engine_item(shop->engine, QUEUE, bytes_from_text(id), &view)) return ITEM_STATE_COUNT;
+    return view.state;
+}
+
+static enum tenure_err name_item(struct shop *shop, enum engine_command_kind kind, const char *id)
+{
+    struct engine_command command = { .kind = kind };
+    command.as.item = (struct engine_item_name){ QUEUE, bytes_from_text(id), { 0 } };
+    return ask(shop, command)->err;
+}
+
+/* ----------------------------------------------------------------------- tests */
+
+TEST(work_goes_from_put_to_done)
+{
+    struct shop shop;
+    open_shop(&shop);
+    CHECK_EQ_INT(put(&shop, item("a")), TENURE_OK);
+    CHECK_EQ_INT(state_of(&shop, "a"), ITEM_READY);
+    CHECK_EQ_TEXT(take(&shop), "a");
+    CHECK_EQ_INT(state_of(&shop, "a"), ITEM_TAKEN);
+    CHECK_EQ_TEXT(take(&shop), "");
+    const struct engine_item_result *result = end(&shop, ENGINE_DONE, "a", shop.token);
+    CHECK_EQ_INT(result->err, TENURE_OK);
+    CHECK_EQ_BYTES(result->item.note, BYTES_LITERAL("result"));
+    CHECK(!result->is_repeat);
+    CHECK(end(&shop, ENGINE_DONE, "a", shop.token)->is_repeat);
+    pass(&shop, 5000);
+    CHECK_EQ_INT(state_of(&shop, "a"), ITEM_STATE_COUNT);
+    /* It is forgotten; the window of events still knows. */
+    CHECK(end(&shop, ENGINE_DONE, "a", shop.token)->is_repeat);
+    close_shop(&shop);
+}
+
+TEST(work_put_twice_is_there_once)
+{
+    struct shop shop;
+    open_shop(&shop);
+    CHECK_EQ_INT(put(&shop, item("a")), TENURE_OK);
+    CHECK_EQ_INT(put(&shop, item("a")), TENURE_OK);
+    CHECK(shop.update.replies[0].items[0].is_repeat);
+    CHECK_EQ_UINT(shop.update.record_count, 0);
+    CHECK_EQ_UINT(engine_work_counters(shop.engine).item_count, 1);
+    close_shop(&shop);
+}
+
+TEST(work_without_an_id_gets_one)
+{
+    struct shop shop;
+    open_shop(&shop);
+    CHECK_EQ_INT(put(&shop, item("")), TENURE_OK);
+    CHECK_EQ_BYTES(shop.update.replies[0].items[0].item.id, BYTES_LITERAL("_1"));
+    CHECK_EQ_INT(put(&shop, item("_7")), TENURE_INVALID);
+    close_shop(&shop);
+}
+
+TEST(work_of_a_lost_worker_is_fenced)
+{
+    struct shop shop;
+    open_shop(&shop);
+    struct engine_put wish = item("a");
+    wish.terms.lapses_max = 2;
+    CHECK_EQ_INT(put(&shop, wish), TENURE_OK);
+    CHECK_EQ_TEXT(take(&shop), "a");
+    uint64_t lost = shop.token;
+    pass(&shop, 1000);
+    CHECK_EQ_INT(state_of(&shop, "a"), ITEM_READY);
+    CHECK_EQ_TEXT(take(&shop), "a");
+    CHECK_EQ_INT(end(&shop, ENGINE_DONE, "a", lost)->err, TENURE_LOST);
+    CHECK_EQ_INT(end(&shop, ENGINE_FAIL, "a", lost)->err, TENURE_LOST);
+    CHECK_EQ_INT(state_of(&shop, "a"), ITEM_TAKEN);
+    pass(&shop, 1000);
+    CHECK_EQ_INT(state_of(&shop, "a"), ITEM_DEAD);
+    CHECK_EQ_INT(name_item(&shop, ENGINE_KICK, "a"), TENURE_OK);
+    CHECK_EQ_INT(state_of(&shop, "a"), ITEM_READY);
+    close_shop(&shop);
+}
+
+TEST(work_that_fails_waits_longer_each_time)
+{
+    struct shop shop;
+    open_shop(&shop);
+    struct engine_put wish = item("a");
+    wish.terms.attempts_max = 3;
+    wish.terms.backoff = ITEM_BACKOFF_EXPONENTIAL;
+    wish.terms.backoff_ms = 100;
+    CHECK_EQ_INT(put(&shop, wish), TENURE_OK);
+    for (int64_t delay_ms = 100; delay_ms <= 200; delay_ms *= 2) {
+        CHECK_EQ_TEXT(take(&shop), "a");
+        struct engine_command command = { .kind = ENGINE_FAIL };
+        command.as.end_work = (struct engine_end_work){
+            .claim = { .queue = QUEUE, .id = BYTES_LITERAL("a"), .token = { shop.token } },
+            .delay_ms = ENGINE_DELAY_BACKOFF,
+        };
+        CHECK_EQ_INT(ask(&shop, command)->err, TENURE_OK);
+        CHECK_EQ_INT(state_of(&shop, "a"), ITEM_DELAYED);
+        pass(&shop, delay_ms - 1);
+        CHECK_EQ_INT(state_of(&shop, "a"), ITEM_DELAYED);
+        pass(&shop, 1);
+        CHECK_EQ_INT(state_of(&shop, "a"), ITEM_READY);
+    }
+    CHECK_EQ_TEXT(take(&shop), "a");
+    CHECK_EQ_INT(end(&shop, ENGINE_FAIL, "a", shop.token)->item.state, ITEM_DEAD);
+    close_shop(&shop);
+}
+
+TEST(work_of_many_groups_takes_turns)
+{
+    struct shop shop;
+    open_shop(&shop);
+    static const char *const puts[] = { "a1", "a2", "a3", "b1", "c1", "c2" };
+    for (size_t at = 0; at < 6; at++) {
+        struct engine_put wish = item(puts[at]);
+        wish.group = (struct bytes){ puts[at], 1 };
+        CHECK_EQ_INT(put(&shop, wish), TENURE_OK);
+    }
+    static const char *const takes[] = { "a1", "b1", "c1", "a2", "c2", "a3", "" };
+    for (size_t at = 0; at < 7; at++) {
+        CHECK_EQ_TEXT(take(&shop), takes[at]);
+    }
+    close_shop(&shop);
+}
+
+TEST(work_that_is_cancelled_is_told_to_its_worker)
+{
+    struct shop shop;
+    open_shop(&shop);
+    CHECK_EQ_INT(put(&shop, item("a")), TENURE_OK);
+    CHECK_EQ_TEXT(take(&shop), "a");
+    CHECK_EQ_INT(name_item(&shop, ENGINE_CANCEL_ITEM, "a"), TENURE_OK);
+    struct engine_work_claim claim = { .queue = QUEUE,
+                                       .id = BYTES_LITERAL("a"),
+                                       .token = { shop.token },
+                                       .lease_ms = ENGINE_TTL_KEEP };
+    struct engine_command command = { .kind = ENGINE_EXTEND, .as.extend = { &claim, 1 } };
+    CHECK(ask(&shop, command)->items[0].item.is_cancelling);
+    CHECK_EQ_INT(end(&shop, ENGINE_FAIL, "a", shop.token)->item.state, ITEM_CANCELLED);
+    CHECK_EQ_INT(put(&shop, item("b")), TENURE_OK);
+    CHECK_EQ_INT(name_item(&shop, ENGINE_CANCEL_ITEM, "b"), TENURE_OK);
+    CHECK_EQ_INT(state_of(&shop, "b"), ITEM_CANCELLED);
+    close_shop(&shop);
+}
+
+TEST(work_reaches_who_waits_for_it)
+{
+    struct shop shop;
+    open_shop(&shop);
+    struct bytes queues[2] = { BYTES_LITERAL("other"), QUEUE };
+    struct engine_take wish = { .queues = queues,
+                                .queue_count = 2,
+                                .worker = BYTES_LITERAL("bob"),
+                                .count_max = 5,
+                                .wait_ms = 1000 };
+    struct engine_command command = { .kind = ENGINE_TAKE, .client = 9, .as.take = wish };
+    CHECK(ask(&shop, command) == NULL);
+    CHECK(shop.update.is_waiting);
+    CHECK_EQ_INT(put(&shop, item("a")), TENURE_OK);
+    CHECK_EQ_INT(shop.update.reply_count, 2);
+    CHECK_EQ_UINT(shop.update.replies[1].client, 9);
+    CHECK_EQ_BYTES(shop.update.replies[1].items[0].item.id, BYTES_LITERAL("a"));
+    CHECK(ask(&shop, command) == NULL);
+    pass(&shop, 1000);
+    CHECK_EQ_INT(shop.update.replies[0].err, TENURE_TIMEOUT);
+    CHECK(ask(&shop, command) == NULL);
+    CHECK(
+        step(&shop, (struct engine_event){ .kind = ENGINE_CLIENT_GONE, .client = 9 }) == TENURE_OK);
+    CHECK_EQ_UINT(engine_work_counters(shop.engine).taker_count, 0);
+    close_shop(&shop);
+}
+
+TEST(work_too_large_is_refused)
+{
+    struct shop shop;
+    open_shop(&shop);
+    static char large[LIMIT_BODY_SIZE_MAX + 1];
+    struct engine_put wish = item("a");
+    wish.body = (struct bytes){ large, sizeof large };
+    CHECK_EQ_INT(put(&shop, wish), TENURE_TOO_LARGE);
+    wish.body.size--;
+    CHECK_EQ_INT(put(&shop, wish), TENURE_OK);
+    /* The event tells the size only. */
+    struct record record;
+    CHECK(engine_window_read(shop.engine, (struct seq){ 1 }, &record));
+    CHECK_EQ_UINT(record.body.size, LIMIT_BODY_SIZE_MAX);
+    CHECK(record.body.data == NULL);
+    close_shop(&shop);
+}
+
+TEST(work_is_listed_state_by_state)
+{
+    struct shop shop;
+    open_shop(&shop);
+    static const char *const ids[] = { "a", "b", "c", "d", "e" };
+    for (size_t at = 0; at < 5; at++) {
+        CHECK_EQ_INT(put(&shop, item(ids[at])), TENURE_OK);
+    }
+    struct engine_item_cursor cursor = { 0 };
+    struct engine_item_view views[2];
+    CHECK_EQ_INT(engine_items(shop.engine, QUEUE, ITEM_READY, &cursor, views, 2), 2);
+    CHECK_EQ_TEXT(take(&shop), "a");
+    /* What the cursor stands on goes away. */
+    CHECK_EQ_INT(name_item(&shop, ENGINE_CANCEL_ITEM, "b"), TENURE_OK);
+    cursor.id = BYTES_LITERAL("b");
+    CHECK_EQ_INT(engine_items(shop.engine, QUEUE, ITEM_READY, &cursor, views, 2), 2);
+    CHECK_EQ_BYTES(views[0].id, BYTES_LITERAL("c"));
+    CHECK_EQ_INT(engine_items(shop.engine, QUEUE, ITEM_READY, &cursor, views, 2), 1);
+    CHECK_EQ_BYTES(views[0].id, BYTES_LITERAL("e"));
+    close_shop(&shop);
+}
+
+/* -------------------------------------------------------------- without memory */
+
+static uint64_t hash(struct shop *shop)
+{
+    uint64_t fail_at = shop->fault.fail_at;
+    uint64_t call_count = shop->fault.call_count;
+    shop->fault.fail_at = 0;
+    uint64_t value = engine_hash(shop->engine);
+    shop->fault.fail_at = fail_at;
+    shop->fault.call_count = call_count;
+    return value;
+}
+
+/* Say it, and once more if there was no memory: then nothing may have changed. */
+static void insist(struct shop *shop, struct engine_command command)
+{
+    uint64_t before = hash(shop);
+    const struct engine_reply *reply = ask(shop, command);
+    if (reply == NULL || reply->err != TENURE_NO_MEMORY) return;
+    CHECK(shop->fault.has_failed);
+    CHECK_EQ_UINT(hash(shop), before);
+    (void)ask(shop, command);
+}
+
+static void live_step(struct shop *shop, struct test_random *random)
+{
+    static const char *const ids[] = { "a", "b", "c", "d", "" };
+    struct engine_put wish = item(ids[test_random_below(random, 5)]);
+    struct bytes queues[1] = { QUEUE };
+    if (test_random_below(random, 2) == 0) {
+        wish.unique = BYTES_LITERAL("key");
+        wish.terms.unique_scope = UNIQUE_UNTIL_DONE;
+        wish.terms.conflict = (uint8_t)test_random_below(random, UNIQUE_CONFLICT_COUNT);
+    }
+    if (test_random_below(random, 3) == 0) wish.terms.expires_at_us = INT64_C(1700000002000000);
+    wish.group = (struct bytes){ "gh", test_random_below(random, 3) };
+    struct engine_command command = { .kind = ENGINE_PUT, .as.put = { &wish, 1 } };
+    switch (test_random_below(random, 7)) {
+    case 0:
+        command.kind = ENGINE_TAKE;
+        command.as.take = (struct engine_take){ .queues = queues,
+                                                .queue_count = 1,
+                                                .worker = BYTES_LITERAL("w"),
+                                                .count_max = 1,
+                                                .wait_ms = test_random_below(random, 2) ? 200 : 0 };
+        break;
+    case 1:
+        command.kind = ENGINE_CANCEL_ITEM;
+        command.as.item = (struct engine_item_name){ QUEUE, wish.id, BYTES_LITERAL("why") };
+        break;
+    case 2:
+        command.kind = ENGINE_AWAIT;
+        command.as.await_end = (struct engine_await){ QUEUE, wish.id, 100 };
+        break;
+    case 3: {
+        struct engine_item_view view;
+        if (!engine_peek(shop->engine, QUEUE, ITEM_TAKEN, &view)) return;
+        command.kind = test_random_below(random, 2) ? ENGINE_DONE : ENGINE_FAIL;
+        command.as.end_work = (struct engine_end_work){
+            .claim = { .queue = QUEUE, .id = view.id, .token = view.token }
+        };
+        break;
+    }
+    case 4:
+        shop->now_ms += 300;
+        if (step(shop, (struct engine_event){ .kind = ENGINE_TIMER }) == TENURE_OK) return;
+        CHECK(shop->fault.has_failed);
+        pass(shop, 0);
+        return;
+    default: break;
+    }
+    insist(shop, command);
+}
+
+TEST_WITHIN(120, work_survives_every_failing_allocation)
+{
+    bool has_failed = true;
+    for (uint64_t fail_at = 1; has_failed; fail_at++) {
+        struct shop shop;
+        struct test_random random = { 11 };
+        open_shop(&shop);
+        shop.fault.call_count = 0;
+        shop.fault.fail_at = fail_at;
+        for (unsigned count = 0; count < 150; count++) {
+            test_note("allocation %llu, step %u", (unsigned long long)fail_at, count);
+            live_step(&shop, &random);
+        }
+        has_failed = shop.fault.has_failed;
+        shop.fault.fail_at = 0;
+        close_shop(&shop);
+    }
+}
