@@ -33,6 +33,7 @@
 #define LIMIT_BACKOFF_MS_MAX   86400000u
 #define LIMIT_DELAY_MS_MAX     2592000000u /* of a retry; run_at may be later */
 #define LIMIT_ATTEMPTS_MAX     10000u
+#define LIMIT_LAPSES_MAX       255u
 #define LIMIT_WEIGHT_MAX       1000u
 #define LIMIT_RUN_AT_US_MAX    INT64_C(253402300799000000) /* the end of the year 9999 */
 #define LIMIT_LEASE_MS_DEFAULT 30000u

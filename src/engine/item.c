@@ -230,8 +230,8 @@ static int64_t next_at_us(const struct item *item)
     int64_t expires_at_us = item->terms.expires_at_us == 0 ? INT64_MAX : item->terms.expires_at_us;
     switch ((enum item_state)item->state) {
     case ITEM_DELAYED:
-        if (item->is_kept_back || expires_at_us < item->run_at_us) return expires_at_us;
-        return item->run_at_us;
+        if (item->is_kept_back || expires_at_us < item->terms.run_at_us) return expires_at_us;
+        return item->terms.run_at_us;
     case ITEM_READY: return expires_at_us;
     case ITEM_DONE:
     case ITEM_CANCELLED: return item_forget_at_us(item);
@@ -331,7 +331,7 @@ static void change_state(struct engine *engine, struct item *item, enum item_sta
 static void free_heir(struct engine *engine, struct item *heir)
 {
     if (heir == NULL) return;
-    if (heir->run_at_us == 0) change_state(engine, heir, ITEM_READY);
+    if (heir->terms.run_at_us == 0) change_state(engine, heir, ITEM_READY);
     item_arm(engine, heir);
 }
 
@@ -479,7 +479,7 @@ void item_view(
         .lapses = item->lapses,
         .number = item->number,
         .put_at = { item->put_at_us },
-        .run_at = { item->run_at_us },
+        .run_at = { item->terms.run_at_us },
         .is_cancelling = item->is_cancelling,
     };
     if (item->lease != NULL) view_lease(engine, item->lease, out_view);

@@ -66,12 +66,13 @@ struct item {
     char *payload;    /* body, then headers; NULL when empty or gone */
     uint64_t number;  /* of its put */
     uint64_t entered; /* its state; rises inside a list */
-    int64_t order_us; /* before priority */
-    int64_t run_at_us;
+    union {
+        int64_t order_us;    /* delayed, ready, taken; before priority */
+        int64_t ended_at_us; /* done, dead, cancelled */
+    };
     int64_t put_at_us;
-    int64_t ended_at_us; /* done, dead, cancelled */
-    struct token token;  /* of the last take */
-    struct item_terms terms;
+    struct token token;        /* of the last take */
+    struct item_terms terms;   /* run_at_us is that of the next time */
     struct ordered_node place; /* ready: in group->ready */
     struct ordered_node timer; /* in works.timers: run_at, expiry or the end of its retention */
     uint32_t body_size;

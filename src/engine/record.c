@@ -179,7 +179,7 @@ struct item_terms record_take_terms(struct codec_reader *reader)
     terms.backoff_ms_max = take_ms(reader, LIMIT_BACKOFF_MS_MAX);
     terms.unique_ms = take_ms(reader, LIMIT_RETENTION_MS_MAX);
     terms.attempts_max = (uint16_t)codec_take_number(reader, LIMIT_ATTEMPTS_MAX);
-    terms.lapses_max = (uint16_t)codec_take_number(reader, LIMIT_ATTEMPTS_MAX);
+    terms.lapses_max = (uint8_t)codec_take_number(reader, LIMIT_LAPSES_MAX);
     terms.priority = (uint8_t)codec_take_number(reader, LIMIT_PRIORITY_MAX);
     terms.backoff = (uint8_t)codec_take_number(reader, ITEM_BACKOFF_COUNT - 1);
     terms.jitter = (uint8_t)codec_take_number(reader, 100);
@@ -213,7 +213,6 @@ bool record_are_terms_sound(const struct item_terms *terms)
     if (terms->backoff_ms_max > LIMIT_BACKOFF_MS_MAX) return false;
     if (terms->unique_ms > LIMIT_RETENTION_MS_MAX) return false;
     if (terms->attempts_max > LIMIT_ATTEMPTS_MAX) return false;
-    if (terms->lapses_max > LIMIT_ATTEMPTS_MAX) return false;
     if (terms->priority > LIMIT_PRIORITY_MAX || terms->jitter > 100) return false;
     return terms->backoff < ITEM_BACKOFF_COUNT && terms->unique_scope < UNIQUE_SCOPE_COUNT &&
            terms->conflict < UNIQUE_CONFLICT_COUNT;

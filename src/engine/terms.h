@@ -47,7 +47,7 @@ struct item_terms {
     uint32_t backoff_ms_max;
     uint32_t unique_ms;    /* UNIQUE_WINDOW */
     uint16_t attempts_max; /* failures after which it is dead; 0 = any number */
-    uint16_t lapses_max;   /* lost leases after which it is dead; 0 = any number */
+    uint8_t lapses_max;    /* lost leases after which it is dead; 0 = any number */
     uint8_t priority;      /* 0 … 9, 9 first */
     uint8_t backoff;       /* enum item_backoff */
     uint8_t jitter;        /* the backoff is made shorter by up to so many percent */

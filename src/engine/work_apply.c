@@ -77,7 +77,7 @@ static void push_pending(struct engine *engine, struct lease *lease, struct seq 
 static void set_order(struct engine *engine, struct item *item, int64_t at_us, int64_t run_at_us)
 {
     struct works *works = &engine->works;
-    item->run_at_us = run_at_us;
+    item->terms.run_at_us = run_at_us;
     if (run_at_us > 0) {
         item->order_us = run_at_us;
         return;
@@ -118,7 +118,7 @@ void work_apply_put(
     item->put_at_us = record->at.us;
     set_order(engine, item, record->at.us, record->terms.run_at_us);
     join_unique(engine, item, unique, record->unique);
-    bool is_delayed = item->is_kept_back || item->run_at_us > 0;
+    bool is_delayed = item->is_kept_back || item->terms.run_at_us > 0;
     item_enter(engine, item, is_delayed ? ITEM_DELAYED : ITEM_READY);
     item_arm(engine, item);
 }
@@ -207,7 +207,7 @@ static void die(struct engine *engine, struct item *item, const struct record *r
 /* Ready again, or delayed; its order has been set. */
 static void stand_in_line(struct engine *engine, struct item *item)
 {
-    enum item_state state = item->run_at_us > 0 ? ITEM_DELAYED : ITEM_READY;
+    enum item_state state = item->terms.run_at_us > 0 ? ITEM_DELAYED : ITEM_READY;
     if (item->state != (uint8_t)state) item_move(engine, item, state);
     item_arm(engine, item);
 }
@@ -235,7 +235,7 @@ void work_apply_failed(
     item_set_note(engine, item, note);
     switch (count_end(item, record)) {
     case OUTCOME_AGAIN:
-        item->run_at_us = record->run_at_us;
+        item->terms.run_at_us = record->run_at_us;
         /* One whose worker was lost keeps its place. */
         if (record->kind == RECORD_FAILED) {
             set_order(engine, item, record->at.us, record->run_at_us);

@@ -23,7 +23,7 @@ static bool is_expiry(const struct item *item)
 {
     int64_t expires_at_us = item->terms.expires_at_us;
     if (expires_at_us == 0) return false;
-    return item->state == ITEM_READY || item->is_kept_back || expires_at_us < item->run_at_us;
+    return item->state == ITEM_READY || item->is_kept_back || expires_at_us < item->terms.run_at_us;
 }
 
 static bool fire_item(struct engine *engine)

@@ -73,9 +73,7 @@ void work_put_item(struct buffer *out, const struct item *item)
     uint64_t values[] = {
         item->number,
         (uint64_t)item->order_us,
-        (uint64_t)item->run_at_us,
         (uint64_t)item->put_at_us,
-        (uint64_t)item->ended_at_us,
         item->token.value,
         item->attempts,
         item->lapses,
@@ -233,7 +231,7 @@ struct stored {
     struct bytes queue, group;
     struct item_wish wish;
     uint64_t number, token;
-    int64_t order_us, run_at_us, put_at_us, ended_at_us, taken_at_us;
+    int64_t order_us, put_at_us, taken_at_us;
     uint16_t attempts, lapses;
     enum stored_state state;
     enum item_ending ending;
@@ -252,9 +250,7 @@ take_numbers(const struct engine *engine, struct codec_reader *reader, struct st
 {
     out->number = codec_take_number(reader, engine->restore.seq.value);
     out->order_us = take_time(reader);
-    out->run_at_us = take_time(reader);
     out->put_at_us = take_time(reader);
-    out->ended_at_us = take_time(reader);
     out->token = codec_take_number(reader, engine->token_high.value);
     out->attempts = (uint16_t)codec_take_number(reader, UINT16_MAX);
     out->lapses = (uint16_t)codec_take_number(reader, UINT16_MAX);
@@ -320,7 +316,7 @@ static enum item_state live_state(const struct stored *stored)
     case STORED_DEAD: return ITEM_DEAD;
     case STORED_CANCELLED: return ITEM_CANCELLED;
     }
-    bool is_delayed = stored->run_at_us > 0 || (stored->flags & FLAG_KEPT_BACK);
+    bool is_delayed = stored->wish.terms.run_at_us > 0 || (stored->flags & FLAG_KEPT_BACK);
     return is_delayed ? ITEM_DELAYED : ITEM_READY;
 }
 
@@ -329,10 +325,8 @@ static void fill_item(
     struct engine *engine, struct item *item, const struct stored *stored, struct lease *lease)
 {
     item->number = stored->number;
-    item->order_us = stored->order_us;
-    item->run_at_us = stored->run_at_us;
+    item->order_us = stored->order_us; /* or the time of its end */
     item->put_at_us = stored->put_at_us;
-    item->ended_at_us = stored->ended_at_us;
     item->token.value = stored->token;
     item->attempts = stored->attempts;
     item->lapses = stored->lapses;

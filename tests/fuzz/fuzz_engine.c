@@ -2,7 +2,7 @@
  * one answer, tokens rise, and a replay of the records, from the start or behind a snapshot, gives
  * the same state. */
 #include "base/memory.h"
-#include "engine/engine.h"
+#include "engine/queues.h"
 
 #define STEP_COUNT_MAX   400u
 #define CLIENT_COUNT     4u
@@ -89,7 +89,8 @@ static uint32_t take_ms(struct life *life, uint32_t limit_ms)
 static void note_answer(struct life *life, const struct engine_reply *reply, uint64_t tag)
 {
     ASSERT(reply->seq.value <= engine_seq(life->engine).value);
-    ASSERT(reply->result_count > 0 && reply->results != NULL);
+    bool is_work = ENGINE_COMMAND_IS_WORK(reply->kind);
+    ASSERT(is_work || (reply->result_count > 0 && reply->results != NULL));
     if (reply->tag == tag) return;
     uint32_t index = 0;
     while (index < life->wait_count &&
@@ -98,7 +99,8 @@ static void note_answer(struct life *life, const struct engine_reply *reply, uin
         index++;
     }
     ASSERT(index < life->wait_count); /* it had been answered, or was never asked */
-    ASSERT(reply->kind == ENGINE_ACQUIRE);
+    ASSERT(
+        reply->kind == ENGINE_ACQUIRE || reply->kind == ENGINE_TAKE || reply->kind == ENGINE_AWAIT);
     life->waits[index] = life->waits[--life->wait_count];
 }
 
@@ -108,7 +110,7 @@ static void keep_records(struct life *life, const struct engine_update *update)
     for (uint32_t index = 0; index < update->record_count; index++) {
         struct record record;
         ASSERT(record_decode(&rest, &record) == TENURE_OK);
-        if (record.kind != RECORD_GRANTED) continue;
+        if (record.kind != RECORD_GRANTED && record.kind != RECORD_TAKEN) continue;
         ASSERT(record.token.value > life->token_last);
         life->token_last = record.token.value;
     }
@@ -120,7 +122,8 @@ static void keep_records(struct life *life, const struct engine_update *update)
 
 static void check_waits(const struct life *life)
 {
-    ASSERT(engine_counters(life->engine).waiter_count == life->wait_count);
+    uint64_t taker_count = engine_work_counters(life->engine).taker_count;
+    ASSERT(engine_counters(life->engine).waiter_count + taker_count == life->wait_count);
 }
 
 static void step(struct life *life, struct engine_event *event)
@@ -250,6 +253,142 @@ static void release(struct life *life)
     give(life, &(struct engine_command){ .kind = ENGINE_RELEASE, .as.release = claim });
 }
 
+/* ------------------------------------------------------------------ queues */
+
+static struct bytes take_id(struct life *life)
+{
+    static const char *const ids[] = { "i", "j", "k", "", "_5", "\n" };
+    return bytes_from_text(ids[take(life, 6)]);
+}
+
+static struct bytes take_queue(struct life *life)
+{
+    static const char *const queues[] = { "q", "r", "", "q/r" };
+    return bytes_from_text(queues[take(life, 4)]);
+}
+
+static int64_t take_moment(struct life *life)
+{
+    return take(life, 2) == 0 ? 0 : life->wall.us + ((int64_t)take(life, 4096) - 500) * 1000;
+}
+
+static void put(struct life *life)
+{
+    static char body[LIMIT_META_SIZE_MAX];
+    struct engine_put items[3];
+    uint32_t count = take(life, 4);
+    memset(body, 'b', sizeof body);
+    for (uint32_t index = 0; index < count; index++) {
+        uint32_t flags = take(life, 256);
+        struct engine_put *item = &items[index];
+        *item = (struct engine_put){ .queue = take_queue(life), .id = take_id(life) };
+        item->body = (struct bytes){ body, take(life, sizeof body) };
+        if (flags & 1) item->group = take_id(life);
+        if (flags & 2) item->unique = take_owner(life);
+        item->terms.lease_ms = take_ms(life, LIMIT_TTL_MS_MAX);
+        item->terms.run_at_us = take_moment(life);
+        item->terms.expires_at_us = take_moment(life);
+        item->terms.retention_ms = take(life, 4096);
+        item->terms.attempts_max = (uint16_t)take(life, 3);
+        item->terms.lapses_max = (uint8_t)take(life, 3);
+        item->terms.priority = (uint8_t)take(life, LIMIT_PRIORITY_MAX + 2);
+        if (flags & 2) item->terms.unique_scope = (uint8_t)take(life, UNIQUE_SCOPE_COUNT + 1);
+        if (flags & 2) item->terms.conflict = (uint8_t)take(life, UNIQUE_CONFLICT_COUNT + 1);
+        if (flags & 2) item->terms.unique_ms = take(life, 4096);
+        if (flags & 4) item->terms.timeout_ms = take(life, 4096);
+        if (flags & 8) item->terms.backoff_ms = take(life, 4096);
+        if (flags & 8) item->terms.backoff = ITEM_BACKOFF_EXPONENTIAL;
+        if (flags & 8) item->terms.jitter = (uint8_t)take(life, 102);
+    }
+    give(life, &(struct engine_command){ .kind = ENGINE_PUT, .as.put = { items, count } });
+}
+
+static void take_items(struct life *life)
+{
+    struct bytes queues[3];
+    struct engine_command command = { .kind = ENGINE_TAKE };
+    struct engine_take *wish = &command.as.take;
+    wish->queues = queues;
+    wish->queue_count = take(life, 4);
+    for (uint32_t index = 0; index < wish->queue_count; index++) {
+        queues[index] = take_queue(life);
+    }
+    wish->worker = take_owner(life);
+    wish->count_max = take(life, 4);
+    wish->wait_ms = take(life, 2) == 0 ? 0 : take_ms(life, LIMIT_WAIT_MS_MAX);
+    wish->is_bound = take(life, 2) == 1;
+    wish->grace_ms = take(life, 4096);
+    give(life, &command);
+}
+
+/* A lease of somebody who has one; sometimes only nearly. */
+static struct engine_work_claim take_lease(struct life *life)
+{
+    struct engine_work_claim claim = { .queue = take_queue(life), .lease_ms = ENGINE_TTL_KEEP };
+    struct engine_item_view view;
+    uint32_t flags = take(life, 8);
+    claim.id = take_id(life);
+    if (engine_peek(life->engine, claim.queue, ITEM_TAKEN, &view)) {
+        claim.id = view.id;
+        claim.token = view.token;
+    }
+    if (flags & 1) claim.lease_ms = take_ms(life, LIMIT_TTL_MS_MAX);
+    if (flags & 2) claim.progress = take_owner(life);
+    if (flags == 4) claim.token.value--;
+    return claim;
+}
+
+static void end_work(struct life *life)
+{
+    static const enum engine_command_kind kinds[] = { ENGINE_DONE, ENGINE_FAIL, ENGINE_BURY };
+    struct engine_command command = { .kind = kinds[take(life, 3)] };
+    command.as.end_work.claim = take_lease(life);
+    command.as.end_work.reason = take_owner(life);
+    command.as.end_work.result = take_owner(life);
+    command.as.end_work.delay_ms =
+        take(life, 2) == 0 ? ENGINE_DELAY_BACKOFF : take_ms(life, LIMIT_DELAY_MS_MAX);
+    command.as.end_work.is_free = take(life, 2) == 1;
+    give(life, &command);
+}
+
+static void manage(struct life *life)
+{
+    struct engine_command command = { .kind = ENGINE_EXTEND };
+    struct engine_work_claim claim = take_lease(life);
+    uint32_t choice = take(life, 9);
+    struct bytes id = take_id(life);
+    uint32_t number = take(life, 4096);
+    if (choice == 0) {
+        command.as.extend.claims = &claim;
+        command.as.extend.count = 1;
+    } else if (choice <= 2) {
+        command.kind = choice == 1 ? ENGINE_CANCEL_ITEM : ENGINE_KICK;
+        command.as.item = (struct engine_item_name){ claim.queue, id, claim.progress };
+    } else if (choice <= 4) {
+        command.kind = choice == 3 ? ENGINE_REDRIVE : ENGINE_PURGE;
+        command.as.sweep = (struct engine_sweep){ .queue = claim.queue,
+                                                  .state = (enum item_state)(number % 7),
+                                                  .has_group = number & 8,
+                                                  .group = id,
+                                                  .count_max = number % 5,
+                                                  .interval_ms = number };
+    } else if (choice == 5) {
+        command.kind = ENGINE_AWAIT;
+        command.as.await_end = (struct engine_await){ claim.queue, id, number };
+    } else {
+        command.kind = choice == 6 ? ENGINE_PAUSE : choice == 7 ? ENGINE_RESUME : ENGINE_LIMIT;
+        command.as.scope = (struct engine_scope){ .queue = claim.queue, .is_whole = number & 1 };
+        if (!command.as.scope.is_whole) command.as.scope.group = id;
+        command.as.scope.limits = (struct group_limits){ .running_max = number % 4,
+                                                         .size_max = number % 7,
+                                                         .rate_count = number % 3,
+                                                         .rate_ms = number % 1000,
+                                                         .burst = number % 5,
+                                                         .weight = number % 6 };
+    }
+    give(life, &command);
+}
+
 static void cancel(struct life *life)
 {
     struct engine_command command = { .kind = ENGINE_CANCEL };
@@ -374,7 +513,7 @@ static void look(struct life *life)
 
 static void live(struct life *life)
 {
-    switch (take(life, 20)) {
+    switch (take(life, 24)) {
     case 0: release(life); return;
     case 1: renew(life); return;
     case 2: break_hold(life); return;
@@ -391,6 +530,10 @@ static void live(struct life *life)
     case 13: change_gate(life); return;
     case 14: look(life); return;
     case 15: jump_wall(life); return;
+    case 20: put(life); return;
+    case 21: take_items(life); return;
+    case 22: end_work(life); return;
+    case 23: manage(life); return;
     default: acquire(life); return;
     }
 }

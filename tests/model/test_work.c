@@ -196,7 +196,7 @@ static struct item_terms some_terms(struct life *life)
     struct item_terms terms = {
         .lease_ms = (uint32_t)rng_between(rng, 100, 900),
         .attempts_max = (uint16_t)rng_below(rng, 4),
-        .lapses_max = (uint16_t)rng_below(rng, 4),
+        .lapses_max = (uint8_t)rng_below(rng, 4),
         .priority = rng_percent(rng, 40) ? (uint8_t)rng_below(rng, 10) : 0,
         .backoff = (uint8_t)rng_below(rng, 2),
         .backoff_ms = rng_percent(rng, 60) ? rng_below(rng, 300) : 0,
