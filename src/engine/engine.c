@@ -138,20 +138,7 @@ static void step_command(struct engine *engine, const struct engine_command *com
     case ENGINE_BREAK: command_break(engine, command); return;
     case ENGINE_PROCLAIM: command_proclaim(engine, command); return;
     case ENGINE_TRANSFER: command_transfer(engine, command); return;
-    case ENGINE_PUT:
-    case ENGINE_TAKE:
-    case ENGINE_EXTEND:
-    case ENGINE_DONE:
-    case ENGINE_FAIL:
-    case ENGINE_BURY:
-    case ENGINE_CANCEL_ITEM:
-    case ENGINE_KICK:
-    case ENGINE_REDRIVE:
-    case ENGINE_PURGE:
-    case ENGINE_AWAIT:
-    case ENGINE_PAUSE:
-    case ENGINE_RESUME:
-    case ENGINE_LIMIT: work_command(engine, command); return;
+    case ENGINE_WORK_COMMANDS: work_command(engine, command); return;
     }
 }
 

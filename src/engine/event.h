@@ -56,6 +56,22 @@ enum engine_command_kind {
     ENGINE_LIMIT,
 };
 #define ENGINE_COMMAND_IS_WORK(kind) ((kind) >= ENGINE_PUT)
+/* `case ENGINE_WORK_COMMANDS:` is all of those, for a switch that tells none of them apart. */
+#define ENGINE_WORK_COMMANDS                                                                       \
+ENGINE_PUT:                                                                                        \
+case ENGINE_TAKE:                                                                                  \
+case ENGINE_EXTEND:                                                                                \
+case ENGINE_DONE:                                                                                  \
+case ENGINE_FAIL:                                                                                  \
+case ENGINE_BURY:                                                                                  \
+case ENGINE_CANCEL_ITEM:                                                                           \
+case ENGINE_KICK:                                                                                  \
+case ENGINE_REDRIVE:                                                                               \
+case ENGINE_PURGE:                                                                                 \
+case ENGINE_AWAIT:                                                                                 \
+case ENGINE_PAUSE:                                                                                 \
+case ENGINE_RESUME:                                                                                \
+case ENGINE_LIMIT
 
 struct engine_acquire {
     const struct bytes *names; /* 1 … LIMIT_NAME_COUNT_MAX, all different */

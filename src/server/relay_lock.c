@@ -497,7 +497,8 @@ static struct relay_work *make_work(struct relay *relay, const struct engine_com
         return make_claim(relay, &command->as.proclaim.claim, command->as.proclaim.value);
     case ENGINE_TRANSFER:
         return make_claim(relay, &command->as.transfer.claim, command->as.transfer.to);
-    case ENGINE_CANCEL: break;
+    case ENGINE_CANCEL:
+    case ENGINE_WORK_COMMANDS: break;
     }
     UNREACHABLE("sessions do not cancel");
 }
@@ -544,7 +545,8 @@ static void begin(struct relay_work *work)
         request->as.transfer.to = work->meta.data;
         relay_work_start(work, STORE_TRANSFER, on_transferred);
         break;
-    case ENGINE_CANCEL: break;
+    case ENGINE_CANCEL:
+    case ENGINE_WORK_COMMANDS: break;
     }
 }
 
@@ -557,7 +559,8 @@ static struct bytes first_name(const struct engine_command *command)
     case ENGINE_BREAK: return command->as.break_hold.name;
     case ENGINE_PROCLAIM: return command->as.proclaim.claim.name;
     case ENGINE_TRANSFER: return command->as.transfer.claim.name;
-    case ENGINE_CANCEL: break;
+    case ENGINE_CANCEL:
+    case ENGINE_WORK_COMMANDS: break;
     }
     return (struct bytes){ "", 0 };
 }
@@ -567,6 +570,10 @@ static enum tenure_err
 judge(const struct server *server, const struct engine_command *command, const char **out_detail)
 {
     *out_detail = NULL;
+    if (ENGINE_COMMAND_IS_WORK(command->kind)) {
+        *out_detail = "this store has no queues";
+        return TENURE_UNSUPPORTED;
+    }
     if (command->kind == ENGINE_PROCLAIM && has_zero_byte(command->as.proclaim.value)) {
         *out_detail = "value: in this store it has no zero bytes";
         return TENURE_UNSUPPORTED;

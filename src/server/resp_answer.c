@@ -176,20 +176,7 @@ static void write_success(struct resp *resp, const struct engine_reply *reply)
         break;
     case ENGINE_CANCEL:
     case ENGINE_PROCLAIM: resp_write_simple(&resp->out, BYTES_LITERAL("OK")); break;
-    case ENGINE_PUT:
-    case ENGINE_TAKE:
-    case ENGINE_EXTEND:
-    case ENGINE_DONE:
-    case ENGINE_FAIL:
-    case ENGINE_BURY:
-    case ENGINE_CANCEL_ITEM:
-    case ENGINE_KICK:
-    case ENGINE_REDRIVE:
-    case ENGINE_PURGE:
-    case ENGINE_AWAIT:
-    case ENGINE_PAUSE:
-    case ENGINE_RESUME:
-    case ENGINE_LIMIT: UNREACHABLE("nothing here asks that of queues");
+    case ENGINE_WORK_COMMANDS: UNREACHABLE("nothing here asks that of queues");
     }
 }
 

@@ -183,20 +183,7 @@ static void serve(struct world *world, struct request *request)
         command.as.transfer.claim = claims[0];
         command.as.transfer.to = world_owner(request->to, to_text);
         break;
-    case ENGINE_PUT:
-    case ENGINE_TAKE:
-    case ENGINE_EXTEND:
-    case ENGINE_DONE:
-    case ENGINE_FAIL:
-    case ENGINE_BURY:
-    case ENGINE_CANCEL_ITEM:
-    case ENGINE_KICK:
-    case ENGINE_REDRIVE:
-    case ENGINE_PURGE:
-    case ENGINE_AWAIT:
-    case ENGINE_PAUSE:
-    case ENGINE_RESUME:
-    case ENGINE_LIMIT: break; /* nobody in this world asks for them */
+    case ENGINE_WORK_COMMANDS: break; /* nobody in this world asks for them */
     }
     command.kind = request->kind;
     command.client = request->connection;
