@@ -67,10 +67,11 @@ static void on_transferred(struct http *http, const struct engine_reply *reply)
 /* With `value`: proclaim it.  With `to`: hand over.  With neither: renew. */
 void api_election_change(struct http *http, struct http_call *call)
 {
-    uint32_t wishes = call->args.present & (ARG_BIT(VALUE) | ARG_BIT(TO) | ARG_BIT(TTL_MS));
-    if ((wishes & (wishes - 1)) != 0) {
+    enum arg wish = args_any(&call->args, ARG_LIST(ARG_TTL_MS, ARG_VALUE, ARG_TO));
+    enum arg last = args_any(&call->args, ARG_LIST(ARG_TO, ARG_VALUE, ARG_TTL_MS));
+    if (wish != last) {
         struct args_error error;
-        const char *name = arg_name((enum arg)(31 - __builtin_clz(wishes)));
+        const char *name = arg_name(last);
         (void)args_fail(&error, name, "value, to and ttl_ms exclude each other");
         http_problem_of_args(http, &error);
         return;

@@ -248,12 +248,12 @@ static void break_hold(struct http *http, const struct http_call *call)
 void api_lock_end(struct http *http, struct http_call *call)
 {
     bool is_break = args_number(&call->args, ARG_BREAK, 0) != 0;
-    uint32_t required = is_break ? ARG_BIT(REASON) : ARG_BIT(OWNER);
-    uint32_t foreign = is_break ? ARG_BIT(OWNER) : ARG_BIT(REASON) | ARG_BIT(GRACE_MS);
-    uint32_t excess = call->args.present & foreign;
+    const uint8_t *required = is_break ? ARG_LIST(ARG_REASON) : ARG_LIST(ARG_OWNER);
+    const uint8_t *foreign = is_break ? ARG_LIST(ARG_OWNER) : ARG_LIST(ARG_REASON, ARG_GRACE_MS);
+    enum arg excess = args_any(&call->args, foreign);
     struct args_error error;
-    if (excess != 0) {
-        const char *name = arg_name((enum arg)__builtin_ctz(excess));
+    if (excess != ARG_COUNT) {
+        const char *name = arg_name(excess);
         (void)args_fail(&error, name, "%s goes %s break=1", name, is_break ? "without" : "with");
         http_problem_of_args(http, &error);
         return;

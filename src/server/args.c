@@ -79,13 +79,15 @@ static void keep_field(struct args_error *error, struct bytes name)
 }
 
 enum arg args_find(
-    const struct args *args, uint32_t allowed, struct bytes name, struct args_error *out_error)
+    const struct args *args,
+    const uint8_t *allowed,
+    struct bytes name,
+    struct args_error *out_error)
 {
-    for (int arg = 0; arg < ARG_COUNT; arg++) {
-        if ((allowed >> arg & 1) == 0) continue;
-        if (!bytes_equal(name, bytes_from_text(rules[arg].name))) continue;
-        if (!args_has(args, (enum arg)arg)) return (enum arg)arg;
-        (void)args_fail(out_error, rules[arg].name, "%s comes twice", rules[arg].name);
+    for (const uint8_t *arg = allowed; arg != NULL && *arg != ARG_COUNT; arg++) {
+        if (!bytes_equal(name, bytes_from_text(rules[*arg].name))) continue;
+        if (!args->is_present[*arg]) return (enum arg) * arg;
+        (void)args_fail(out_error, rules[*arg].name, "%s comes twice", rules[*arg].name);
         return ARG_COUNT;
     }
     (void)args_fail(out_error, "", "there is no such member or parameter here");
@@ -96,7 +98,7 @@ enum arg args_find(
 static bool keep_number(struct args *args, enum arg arg, uint64_t value)
 {
     args->numbers[arg] = value;
-    args->present |= UINT32_C(1) << arg;
+    args->is_present[arg] = true;
     return true;
 }
 
@@ -168,7 +170,7 @@ bool args_set_text(struct args *args, enum arg arg, struct bytes text, struct ar
     case ARG_TYPE_TEXT:
         if (!check_text(rule, text, out_error)) return false;
         args->texts[arg] = text;
-        args->present |= UINT32_C(1) << arg;
+        args->is_present[arg] = true;
         return true;
     case ARG_TYPE_NUMBER:
     case ARG_TYPE_TTL:
@@ -215,16 +217,25 @@ bool args_end_names(struct args *args, struct args_error *out_error)
         (void)args_fail(out_error, "names", "names must have at least one name");
         return fail_limit(out_error, 1);
     }
-    args->present |= ARG_BIT(NAMES);
+    args->is_present[ARG_NAMES] = true;
     return true;
 }
 
-bool args_require(const struct args *args, uint32_t required, struct args_error *out_error)
+enum arg args_any(const struct args *args, const uint8_t *some)
 {
-    uint32_t missing = required & ~args->present;
-    if (missing == 0) return true;
-    int arg = __builtin_ctz(missing);
-    return args_fail(out_error, rules[arg].name, "%s is missing", rules[arg].name);
+    while (*some != ARG_COUNT && !args->is_present[*some]) {
+        some++;
+    }
+    return (enum arg) * some;
+}
+
+bool args_require(const struct args *args, const uint8_t *required, struct args_error *out_error)
+{
+    for (const uint8_t *arg = required; arg != NULL && *arg != ARG_COUNT; arg++) {
+        if (args->is_present[*arg]) continue;
+        return args_fail(out_error, rules[*arg].name, "%s is missing", rules[*arg].name);
+    }
+    return true;
 }
 
 /* A parameter's value is text; what it means depends on the argument. */
@@ -256,7 +267,7 @@ set_from_query(struct args *args, enum arg arg, struct bytes text, struct args_e
 bool args_read_query(
     struct args *args,
     struct bytes query,
-    uint32_t allowed,
+    const uint8_t *allowed,
     char **scratch,
     struct args_error *out_error)
 {

@@ -6,6 +6,8 @@
 #ifndef TENURE_SERVER_ARGS_H
 #define TENURE_SERVER_ARGS_H
 
+#include <string.h>
+
 #include "base/limits.h"
 #include "base/types.h"
 
@@ -58,14 +60,16 @@ enum arg {
         ARG_COUNT
 };
 
-#define ARG_BIT(id) (UINT32_C(1) << ARG_##id)
+/* Some arguments, as `const uint8_t *`; NULL is none. */
+#define ARG_LIST(...) ((const uint8_t[]){ __VA_ARGS__, ARG_COUNT })
+_Static_assert(ARG_COUNT <= UINT8_MAX, "a list has a byte for each");
 
 /* Values of the words. */
 enum arg_mode { ARG_MODE_EXCLUSIVE, ARG_MODE_SHARED };
 enum arg_state { ARG_STATE_HELD = 1, ARG_STATE_WAITED = 2 };
 
 struct args {
-    uint32_t present; /* bit (1 << enum arg); the values of the others mean nothing */
+    bool is_present[ARG_COUNT]; /* the values of the others mean nothing */
     uint32_t name_count;
     uint64_t numbers[ARG_COUNT];
     struct bytes texts[ARG_COUNT];
@@ -80,9 +84,16 @@ struct args_error {
     bool has_limit;
 };
 
+/* No arguments. */
+static inline void args_init(struct args *args)
+{
+    memset(args->is_present, 0, sizeof(args->is_present));
+    args->name_count = 0;
+}
+
 static inline bool args_has(const struct args *args, enum arg arg)
 {
-    return (args->present >> arg & 1) != 0;
+    return args->is_present[arg];
 }
 
 /* The argument's number or text, or what stands for an absent one. */
@@ -96,11 +107,17 @@ static inline struct bytes args_text(const struct args *args, enum arg arg)
     return args_has(args, arg) ? args->texts[arg] : (struct bytes){ "", 0 };
 }
 
+/* The first of `some` that is there; ARG_COUNT when none is. */
+enum arg args_any(const struct args *args, const uint8_t *some);
+
 const char *arg_name(enum arg arg);
 enum arg_type arg_type(enum arg arg);
 /* The argument of that name among `allowed`, not yet present; ARG_COUNT and an error otherwise. */
 enum arg args_find(
-    const struct args *args, uint32_t allowed, struct bytes name, struct args_error *out_error);
+    const struct args *args,
+    const uint8_t *allowed,
+    struct bytes name,
+    struct args_error *out_error);
 
 /* Each checks the value and keeps it; texts stay borrowed.  False: *out_error says why. */
 bool args_set_number(struct args *args, enum arg arg, uint64_t value, struct args_error *out_error);
@@ -111,7 +128,7 @@ bool args_add_name(struct args *args, struct bytes name, struct args_error *out_
 /* Behind the last args_add_name. */
 bool args_end_names(struct args *args, struct args_error *out_error);
 /* All of `required` present? */
-bool args_require(const struct args *args, uint32_t required, struct args_error *out_error);
+bool args_require(const struct args *args, const uint8_t *required, struct args_error *out_error);
 /* Is this a name of a lock?  The error names the field "name". */
 bool args_check_name(struct bytes name, struct args_error *out_error);
 
@@ -120,7 +137,7 @@ bool args_check_name(struct bytes name, struct args_error *out_error);
 bool args_read_query(
     struct args *args,
     struct bytes query,
-    uint32_t allowed,
+    const uint8_t *allowed,
     char **scratch,
     struct args_error *out_error);
 

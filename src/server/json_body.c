@@ -246,7 +246,7 @@ static bool read_value(struct reader *reader, enum arg arg)
     return read_word(reader, arg);
 }
 
-static bool read_member(struct reader *reader, uint32_t allowed)
+static bool read_member(struct reader *reader, const uint8_t *allowed)
 {
     struct bytes name = { "", 0 };
     if (!take(reader, '"', "a member's name in quotes is missing")) return false;
@@ -256,7 +256,7 @@ static bool read_member(struct reader *reader, uint32_t allowed)
     return take(reader, ':', "behind a member's name ':' is missing") && read_value(reader, arg);
 }
 
-static bool read_object(struct reader *reader, uint32_t allowed)
+static bool read_object(struct reader *reader, const uint8_t *allowed)
 {
     if (!take(reader, '{', "an object is expected")) return false;
     if (peek(reader) == '}') {
@@ -276,7 +276,7 @@ static bool read_object(struct reader *reader, uint32_t allowed)
 bool json_body_read(
     struct args *args,
     struct bytes body,
-    uint32_t allowed,
+    const uint8_t *allowed,
     char **scratch,
     struct args_error *out_error)
 {

@@ -17,7 +17,7 @@
 bool json_body_read(
     struct args *args,
     struct bytes body,
-    uint32_t allowed,
+    const uint8_t *allowed,
     char **scratch,
     struct args_error *out_error);
 

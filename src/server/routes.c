@@ -14,50 +14,51 @@ struct route {
     bool has_name; /* the path goes on with a name */
     enum http_method method;
     handler_fn handler;
-    uint32_t query;    /* arguments that it takes there */
-    uint32_t body;     /* … and there */
-    uint32_t required; /* of both */
+    const uint8_t *query;    /* arguments that it takes there */
+    const uint8_t *body;     /* … and there */
+    const uint8_t *required; /* of both */
 };
 
 #define ACQUIRE_ARGS                                                                               \
-    (ARG_BIT(OWNER) | ARG_BIT(TTL_MS) | ARG_BIT(WAIT_MS) | ARG_BIT(MODE) | ARG_BIT(SLOTS) |        \
-     ARG_BIT(PRIORITY) | ARG_BIT(META) | ARG_BIT(LOCK_DELAY_MS))
-#define CAMPAIGN_ARGS                                                                              \
-    (ARG_BIT(OWNER) | ARG_BIT(TTL_MS) | ARG_BIT(WAIT_MS) | ARG_BIT(PRIORITY) | ARG_BIT(VALUE) |    \
-     ARG_BIT(LOCK_DELAY_MS))
-#define END_ARGS                                                                                   \
-    (ARG_BIT(OWNER) | ARG_BIT(TOKEN) | ARG_BIT(BREAK) | ARG_BIT(REASON) | ARG_BIT(GRACE_MS))
-#define CLAIM_ARGS (ARG_BIT(OWNER) | ARG_BIT(TOKEN))
-#define LIST_ARGS                                                                                  \
-    (ARG_BIT(PREFIX) | ARG_BIT(OWNER) | ARG_BIT(STATE) | ARG_BIT(LIMIT) | ARG_BIT(CURSOR))
+    ARG_OWNER, ARG_TTL_MS, ARG_WAIT_MS, ARG_MODE, ARG_SLOTS, ARG_PRIORITY, ARG_META,               \
+        ARG_LOCK_DELAY_MS
+#define CAMPAIGN_ARGS ARG_OWNER, ARG_TTL_MS, ARG_WAIT_MS, ARG_PRIORITY, ARG_VALUE, ARG_LOCK_DELAY_MS
+#define END_ARGS      ARG_OWNER, ARG_TOKEN, ARG_BREAK, ARG_REASON, ARG_GRACE_MS
+#define CLAIM_ARGS    ARG_OWNER, ARG_TOKEN
+#define LIST_ARGS     ARG_PREFIX, ARG_OWNER, ARG_STATE, ARG_LIMIT, ARG_CURSOR
 
 /* clang-format off */
 static const struct route routes[] = {
-    { "/v1/locks/", true, METHOD_POST, api_lock_acquire, 0, ACQUIRE_ARGS, 0 },
-    { "/v1/locks/", true, METHOD_DELETE, api_lock_end, END_ARGS, 0, ARG_BIT(TOKEN) },
-    { "/v1/locks/", true, METHOD_PUT, api_lock_renew, 0, CLAIM_ARGS | ARG_BIT(TTL_MS), CLAIM_ARGS },
-    { "/v1/locks/", true, METHOD_GET, api_lock_get, 0, 0, 0 },
-    { "/v1/locks", false, METHOD_POST, api_locks_acquire, 0, ACQUIRE_ARGS | ARG_BIT(NAMES),
-      ARG_BIT(NAMES) },
-    { "/v1/locks", false, METHOD_GET, api_locks_list, LIST_ARGS, 0, 0 },
-    { "/v1/history/", true, METHOD_GET, api_history, ARG_BIT(LIMIT), 0, 0 },
-    { "/v1/elections/", true, METHOD_POST, api_election_campaign, 0, CAMPAIGN_ARGS, 0 },
-    { "/v1/elections/", true, METHOD_PUT, api_election_change, 0,
-      CLAIM_ARGS | ARG_BIT(TTL_MS) | ARG_BIT(VALUE) | ARG_BIT(TO), CLAIM_ARGS },
-    { "/v1/elections/", true, METHOD_DELETE, api_election_resign, CLAIM_ARGS, 0, CLAIM_ARGS },
-    { "/v1/elections/", true, METHOD_GET, api_election_observe,
-      ARG_BIT(WAIT_MS) | ARG_BIT(SINCE), 0, 0 },
-    { "/v1/events", false, METHOD_GET, api_events,
-      ARG_BIT(PREFIX) | ARG_BIT(TYPES) | ARG_BIT(SINCE), 0, 0 },
-    { "/v1/server", false, METHOD_GET, api_server, 0, 0, 0 },
-    { "/v1/openapi.json", false, METHOD_GET, api_openapi, 0, 0, 0 },
-    { "/healthz", false, METHOD_GET, api_healthz, 0, 0, 0 },
-    { "/readyz", false, METHOD_GET, api_readyz, 0, 0, 0 },
-    { "/metrics", false, METHOD_GET, api_metrics, 0, 0, 0 },
-    { "/acquire/", true, METHOD_GET, candado_acquire, ARG_BIT(OWNER) | ARG_BIT(TTL_MS), 0, 0 },
-    { "/release/", true, METHOD_GET, candado_release, ARG_BIT(OWNER), 0, 0 },
-    { "/heartbeat/", true, METHOD_GET, candado_heartbeat, ARG_BIT(OWNER) | ARG_BIT(TTL_MS), 0, 0 },
-    { "/", false, METHOD_GET, api_root, 0, 0, 0 },
+    { "/v1/locks/", true, METHOD_POST, api_lock_acquire, NULL, ARG_LIST(ACQUIRE_ARGS), NULL },
+    { "/v1/locks/", true, METHOD_DELETE, api_lock_end, ARG_LIST(END_ARGS), NULL,
+      ARG_LIST(ARG_TOKEN) },
+    { "/v1/locks/", true, METHOD_PUT, api_lock_renew, NULL, ARG_LIST(CLAIM_ARGS, ARG_TTL_MS),
+      ARG_LIST(CLAIM_ARGS) },
+    { "/v1/locks/", true, METHOD_GET, api_lock_get, NULL, NULL, NULL },
+    { "/v1/locks", false, METHOD_POST, api_locks_acquire, NULL, ARG_LIST(ACQUIRE_ARGS, ARG_NAMES),
+      ARG_LIST(ARG_NAMES) },
+    { "/v1/locks", false, METHOD_GET, api_locks_list, ARG_LIST(LIST_ARGS), NULL, NULL },
+    { "/v1/history/", true, METHOD_GET, api_history, ARG_LIST(ARG_LIMIT), NULL, NULL },
+    { "/v1/elections/", true, METHOD_POST, api_election_campaign, NULL, ARG_LIST(CAMPAIGN_ARGS),
+      NULL },
+    { "/v1/elections/", true, METHOD_PUT, api_election_change, NULL,
+      ARG_LIST(CLAIM_ARGS, ARG_TTL_MS, ARG_VALUE, ARG_TO), ARG_LIST(CLAIM_ARGS) },
+    { "/v1/elections/", true, METHOD_DELETE, api_election_resign, ARG_LIST(CLAIM_ARGS), NULL,
+      ARG_LIST(CLAIM_ARGS) },
+    { "/v1/elections/", true, METHOD_GET, api_election_observe, ARG_LIST(ARG_WAIT_MS, ARG_SINCE),
+      NULL, NULL },
+    { "/v1/events", false, METHOD_GET, api_events, ARG_LIST(ARG_PREFIX, ARG_TYPES, ARG_SINCE), NULL,
+      NULL },
+    { "/v1/server", false, METHOD_GET, api_server, NULL, NULL, NULL },
+    { "/v1/openapi.json", false, METHOD_GET, api_openapi, NULL, NULL, NULL },
+    { "/healthz", false, METHOD_GET, api_healthz, NULL, NULL, NULL },
+    { "/readyz", false, METHOD_GET, api_readyz, NULL, NULL, NULL },
+    { "/metrics", false, METHOD_GET, api_metrics, NULL, NULL, NULL },
+    { "/acquire/", true, METHOD_GET, candado_acquire, ARG_LIST(ARG_OWNER, ARG_TTL_MS), NULL, NULL },
+    { "/release/", true, METHOD_GET, candado_release, ARG_LIST(ARG_OWNER), NULL, NULL },
+    { "/heartbeat/", true, METHOD_GET, candado_heartbeat, ARG_LIST(ARG_OWNER, ARG_TTL_MS), NULL,
+      NULL },
+    { "/", false, METHOD_GET, api_root, NULL, NULL, NULL },
 };
 /* clang-format on */
 
@@ -123,6 +124,14 @@ static bool read_name(
     return args_check_name(call->name, out_error);
 }
 
+static bool takes_token(const uint8_t *list)
+{
+    while (list != NULL && *list != ARG_COUNT && *list != ARG_TOKEN) {
+        list++;
+    }
+    return list != NULL && *list == ARG_TOKEN;
+}
+
 /* A hold's ETag is its token in quotes, and may stand for it.  `*out_is_other`: there is another
  * token as well. */
 static bool read_if_match(
@@ -134,7 +143,7 @@ static bool read_if_match(
 {
     static const char field[] = "If-Match";
     *out_is_other = false;
-    if (((route->query | route->body) & ARG_BIT(TOKEN)) == 0) return true;
+    if (!takes_token(route->query) && !takes_token(route->body)) return true;
     struct bytes text = request->if_match;
     if (text.data == NULL) return true;
     uint64_t token = 0;
@@ -188,8 +197,7 @@ void routes_handle(struct http *http, const struct http_request *request)
     struct http_call call;
     call.request = request;
     call.name = BYTES_LITERAL("");
-    call.args.present = 0;
-    call.args.name_count = 0;
+    args_init(&call.args);
     bool is_other = false;
     if (!read_name(route, request, &scratch, &call, &error) ||
         !args_read_query(&call.args, request->query, route->query, &scratch, &error) ||
