@@ -72,8 +72,9 @@ bool note_create(struct engine *engine, struct bytes text, struct note **out_not
     if (text.size > 0) {
         note = memory_take(engine->memory, sizeof *note + text.size);
         if (note == NULL) return false;
+        note->next_dead = NULL;
         note->size = (uint32_t)text.size;
-        memcpy(note->text, text.data, text.size);
+        if (text.data != NULL) memcpy(note->text, text.data, text.size);
     }
     *out_note = note;
     return true;
@@ -84,10 +85,17 @@ void note_free(struct engine *engine, struct note *note)
     if (note != NULL) memory_give(engine->memory, note, sizeof *note + note->size);
 }
 
+void note_bury(struct engine *engine, struct note *note)
+{
+    if (note == NULL) return;
+    note->next_dead = engine->works.dead_notes;
+    engine->works.dead_notes = note;
+}
+
 void item_set_note(struct engine *engine, struct item *item, struct note *note)
 {
     if (item->note != NULL) engine->works.item_bytes -= item->note->size;
-    note_free(engine, item->note);
+    note_bury(engine, item->note);
     item->note = note;
     if (note != NULL) engine->works.item_bytes += note->size;
 }
@@ -97,6 +105,11 @@ void item_set_note(struct engine *engine, struct item *item, struct note *note)
 static size_t payload_size(const struct item *item)
 {
     return (size_t)item->body_size + item->headers_size;
+}
+
+static size_t block_size(size_t id_size, size_t payload)
+{
+    return sizeof(struct item) + id_size + (payload <= ITEM_PAYLOAD_INSIDE_MAX ? payload : 0);
 }
 
 bool item_reserve_ready(struct engine *engine, struct group *group)
@@ -109,8 +122,13 @@ static bool copy_payload(struct engine *engine, struct item *item, const struct 
 {
     size_t size = payload_size(item);
     if (size == 0) return true;
-    item->payload = memory_take(engine->memory, size);
-    if (item->payload == NULL) return false;
+    if (size <= ITEM_PAYLOAD_INSIDE_MAX) {
+        item->payload = item->id + item->id_size;
+    } else {
+        struct note *outside;
+        if (!note_create(engine, (struct bytes){ NULL, size }, &outside)) return false;
+        item->payload = outside->text;
+    }
     if (wish->body.size > 0) memcpy(item->payload, wish->body.data, wish->body.size);
     if (wish->headers.size > 0) {
         memcpy(item->payload + wish->body.size, wish->headers.data, wish->headers.size);
@@ -122,7 +140,8 @@ struct item *item_create(struct engine *engine, struct group *group, const struc
 {
     ASSERT(wish->id.size > 0 && wish->id.size <= LIMIT_ID_SIZE_MAX);
     if (!item_reserve_ready(engine, group)) return NULL;
-    struct item *item = memory_take(engine->memory, sizeof *item + wish->id.size);
+    size_t size = block_size(wish->id.size, wish->body.size + wish->headers.size);
+    struct item *item = memory_take(engine->memory, size);
     if (item == NULL) return NULL;
     *item = (struct item){ .group = group,
                            .terms = wish->terms,
@@ -135,7 +154,7 @@ struct item *item_create(struct engine *engine, struct group *group, const struc
     memcpy(item->id, wish->id.data, wish->id.size);
     list_init(&item->link);
     if (!copy_payload(engine, item, wish)) {
-        memory_give(engine->memory, item, sizeof *item + item->id_size);
+        memory_give(engine->memory, item, size);
         return NULL;
     }
     group->open_count++;
@@ -151,19 +170,26 @@ void item_discard(struct engine *engine, struct item *item)
     group_settle(engine, group);
 }
 
+/* NULL when it is inside, or there is none. */
+static struct note *payload_outside(const struct item *item)
+{
+    bool is_outside = item->payload != NULL && payload_size(item) > ITEM_PAYLOAD_INSIDE_MAX;
+    return is_outside ? CONTAINER_OF(item->payload, struct note, text) : NULL;
+}
+
 void item_drop_payload(struct engine *engine, struct item *item)
 {
     if (item->payload == NULL) return;
     engine->works.item_bytes -= payload_size(item);
-    memory_give(engine->memory, item->payload, payload_size(item));
+    note_bury(engine, payload_outside(item));
     item->payload = NULL;
 }
 
 void item_free(struct engine *engine, struct item *item)
 {
     note_free(engine, item->note);
-    memory_give(engine->memory, item->payload, payload_size(item));
-    memory_give(engine->memory, item, sizeof *item + item->id_size);
+    note_free(engine, payload_outside(item));
+    memory_give(engine->memory, item, block_size(item->id_size, payload_size(item)));
 }
 
 static void give_lease(struct engine *engine, struct item *item)
@@ -200,8 +226,10 @@ static struct item *leave_unique(struct engine *engine, struct item *item)
     unique->item = unique->next;
     unique->next = NULL;
     if (unique->item == NULL) {
+        struct unique *dead = engine->works.dead_uniques;
         map_remove(&engine->works.uniques, &unique->keys);
-        memory_give(engine->memory, unique, sizeof *unique + unique->key_size);
+        unique->keys.next = dead == NULL ? NULL : &dead->keys;
+        engine->works.dead_uniques = unique;
         return NULL;
     }
     unique->item->is_kept_back = false;

@@ -40,8 +40,10 @@
  * Leases: as holds, a taken item is `pending` until the take is durable and only then its time
  * runs; extensions are not logged, and after a restart every lease has its full time again.
  *
- * Memory: one block for the item and its id, one for body and headers (gone when nobody needs it
- * any more), one for what was last said about it, one for a lease, one for a unique key. */
+ * Memory: one block for the item, its id, and a body and headers that are small; one for those that
+ * are not (gone when nobody needs them any more), one for what was last said about it, one for a
+ * lease, one for a unique key.  What an answer of this step may point at lasts until the next one:
+ * it is put on a list of the dead. */
 #ifndef TENURE_ENGINE_ITEM_H
 #define TENURE_ENGINE_ITEM_H
 
@@ -50,11 +52,16 @@
 /* How the last lease ended: what a late or repeated answer is told. */
 enum item_ending { ITEM_END_NONE, ITEM_END_DONE, ITEM_END_FAILED, ITEM_END_BURIED, ITEM_END_LOST };
 
-/* What was last said: a result, a reason, how far it is. */
+/* What was last said: a result, a reason, how far it is.  Or a body and headers that are not small.
+ */
 struct note {
+    struct note *next_dead;
     uint32_t size;
     char text[];
 };
+
+/* Body and headers up to this size stand behind the id. */
+#define ITEM_PAYLOAD_INSIDE_MAX 256u
 
 struct item {
     struct map_node ids; /* `user` is the snapshot that captured it last */
@@ -63,7 +70,7 @@ struct item {
     struct lease *lease;   /* taken */
     struct unique *unique; /* NULL unless it has a key or is kept back for one */
     struct note *note;
-    char *payload;    /* body, then headers; NULL when empty or gone */
+    char *payload; /* body, then headers: inside, or the text of a note; NULL when empty or gone */
     uint64_t number;  /* of its put */
     uint64_t entered; /* its state; rises inside a list */
     union {
@@ -85,7 +92,7 @@ struct item {
     uint8_t id_size;
     bool is_cancelling;
     bool is_kept_back; /* delayed until the other item of its unique key ends */
-    char id[];
+    char id[];         /* then the payload, if it is small */
 };
 
 struct lease {
@@ -191,7 +198,10 @@ void item_drop_payload(struct engine *engine, struct item *item);
 
 /* A note; `*out_note` is NULL for an empty text.  False when there is no memory. */
 MUST_USE bool note_create(struct engine *engine, struct bytes text, struct note **out_note);
+/* One that nobody has seen. */
 void note_free(struct engine *engine, struct note *note);
+/* It lasts until the next step. */
+void note_bury(struct engine *engine, struct note *note);
 /* Takes the note. */
 void item_set_note(struct engine *engine, struct item *item, struct note *note);
 

@@ -327,6 +327,17 @@ static void bury_items(struct engine *engine)
         works->dead_leases = next == NULL ? NULL : CONTAINER_OF(next, struct lease, clients);
         lease_free(engine, lease);
     }
+    while (works->dead_notes != NULL) {
+        struct note *note = works->dead_notes;
+        works->dead_notes = note->next_dead;
+        note_free(engine, note);
+    }
+    while (works->dead_uniques != NULL) {
+        struct unique *unique = works->dead_uniques;
+        struct map_node *next = unique->keys.next;
+        works->dead_uniques = next == NULL ? NULL : CONTAINER_OF(next, struct unique, keys);
+        memory_give(engine->memory, unique, sizeof *unique + unique->key_size);
+    }
 }
 
 void works_bury(struct engine *engine)

@@ -106,7 +106,9 @@ struct works {
     uint64_t item_bytes;
     int64_t order_us; /* the last order given out */
     uint64_t entered_count, group_number, arrival_count;
-    struct item *dead_items; /* freed by the next step, by `group` */
+    struct item *dead_items; /* freed by the next step */
+    struct note *dead_notes;
+    struct unique *dead_uniques;
     struct work *dead_works;
     struct group *dead_groups;
     struct taker *dead_takers;

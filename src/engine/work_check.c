@@ -102,7 +102,10 @@ static void check_ring(const struct engine *engine, const struct group *group)
 
 static uint32_t check_group(const struct engine *engine, const struct group *group)
 {
-    uint32_t items = 0, waiting = 0, running = 0, ready = 0;
+    uint32_t items = 0;
+    uint32_t waiting = 0;
+    uint32_t running = 0;
+    uint32_t ready = 0;
     for (unsigned state = 0; state < ITEM_STATE_COUNT; state++) {
         list_foreach(link, &group->work->states[state]) {
             if (item_from_link(link)->group != group) continue;
@@ -137,7 +140,9 @@ static void check_takers(const struct work *work)
 
 static void check_work(const struct engine *engine, const struct work *work, struct totals *totals)
 {
-    uint32_t item_count = 0, group_count = 0, ring_count = 0;
+    uint32_t item_count = 0;
+    uint32_t group_count = 0;
+    uint32_t ring_count = 0;
     ASSERT(work_find(engine, work_name(work)) == work && work->pin_count == 0);
     for (unsigned state = 0; state < ITEM_STATE_COUNT; state++) {
         uint32_t count = 0;

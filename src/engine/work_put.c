@@ -255,5 +255,7 @@ void command_put(struct engine *engine, const struct engine_command *command)
         if (put_one(engine, &items[index])) continue;
         refuse(engine, &items[index], TENURE_NO_MEMORY, NULL);
     }
+    /* Making room for more may have moved the replies. */
+    reply = &engine->output.replies[engine->output.reply_count - 1];
     if (count == 1) reply->err = engine->output.items[engine->output.item_count - 1].err;
 }

@@ -324,6 +324,13 @@ static enum item_state live_state(const struct stored *stored)
 static void fill_item(
     struct engine *engine, struct item *item, const struct stored *stored, struct lease *lease)
 {
+    if (lease != NULL) {
+        item->lease = lease;
+        lease->item = item;
+        lease->is_live = true;
+        lease->as.deadline_ns = INT64_MAX;
+        lease->taken_at.us = stored->taken_at_us;
+    }
     item->number = stored->number;
     item->order_us = stored->order_us; /* or the time of its end */
     item->put_at_us = stored->put_at_us;
@@ -333,42 +340,32 @@ static void fill_item(
     item->ending = (uint8_t)stored->ending;
     item->is_cancelling = stored->flags & FLAG_CANCELLING;
     item_enter(engine, item, live_state(stored));
-    if (lease == NULL) return;
-    item->lease = lease;
-    lease->item = item;
-    lease->is_live = true;
-    lease->as.deadline_ns = INT64_MAX;
-    lease->taken_at.us = stored->taken_at_us;
 }
 
 static enum tenure_err
 make_item(struct engine *engine, struct group *group, const struct stored *stored)
 {
-    struct note *note;
+    struct note *note = NULL;
     struct lease *lease = NULL;
     struct item *item = item_create(engine, group, &stored->wish);
     if (item == NULL) return TENURE_NO_MEMORY;
-    if (!note_create(engine, stored->note, &note)) {
-        item_discard(engine, item);
-        return TENURE_NO_MEMORY;
-    }
-    item_set_note(engine, item, note);
+    enum tenure_err err = TENURE_NO_MEMORY;
+    if (!note_create(engine, stored->note, &note)) goto cleanup;
     if (stored->state == STORED_TAKEN) {
         lease = lease_create(engine, stored->worker, stored->lease_ms);
-        if (lease == NULL) {
-            item_discard(engine, item);
-            return TENURE_NO_MEMORY;
-        }
+        if (lease == NULL) goto cleanup;
     }
-    enum tenure_err err = TENURE_OK;
-    if (stored->flags & FLAG_HAS_KEY) err = restore_key(engine, item, stored);
-    if (err != TENURE_OK) {
-        if (lease != NULL) lease_free(engine, lease);
-        item_discard(engine, item);
-        return err;
-    }
+    err = stored->flags & FLAG_HAS_KEY ? restore_key(engine, item, stored) : TENURE_OK;
+    if (err != TENURE_OK) goto cleanup;
+    item_set_note(engine, item, note);
     fill_item(engine, item, stored, lease);
     return TENURE_OK;
+
+cleanup:
+    if (lease != NULL) lease_free(engine, lease);
+    note_free(engine, note);
+    item_discard(engine, item);
+    return err;
 }
 
 enum tenure_err work_restore_item(struct engine *engine, struct codec_reader *reader)

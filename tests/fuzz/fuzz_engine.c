@@ -3,6 +3,7 @@
  * the same state. */
 #include "base/memory.h"
 #include "engine/queues.h"
+#include "lib/touch_answers.h"
 
 #define STEP_COUNT_MAX   400u
 #define CLIENT_COUNT     4u
@@ -36,6 +37,7 @@ struct life {
     uint32_t wait_count;
     struct buffer journal; /* all records; batches need no bounds to be replayed */
     uint32_t record_count;
+    uint32_t seen; /* of answers; means nothing */
     struct buffer snapshot;
     struct seq snapshot_seq;
     uint64_t snapshot_hash;
@@ -135,6 +137,7 @@ static void step(struct life *life, struct engine_event *event)
     uint64_t tag = command != NULL && command->kind != ENGINE_CANCEL ? command->tag : 0;
     ASSERT(engine_step(life->engine, event, &update) == TENURE_OK);
     keep_records(life, &update);
+    life->seen += touch_answers(&update);
     uint32_t answer_count = 0;
     for (uint32_t index = 0; index < update.reply_count; index++) {
         const struct engine_reply *reply = &update.replies[index];

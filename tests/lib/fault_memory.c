@@ -25,6 +25,7 @@ static void forget(struct fault_memory *fault, void *block, size_t size)
         return;
     }
     CHECK_EQ_UINT(header_of(block)->size, size);
+    memset(block, FILLING, size); /* whoever still looks at it shall see that */
     fault->block_count--;
     fault->bytes_used -= size;
 }
@@ -52,13 +53,13 @@ static void *fault_resize(void *context, void *old, size_t old_size, size_t new_
     if (must_fail(fault)) return NULL;
     struct header *header = malloc(sizeof(*header) + new_size);
     if (header == NULL) FAIL("the test itself has no memory for %zu bytes", new_size);
-    forget(fault, old, old_size);
     header->size = new_size;
     memset(header + 1, FILLING, new_size);
     if (old != NULL) {
         memcpy(header + 1, old, old_size < new_size ? old_size : new_size);
-        free(header_of(old));
     }
+    forget(fault, old, old_size);
+    if (old != NULL) free(header_of(old));
     fault->block_count++;
     fault->bytes_used += new_size;
     if (fault->bytes_used > fault->bytes_used_max) fault->bytes_used_max = fault->bytes_used;

@@ -7,6 +7,7 @@
 #include "engine/queues.h"
 #include "lib/fault_memory.h"
 #include "lib/test.h"
+#include "lib/touch_answers.h"
 #include "model/work_model.h"
 #include "sim/rng.h"
 
@@ -24,7 +25,8 @@ struct life {
     uint64_t record_count;
     int64_t now_ns;
     uint64_t tag;
-    struct { /* leases there were */
+    uint32_t seen; /* of answers; means nothing */
+    struct {       /* leases there were */
         uint32_t queue;
         char id[24];
         uint64_t token;
@@ -160,6 +162,7 @@ static void finish(struct life *life, const struct engine_event *event)
     struct engine_update update;
     wm_finish(&life->model);
     CHECK(engine_step(life->engine, event, &update) == TENURE_OK);
+    life->seen += touch_answers(&update);
     compare_records(life, &update);
     compare_answers(life, &update);
     compare_state(life);

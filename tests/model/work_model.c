@@ -380,8 +380,9 @@ static void put_one(struct wm *model, uint64_t client, uint64_t tag, const struc
                               .state = ITEM_STATE_COUNT,
                               .put_at_us = model->wall_us };
     snprintf(item->id, sizeof item->id, "%s", put->id);
-    if (put->id[0] == 0)
+    if (put->id[0] == 0) {
         snprintf(item->id, sizeof item->id, "_%llu", (unsigned long long)item->number);
+    }
     if (item->terms.run_at_us <= model->wall_us) item->terms.run_at_us = 0;
     record(model, RECORD_PUT, item->id);
     set_order(model, item, item->terms.run_at_us);
@@ -819,8 +820,9 @@ void wm_restart(struct wm *model)
     model->is_gate_open = true;
     for (uint32_t at = 0; at < model->item_count; at++) {
         struct wm_item *item = &model->items[at];
-        if (is_waiting(item))
+        if (is_waiting(item)) {
             item->state = item->run_at_us > 0 || item->is_kept_back ? ITEM_DELAYED : ITEM_READY;
+        }
         arm(model, item);
         item->is_durable = false;
         item->is_bound = false;

@@ -12,11 +12,83 @@ static struct bytes text(size_t size)
     return (struct bytes){ long_text, size };
 }
 
+static const struct item_terms terms_largest = {
+    .run_at_us = LIMIT_RUN_AT_US_MAX,
+    .expires_at_us = LIMIT_RUN_AT_US_MAX,
+    .lease_ms = LIMIT_TTL_MS_MAX,
+    .timeout_ms = LIMIT_TIMEOUT_MS_MAX,
+    .retention_ms = LIMIT_RETENTION_MS_MAX,
+    .backoff_ms = LIMIT_BACKOFF_MS_MAX,
+    .backoff_ms_max = LIMIT_BACKOFF_MS_MAX,
+    .unique_ms = LIMIT_RETENTION_MS_MAX,
+    .attempts_max = LIMIT_ATTEMPTS_MAX,
+    .lapses_max = LIMIT_LAPSES_MAX,
+    .priority = LIMIT_PRIORITY_MAX,
+    .backoff = ITEM_BACKOFF_COUNT - 1,
+    .jitter = 100,
+    .unique_scope = UNIQUE_SCOPE_COUNT - 1,
+    .conflict = UNIQUE_CONFLICT_COUNT - 1,
+};
+
+static bool is_one_of(enum record_kind kind, const enum record_kind *kinds, size_t count)
+{
+    for (size_t index = 0; index < count; index++) {
+        if (kinds[index] == kind) return true;
+    }
+    return false;
+}
+
+#define IS_ONE_OF(kind, ...)                                                                       \
+    is_one_of(                                                                                     \
+        (kind),                                                                                    \
+        (const enum record_kind[]){ __VA_ARGS__ },                                                 \
+        sizeof((enum record_kind[]){ __VA_ARGS__ }) / sizeof(enum record_kind))
+
+static struct record largest_put(struct record record)
+{
+    record.group = text(LIMIT_GROUP_SIZE_MAX);
+    record.unique = text(LIMIT_UNIQUE_SIZE_MAX);
+    record.meta = text(LIMIT_META_SIZE_MAX);
+    record.terms = terms_largest;
+    record.body = (struct bytes){ NULL, LIMIT_BODY_SIZE_MAX };
+    return record;
+}
+
+/* The same of queues. */
+static struct record largest_work(struct record record)
+{
+    enum record_kind kind = record.kind;
+    if (IS_ONE_OF(kind, RECORD_PAUSED, RECORD_RESUMED, RECORD_LIMITED)) {
+        record.group = text(LIMIT_GROUP_SIZE_MAX);
+        if (kind != RECORD_LIMITED) return record;
+        record.limits = (struct group_limits){
+            UINT32_MAX, UINT32_MAX, UINT32_MAX, LIMIT_TTL_MS_MAX, UINT32_MAX, LIMIT_WEIGHT_MAX,
+        };
+        return record;
+    }
+    record.id = text(LIMIT_ID_SIZE_MAX);
+    if (kind == RECORD_PUT) return largest_put(record);
+    if (kind == RECORD_TAKEN) record.owner = text(LIMIT_OWNER_SIZE_MAX);
+    if (kind <= RECORD_BURIED) record.token.value = TOKEN_MAX;
+    if (kind == RECORD_TAKEN || kind == RECORD_EXTENDED) record.ttl_ms = LIMIT_TTL_MS_MAX;
+    if (kind == RECORD_DONE) record.body = (struct bytes){ NULL, LIMIT_RESULT_SIZE_MAX };
+    if (!IS_ONE_OF(kind, RECORD_TAKEN, RECORD_EXTENDED, RECORD_DONE)) {
+        record.reason = text(LIMIT_REASON_SIZE_MAX);
+    }
+    if (kind == RECORD_FAILED || kind == RECORD_KICKED) record.run_at_us = LIMIT_RUN_AT_US_MAX;
+    if (IS_ONE_OF(kind, RECORD_FAILED, RECORD_LAPSED, RECORD_KICKED)) {
+        record.outcome = OUTCOME_CANCELLED;
+        record.is_counted = true;
+    }
+    return record;
+}
+
 /* One of each kind, with every field at its limit. */
 static struct record largest(enum record_kind kind)
 {
     struct record record = { .kind = kind, .at = { INT64_MAX }, .name = text(LIMIT_NAME_SIZE_MAX) };
     if (kind == RECORD_AVAILABLE) return record;
+    if (RECORD_KIND_IS_WORK(kind)) return largest_work(record);
     record.owner = text(LIMIT_OWNER_SIZE_MAX);
     record.token.value = TOKEN_MAX;
     bool is_end = kind == RECORD_RELEASED || kind == RECORD_EXPIRED || kind == RECORD_BROKEN;
@@ -43,7 +115,12 @@ static struct record smallest(enum record_kind kind)
 {
     struct record record = { .kind = kind, .name = text(1) };
     if (kind == RECORD_AVAILABLE) return record;
-    record.owner = text(1);
+    if (kind == RECORD_LIMITED) record.limits = GROUP_LIMITS_NONE;
+    if (IS_ONE_OF(kind, RECORD_PAUSED, RECORD_RESUMED, RECORD_LIMITED)) return record;
+    if (RECORD_KIND_IS_WORK(kind)) record.id = text(1);
+    if (kind == RECORD_PUT) record.terms.lease_ms = LIMIT_TTL_MS_MIN;
+    if (!RECORD_KIND_IS_WORK(kind) || kind == RECORD_TAKEN) record.owner = text(1);
+    if (kind > RECORD_BURIED || kind == RECORD_PUT) return record;
     record.token.value = 1;
     if (kind == RECORD_GRANTED) record.slots = 1;
     return record;
@@ -64,6 +141,18 @@ static void check_equal(const struct record *left, const struct record *right)
     CHECK_EQ_UINT(left->grace_ms, right->grace_ms);
     CHECK_EQ_BYTES(left->meta, right->meta);
     CHECK_EQ_BYTES(left->reason, right->reason);
+    CHECK_EQ_BYTES(left->id, right->id);
+    CHECK_EQ_BYTES(left->group, right->group);
+    CHECK_EQ_BYTES(left->unique, right->unique);
+    CHECK_EQ_UINT(left->body.size, right->body.size);
+    CHECK((left->body.data == NULL) == (right->body.data == NULL));
+    if (left->body.data != NULL) CHECK_EQ_BYTES(left->body, right->body);
+    CHECK(memcmp(&left->terms, &right->terms, sizeof left->terms) == 0);
+    CHECK(memcmp(&left->limits, &right->limits, sizeof left->limits) == 0);
+    CHECK_EQ_INT(left->run_at_us, right->run_at_us);
+    CHECK_EQ_INT(left->outcome, right->outcome);
+    CHECK_EQ_INT(left->is_counted, right->is_counted);
+    CHECK_EQ_INT(left->is_whole, right->is_whole);
 }
 
 static struct bytes encode(struct buffer *out, const struct record *record)
@@ -94,7 +183,7 @@ static void check_fault(struct record record)
 }
 
 #define FOREACH_KIND(kind)                                                                         \
-    for (enum record_kind kind = RECORD_GRANTED; kind < RECORD_PUT;                                \
+    for (enum record_kind kind = RECORD_GRANTED; kind < RECORD_KIND_COUNT;                         \
          kind = (enum record_kind)(kind + 1))
 
 TEST(record_comes_back_as_it_was)
@@ -188,6 +277,128 @@ TEST(record_over_a_limit_is_refused)
     check_fault(record);
 }
 
+TEST(record_of_queues_over_a_limit_is_refused)
+{
+    struct record record = largest(RECORD_PUT);
+    record.id.size = 0;
+    check_fault(record);
+    record = largest(RECORD_TAKEN);
+    record.owner.size = 0;
+    check_fault(record);
+    record = largest(RECORD_TAKEN);
+    record.token.value = 0;
+    check_fault(record);
+    record = largest(RECORD_EXTENDED);
+    record.ttl_ms = LIMIT_TTL_MS_MAX + 1;
+    check_fault(record);
+    record = largest(RECORD_FAILED);
+    record.run_at_us = LIMIT_RUN_AT_US_MAX + 1;
+    check_fault(record);
+    record = largest(RECORD_LAPSED);
+    record.outcome = OUTCOME_COUNT;
+    check_fault(record);
+    record = largest(RECORD_PAUSED);
+    record.is_whole = true; /* and a group */
+    check_fault(record);
+    record = largest(RECORD_PUT);
+    record.unique.size = 0; /* but a scope */
+    check_fault(record);
+    record = smallest(RECORD_PUT);
+    record.unique = text(1); /* but no scope */
+    check_fault(record);
+    record = largest(RECORD_PUT);
+    record.body.size = LIMIT_BODY_SIZE_MAX + 1;
+    check_fault(record);
+    record = largest(RECORD_DONE);
+    record.body.size = LIMIT_RESULT_SIZE_MAX + 1;
+    check_fault(record);
+}
+
+static void check_terms_fault(struct item_terms terms)
+{
+    struct record record = largest(RECORD_PUT);
+    record.terms = terms;
+    check_fault(record);
+    CHECK(!record_are_terms_sound(&terms));
+}
+
+TEST(record_with_terms_over_a_limit_is_refused)
+{
+    CHECK(record_are_terms_sound(&terms_largest));
+#define CHECK_TERM(member, value)                                                                  \
+    do {                                                                                           \
+        struct item_terms terms = terms_largest;                                                   \
+        test_note(#member);                                                                        \
+        terms.member = (value);                                                                    \
+        check_terms_fault(terms);                                                                  \
+    } while (0)
+    CHECK_TERM(run_at_us, LIMIT_RUN_AT_US_MAX + 1);
+    CHECK_TERM(expires_at_us, LIMIT_RUN_AT_US_MAX + 1);
+    CHECK_TERM(lease_ms, LIMIT_TTL_MS_MAX + 1);
+    CHECK_TERM(lease_ms, LIMIT_TTL_MS_MIN - 1);
+    CHECK_TERM(timeout_ms, LIMIT_TIMEOUT_MS_MAX + 1);
+    CHECK_TERM(retention_ms, LIMIT_RETENTION_MS_MAX + 1);
+    CHECK_TERM(backoff_ms, LIMIT_BACKOFF_MS_MAX + 1);
+    CHECK_TERM(backoff_ms_max, LIMIT_BACKOFF_MS_MAX + 1);
+    CHECK_TERM(unique_ms, LIMIT_RETENTION_MS_MAX + 1);
+    CHECK_TERM(attempts_max, LIMIT_ATTEMPTS_MAX + 1);
+    CHECK_TERM(priority, LIMIT_PRIORITY_MAX + 1);
+    CHECK_TERM(backoff, ITEM_BACKOFF_COUNT);
+    CHECK_TERM(jitter, 101);
+    CHECK_TERM(unique_scope, UNIQUE_SCOPE_COUNT);
+    CHECK_TERM(conflict, UNIQUE_CONFLICT_COUNT);
+#undef CHECK_TERM
+}
+
+static void check_limits_fault(struct group_limits limits)
+{
+    struct record record = largest(RECORD_LIMITED);
+    record.limits = limits;
+    check_fault(record);
+    CHECK(!record_are_limits_sound(&limits));
+}
+
+TEST(record_with_limits_that_are_none_is_refused)
+{
+    struct group_limits limits = GROUP_LIMITS_NONE;
+    CHECK(record_are_limits_sound(&limits));
+    limits.burst = 0;
+    check_limits_fault(limits);
+    limits = GROUP_LIMITS_NONE;
+    limits.weight = 0;
+    check_limits_fault(limits);
+    limits.weight = LIMIT_WEIGHT_MAX + 1;
+    check_limits_fault(limits);
+    limits = GROUP_LIMITS_NONE;
+    limits.rate_count = 1; /* in no time */
+    check_limits_fault(limits);
+    limits.rate_ms = LIMIT_TTL_MS_MAX + 1;
+    check_limits_fault(limits);
+}
+
+/* With and without its bytes. */
+TEST(record_keeps_a_body)
+{
+    struct buffer out;
+    buffer_init(&out, &memory_heap);
+    static const char bytes[] = "\0any\xff bytes";
+    struct bytes bodies[] = {
+        { 0 }, { bytes, 1 }, { bytes, sizeof bytes }, { NULL, 1 }, { NULL, LIMIT_RESULT_SIZE_MAX }
+    };
+    for (size_t index = 0; index < sizeof bodies / sizeof *bodies; index++) {
+        struct record record = smallest(RECORD_DONE);
+        record.body = bodies[index];
+        struct bytes rest = encode(&out, &record);
+        struct record decoded;
+        CHECK_EQ_INT(record_decode(&rest, &decoded), TENURE_OK);
+        CHECK_EQ_UINT(rest.size, 0);
+        check_equal(&decoded, &record);
+    }
+    buffer_deinit(&out);
+    check_refused(BYTES_LITERAL("\x0d\x00\x01x\x01x\x01\x01"));  /* zero bytes that follow */
+    check_refused(BYTES_LITERAL("\x0d\x00\x01x\x01x\x01\x05z")); /* two, and one is there */
+}
+
 TEST(record_with_a_name_that_is_no_text_is_refused)
 {
     static const char *const texts[] = {
@@ -200,13 +411,22 @@ TEST(record_with_a_name_that_is_no_text_is_refused)
         record = smallest(RECORD_RENEWED);
         record.owner = bytes_from_text(texts[index]);
         check_fault(record);
+        record = smallest(RECORD_REMOVED);
+        record.id = bytes_from_text(texts[index]);
+        check_fault(record);
+        record = smallest(RECORD_PAUSED);
+        record.group = bytes_from_text(texts[index]);
+        check_fault(record);
+        record = largest(RECORD_PUT);
+        record.unique = bytes_from_text(texts[index]);
+        check_fault(record);
     }
 }
 
 TEST(record_of_no_kind_is_refused)
 {
     check_refused(BYTES_LITERAL("\x00\x01\x01x"));
-    check_refused(BYTES_LITERAL("\x09\x01\x01x"));
+    check_refused((struct bytes){ (char[]){ RECORD_KIND_COUNT, 1, 1, 'x' }, 4 });
     check_refused(BYTES_LITERAL("\xff\x01\x01x"));
     check_refused((struct bytes){ 0 });
     CHECK(record_kind_word(0) == NULL);

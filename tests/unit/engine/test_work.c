@@ -5,12 +5,14 @@
 #include "lib/fault_memory.h"
 #include "lib/random.h"
 #include "lib/test.h"
+#include "lib/touch_answers.h"
 
 struct shop {
     struct fault_memory fault;
     struct engine *engine;
     int64_t now_ms;
     uint64_t tag, token;
+    uint32_t seen; /* of answers; means nothing */
     struct engine_update update;
     bool is_durable; /* at once */
 };
@@ -32,6 +34,7 @@ static enum tenure_err step(struct shop *shop, struct engine_event event)
     event.wall.us = INT64_C(1700000000000000) + shop->now_ms * 1000;
     enum tenure_err err = engine_step(shop->engine, &event, &shop->update);
     engine_check(shop->engine);
+    if (err == TENURE_OK) shop->seen += touch_answers(&shop->update);
     return err;
 }
 
@@ -335,6 +338,63 @@ TEST(work_is_listed_state_by_state)
     CHECK_EQ_BYTES(views[0].id, BYTES_LITERAL("c"));
     CHECK_EQ_INT(engine_items(shop.engine, QUEUE, ITEM_READY, &cursor, views, 2), 1);
     CHECK_EQ_BYTES(views[0].id, BYTES_LITERAL("e"));
+    close_shop(&shop);
+}
+
+/* What an answer says stays readable, whatever happens to the item in the same step. */
+TEST(work_answers_outlast_what_the_step_does_next)
+{
+    struct shop shop;
+    open_shop(&shop);
+    static char large[1000];
+    memset(large, 'b', sizeof large);
+    struct engine_put wishes[20];
+    for (size_t at = 0; at < 20; at++) {
+        wishes[at] = item("");
+        wishes[at].body = (struct bytes){ large, at % 2 == 0 ? 4 : sizeof large };
+        wishes[at].unique = BYTES_LITERAL("key");
+        wishes[at].terms.unique_scope = UNIQUE_UNTIL_STARTED;
+        wishes[at].terms.conflict = UNIQUE_REPLACE;
+        wishes[at].terms.retention_ms = 0;
+    }
+    struct bytes queues[1] = { QUEUE };
+    struct engine_command command = { .kind = ENGINE_TAKE, .client = 9 };
+    command.as.take = (struct engine_take){ .queues = queues,
+                                            .queue_count = 1,
+                                            .worker = BYTES_LITERAL("bob"),
+                                            .count_max = 1,
+                                            .wait_ms = 1000 };
+    CHECK(ask(&shop, command) == NULL);
+    command = (struct engine_command){ .kind = ENGINE_PUT, .as.put = { wishes, 20 } };
+    const struct engine_reply *reply = ask(&shop, command);
+    CHECK_EQ_UINT(shop.update.reply_count, 2); /* the last one is taken at once */
+    CHECK_EQ_UINT(reply->item_count, 20);
+    for (size_t at = 0; at < 20; at++) {
+        CHECK_EQ_BYTES(reply->items[at].item.body, wishes[at].body);
+        CHECK_EQ_BYTES(reply->items[at].item.unique, BYTES_LITERAL("key"));
+    }
+    close_shop(&shop);
+}
+
+TEST(work_kicked_and_taken_in_one_step_says_why_it_had_died)
+{
+    struct shop shop;
+    open_shop(&shop);
+    CHECK_EQ_INT(put(&shop, item("a")), TENURE_OK);
+    CHECK_EQ_TEXT(take(&shop), "a");
+    CHECK_EQ_INT(end(&shop, ENGINE_BURY, "a", shop.token)->item.state, ITEM_DEAD);
+    struct bytes queues[1] = { QUEUE };
+    struct engine_command command = { .kind = ENGINE_TAKE, .client = 9 };
+    command.as.take = (struct engine_take){ .queues = queues,
+                                            .queue_count = 1,
+                                            .worker = BYTES_LITERAL("bob"),
+                                            .count_max = 1,
+                                            .wait_ms = 1000 };
+    CHECK(ask(&shop, command) == NULL);
+    CHECK_EQ_INT(name_item(&shop, ENGINE_KICK, "a"), TENURE_OK);
+    CHECK_EQ_UINT(shop.update.reply_count, 2);
+    CHECK_EQ_BYTES(shop.update.replies[0].items[0].item.note, BYTES_LITERAL("reason"));
+    CHECK_EQ_UINT(shop.update.replies[1].client, 9);
     close_shop(&shop);
 }
 
