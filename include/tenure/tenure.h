@@ -21,6 +21,7 @@
  * lock.h     acquire, keep, use, release
  * watch.h    look at locks, follow what happens to them, break one
  * election.h who leads
+ * queue.h    put work, take it, end it
  * error.h    every outcome
  * adapter/   callbacks on the thread of an event loop: poll, epoll, libuv, libevent, libev, GLib */
 #ifndef TENURE_TENURE_H
@@ -31,6 +32,7 @@
 #include <tenure/error.h>
 #include <tenure/export.h>
 #include <tenure/lock.h>
+#include <tenure/queue.h>
 #include <tenure/watch.h>
 
 #define TENURE_VERSION_MAJOR 0

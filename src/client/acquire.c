@@ -230,12 +230,15 @@ static void ask(struct acquire *acquire)
     tni_store_start(client->store, &acquire->op);
 }
 
+static void on_confirmed(void *whom, struct hold *hold, bool is_held);
+
 static void on_granted(struct acquire *acquire, const struct store_result *result)
 {
-    acquire->hold->acquire = acquire;
     acquire->state = ACQUIRE_CONFIRMING;
     struct mono confirm_by = tni_deadline(acquire->client->timeout_ms);
-    if (tni_hold_begin(acquire->hold, result, confirm_by)) hand_out(acquire);
+    if (tni_hold_begin(acquire->hold, result, confirm_by, on_confirmed, acquire)) {
+        hand_out(acquire);
+    }
 }
 
 static void on_asked(struct store_op *op, const struct store_result *result)
@@ -277,8 +280,10 @@ static void give_up_grant(struct acquire *acquire, enum tenure_err err, const ch
     sweep(acquire);
 }
 
-void tni_acquire_confirmed(struct acquire *acquire, bool is_held)
+static void on_confirmed(void *whom, struct hold *hold, bool is_held)
 {
+    struct acquire *acquire = whom;
+    (void)hold;
     bool is_waiting = acquire->terms.wait_until.ns > tni_store_now().ns;
     if (is_held) {
         hand_out(acquire);

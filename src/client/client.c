@@ -147,6 +147,7 @@ static void close_all(struct client *client)
     tni_watch_close_all(client);
     tni_election_close_all(client);
     tni_acquire_close_all(client);
+    tni_take_close_all(client);
     tni_store_close(client->store);
     tni_hold_close_all(client);
     uv_close((uv_handle_t *)&client->wake, NULL);
@@ -302,6 +303,8 @@ static struct client *create(const struct tenure_client_options *options, const 
     list_init(&client->holds);
     list_init(&client->watches);
     list_init(&client->observations);
+    list_init(&client->takes);
+    list_init(&client->awaits);
     heap_init(&client->timers, memory);
     return client;
 }

@@ -8,6 +8,9 @@
  *   hold.c       a hold: what a keeper decides, carried out
  *   acquire.c    from a request to a hold, and cleaning up behind one that was given up
  *   lock.c       the public functions of holds
+ *   take.c       from a request to items of a queue, each a hold
+ *   taken.c      the item behind a hold, and its end
+ *   put.c await.c queue.c   the rest of queues
  *   call.c       blocking = start and wait
  *   later.c      start, and tell when it is over
  *   claim.c view.c watch.c election.c   the rest of the public functions
@@ -90,6 +93,8 @@ struct client {
     struct list holds;
     struct list watches;
     struct list observations;
+    struct list takes;        /* under way */
+    struct list awaits;       /* likewise */
     struct store_watch alarm; /* tells when somebody else ends a hold */
     uv_timer_t alarm_timer;
     char alarm_name[LIMIT_NAME_SIZE_MAX + 1]; /* what it listens to; empty: to all names */
@@ -138,6 +143,7 @@ void tni_acquire_close_all(struct client *client);
 void tni_hold_close_all(struct client *client);
 void tni_watch_close_all(struct client *client);
 void tni_election_close_all(struct client *client);
+void tni_take_close_all(struct client *client);
 
 /* By any thread: nobody wants to know any more who leads.  Nothing happens when there is no such
  * operation. */

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/taken.h"
+
 #define ATTEMPT_MS_MAX   60000u
 #define PATIENCE_MS_MIN  20u
 #define PATIENCE_DIVISOR 4 /* of the ttl: so long without an answer, and another way is tried */
@@ -93,7 +95,9 @@ void tni_hold_give(struct hold *hold)
     bool is_last = --hold->reference_count == 0;
     if (is_last && hold->slot != NULL) tni_registry_remove_hold(hold->slot);
     tni_registry_unlock();
-    if (is_last) memory_give(hold->memory, hold, hold->size);
+    if (!is_last) return;
+    tni_taken_destroy(hold->taken);
+    memory_give(hold->memory, hold, hold->size);
 }
 
 static void close_loss_fd(struct hold *hold);
@@ -105,6 +109,20 @@ bool tni_hold_close_handle(struct hold *hold)
     hold->slot = NULL;
     close_loss_fd(hold);
     return true;
+}
+
+struct hold *tni_hold_close(struct tenure_hold handle)
+{
+    struct mono now = tni_store_now();
+    tni_registry_lock();
+    struct hold *hold = tni_registry_find_hold(handle.id);
+    if (hold != NULL && !tni_hold_close_handle(hold)) hold = NULL;
+    if (hold != NULL) {
+        hold->released_at = now;
+        (void)tni_client_take_of(hold->client);
+    }
+    tni_registry_unlock();
+    return hold;
 }
 
 static void take(struct hold *hold)
@@ -226,8 +244,11 @@ static void tell_news(struct client *client, struct notice *notice)
     (void)pthread_mutex_lock(&client->mutex);
     struct hold_news news = hold->news;
     hold->news.told = news.state;
+    hold->news.was_told_cancel = news.is_cancelling;
     (void)pthread_mutex_unlock(&client->mutex);
     struct tenure_hold handle = { news.id };
+    bool is_cancel = !news.is_hushed && news.is_cancelling && !news.was_told_cancel;
+    if (is_cancel && hold->on_cancel != NULL) hold->on_cancel(handle, hold->user);
     bool is_news = !news.is_hushed && news.state != news.told;
     if (is_news && news.state == TENURE_HOLD_LOST) {
         if (hold->on_lost != NULL) hold->on_lost(handle, news.loss, hold->user);
@@ -252,6 +273,26 @@ static void announce(struct hold *hold, uint64_t id, const struct keeper_update 
     hold->news.notice.tell = tell_news;
     (void)pthread_mutex_unlock(&client->mutex);
     if (!tni_notice_post(client, &hold->news.notice)) tni_hold_give(hold);
+}
+
+/* Somebody has cancelled the item. */
+static void announce_cancel(struct hold *hold)
+{
+    struct client *client = hold->client;
+    tni_registry_lock();
+    bool is_open = hold->slot != NULL;
+    uint64_t id = is_open ? tni_registry_hold_id(hold->slot) : 0;
+    hold->taken->is_cancelling = true;
+    tni_registry_unlock();
+    if (!is_open || hold->on_cancel == NULL) return;
+    take(hold);
+    (void)pthread_mutex_lock(&client->mutex);
+    hold->news.id = id;
+    hold->news.is_cancelling = true;
+    hold->news.notice.tell = tell_news;
+    bool is_told = hold->news.was_told_cancel;
+    (void)pthread_mutex_unlock(&client->mutex);
+    if (is_told || !tni_notice_post(client, &hold->news.notice)) tni_hold_give(hold);
 }
 
 /* ------------------------------------------------------------------ asks */
@@ -279,7 +320,7 @@ static void set_timer(struct hold *hold)
 {
     struct client *client = hold->client;
     int64_t at_ns = hold->wake_at.ns;
-    if (hold->acquire != NULL && hold->confirm_by.ns < at_ns) at_ns = hold->confirm_by.ns;
+    if (hold->whom != NULL && hold->confirm_by.ns < at_ns) at_ns = hold->confirm_by.ns;
     if (at_ns == INT64_MAX || hold->is_ended) {
         heap_remove(&client->timers, &hold->timer);
     } else if (hold->timer.index == HEAP_INDEX_NONE) {
@@ -292,6 +333,14 @@ static void set_timer(struct hold *hold)
 }
 
 static void start_attempt(struct hold *hold, const struct keeper_update *update);
+
+static void tell_confirmed(struct hold *hold, bool is_held)
+{
+    void *whom = hold->whom;
+    hold->whom = NULL;
+    set_timer(hold);
+    hold->confirmed(whom, hold, is_held);
+}
 
 static void step(struct hold *hold, struct keeper_event *event)
 {
@@ -315,13 +364,10 @@ static void step(struct hold *hold, struct keeper_event *event)
     set_timer(hold);
     if (update.state == KEEPER_LOST) refuse_asks(hold, TENURE_LOST);
     if (!update.has_changed) return;
-    if (hold->acquire == NULL) {
+    if (hold->whom == NULL) {
         announce(hold, id, &update);
     } else if (update.state == KEEPER_HELD || update.state == KEEPER_LOST) {
-        struct acquire *acquire = hold->acquire;
-        hold->acquire = NULL;
-        set_timer(hold);
-        tni_acquire_confirmed(acquire, update.state == KEEPER_HELD);
+        tell_confirmed(hold, update.state == KEEPER_HELD);
     }
 }
 
@@ -362,6 +408,11 @@ static enum tenure_err err_of(const struct store_result *result)
     return TENURE_OK;
 }
 
+static bool is_told_to_cancel(const struct store_result *result)
+{
+    return result->as.renew.count == 1 && result->as.renew.renewals[0].is_cancelling;
+}
+
 static void on_attempt_done(struct store_op *op, const struct store_result *result)
 {
     struct attempt *attempt = CONTAINER_OF(op, struct attempt, op);
@@ -371,7 +422,10 @@ static void on_attempt_done(struct store_op *op, const struct store_result *resu
         struct keeper_event event;
         judge(result, &event);
         event.sent_at = attempt->sent_at;
+        bool is_cancelling =
+            hold->taken != NULL && event.kind == KEEPER_RENEWED && is_told_to_cancel(result);
         step(hold, &event);
+        if (is_cancelling && !hold->is_ended) announce_cancel(hold);
         answer_asks(hold, attempt->sent_at, err_of(result), result->text);
     }
     tni_hold_give(hold);
@@ -400,9 +454,16 @@ static void start_attempt(struct hold *hold, const struct keeper_update *update)
                      .patience_ns = (int64_t)patience_ms * NS_PER_MS },
         .done = on_attempt_done,
     };
-    attempt->op.request.as.renew.claims = hold->claims;
-    attempt->op.request.as.renew.count = hold->name_count;
-    attempt->op.request.as.renew.ttl_ms = update->ttl_ms;
+    if (hold->taken != NULL) {
+        attempt->op.request.verb = STORE_EXTEND;
+        attempt->op.request.as.extend.claims = &hold->taken->claim;
+        attempt->op.request.as.extend.count = 1;
+        attempt->op.request.as.extend.lease_ms = update->ttl_ms;
+    } else {
+        attempt->op.request.as.renew.claims = hold->claims;
+        attempt->op.request.as.renew.count = hold->name_count;
+        attempt->op.request.as.renew.ttl_ms = update->ttl_ms;
+    }
     take(hold);
     tni_store_start(hold->client->store, &attempt->op);
 }
@@ -435,11 +496,8 @@ void tni_hold_hint(struct hold *hold)
 
 void tni_hold_on_time(struct hold *hold)
 {
-    if (hold->acquire != NULL && tni_store_now().ns >= hold->confirm_by.ns) {
-        struct acquire *acquire = hold->acquire;
-        hold->acquire = NULL;
-        set_timer(hold);
-        tni_acquire_confirmed(acquire, false);
+    if (hold->whom != NULL && tni_store_now().ns >= hold->confirm_by.ns) {
+        tell_confirmed(hold, false);
         return;
     }
     struct keeper_event event = { .kind = KEEPER_TIME };
@@ -448,7 +506,12 @@ void tni_hold_on_time(struct hold *hold)
 
 /* ------------------------------------------------------------------ begin and end */
 
-bool tni_hold_begin(struct hold *hold, const struct store_result *result, struct mono confirm_by)
+bool tni_hold_begin(
+    struct hold *hold,
+    const struct store_result *result,
+    struct mono confirm_by,
+    confirmed_fn confirmed,
+    void *whom)
 {
     struct client *client = hold->client;
     struct keeper_event event = { .kind = KEEPER_GRANTED,
@@ -468,11 +531,10 @@ bool tni_hold_begin(struct hold *hold, const struct store_result *result, struct
     tni_keeper_init(&hold->keeper, &options);
     hold->wake_at = (struct mono){ INT64_MAX };
     list_append(&client->holds, &hold->link);
-    struct acquire *acquire = hold->acquire;
-    hold->acquire = NULL; /* what is held at once needs no confirmation */
     step(hold, &event);
-    if (hold->keeper.state == KEEPER_HELD) return true;
-    hold->acquire = acquire;
+    if (hold->keeper.state == KEEPER_HELD) return true; /* and needs no confirmation */
+    hold->whom = whom;
+    hold->confirmed = confirmed;
     hold->confirm_by = confirm_by;
     set_timer(hold);
     return false;
@@ -504,7 +566,7 @@ static void quiet(struct hold *hold)
     struct keeper_update update;
     if (hold->keeper.state != KEEPER_ENDED) tni_keeper_step(&hold->keeper, &event, &update);
     hold->is_ended = true;
-    hold->acquire = NULL;
+    hold->whom = NULL;
     hold->client->timer_count--;
     set_timer(hold);
     list_remove(&hold->link);
@@ -574,7 +636,11 @@ static void on_released(struct store_op *op, const struct store_result *result)
     struct hold *hold = CONTAINER_OF(op, struct hold, release);
     struct tenure_release *told = &hold->release_told;
     enum tenure_end end = TENURE_END_UNKNOWN;
-    if (result->err == TENURE_OK) {
+    if (hold->taken != NULL) {
+        if (result->err == TENURE_OK) end = TENURE_END_RELEASED;
+        if (result->err == TENURE_LOST) end = TENURE_END_NOT_OWNER;
+        if (end == TENURE_END_UNKNOWN) hold->release_err = result->err;
+    } else if (result->err == TENURE_OK) {
         end = tni_hold_end_of(result->as.release.end);
         if (told->successor == 0) told->successor = result->as.release.successor;
     } else if (hold->release_err == TENURE_OK) {
@@ -606,6 +672,12 @@ static void release_next(struct hold *hold)
         .done = on_released,
     };
     hold->release.request.as.release = hold->claims[hold->release_index];
+    if (hold->taken != NULL) { /* given back as if it had not been taken */
+        hold->release.request.verb = STORE_FINISH;
+        hold->release.request.as.finish = (struct store_finish){ .kind = STORE_FINISH_FAIL,
+                                                                 .claim = hold->taken->claim,
+                                                                 .is_free = true };
+    }
     tni_store_start(client->store, &hold->release);
 }
 

@@ -8,13 +8,16 @@
 #ifndef TENURE_CLIENT_HOLD_H
 #define TENURE_CLIENT_HOLD_H
 
-#include <tenure/lock.h>
+#include <tenure/queue.h>
 
 #include "client/client.h"
 #include "client/keeper.h"
 
 struct hold;
-struct acquire;
+struct taken;
+
+/* The confirmation of a grant came, or it did not. */
+typedef void (*confirmed_fn)(void *whom, struct hold *hold, bool is_held);
 
 /* One renewal under way. */
 struct attempt {
@@ -35,6 +38,8 @@ struct ask {
 struct hold_news {
     struct notice notice; /* while it is posted it is one of the hold's owners */
     bool is_hushed;       /* the handle is closed by its user */
+    bool is_cancelling;   /* the item is */
+    bool was_told_cancel;
     uint64_t id;
     enum tenure_hold_state state;
     enum tenure_loss loss;
@@ -69,7 +74,9 @@ struct hold {
     tenure_risk_fn on_at_risk;
     tenure_risk_fn on_held;
     tenure_loss_fn on_lost;
+    tenure_cancel_fn on_cancel;
     void *user;
+    struct taken *taken; /* an item of a queue; NULL: a lock */
     bool is_passive;
     bool is_sole; /* nobody else can hold the same name */
 
@@ -85,7 +92,8 @@ struct hold {
     struct mono confirmed_at;
     bool is_handed_out;
     bool is_ended;
-    struct acquire *acquire; /* while the grant is being confirmed */
+    void *whom; /* to tell of the confirmation of the grant, while it is under way */
+    confirmed_fn confirmed;
     struct mono confirm_by;
     struct attempt attempts[KEEPER_FLIGHT_COUNT_MAX];
     struct list asks;
@@ -118,10 +126,14 @@ MUST_USE bool tni_hold_close_handle(struct hold *hold);
 
 /* ---- on the thread */
 
-/* The claims are filled in: begin to keep it.  True: it can be handed out; false: it is being
- * confirmed, and tni_acquire_confirmed will be called. */
-MUST_USE bool
-tni_hold_begin(struct hold *hold, const struct store_result *result, struct mono confirm_by);
+/* Begin to keep what was granted.  True: it can be handed out; false: it is being confirmed, and
+ * `confirmed` will be called with `whom`. */
+MUST_USE bool tni_hold_begin(
+    struct hold *hold,
+    const struct store_result *result,
+    struct mono confirm_by,
+    confirmed_fn confirmed,
+    void *whom);
 /* It was lost before anybody knew of it: make it ready for another grant.  False: requests about
  * the lost one are under way. */
 MUST_USE bool tni_hold_rewind(struct hold *hold);
@@ -137,15 +149,16 @@ void tni_hold_hint(struct hold *hold);
 void tni_hold_ask(struct hold *hold, uint32_t ttl_ms, struct ask *ask);
 /* Stop keeping it, whatever it is; the thread is one owner less, when nothing is under way. */
 void tni_hold_end(struct hold *hold);
-/* The same, and release it at the store; `release_fn` may be NULL. */
+/* The same, and release it at the store; `release_fn` may be NULL.  The thread is one owner less
+ * when that is over. */
 void tni_hold_release(struct hold *hold);
+/* Close the handle; NULL: it is not good.  Its owner becomes the caller, and so does a reference to
+ * its client. */
+struct hold *tni_hold_close(struct tenure_hold handle);
 /* Nothing more is told of its state, except what is being told now. */
 void tni_hold_hush(struct hold *hold);
 
 /* In the words of the public header. */
 enum tenure_end tni_hold_end_of(enum store_end end);
-
-/* The confirmation of a grant came, or it did not (acquire.c). */
-void tni_acquire_confirmed(struct acquire *acquire, bool is_held);
 
 #endif

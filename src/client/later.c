@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static void destroy(struct later *later)
+void tni_later_destroy(struct later *later)
 {
     struct client *client = later->call.client;
     if (later->hold != NULL) tni_hold_give(later->hold);
@@ -18,7 +18,7 @@ static void tell(struct client *client, struct notice *notice)
     const char *text = later->call.text[0] == '\0' ? NULL : later->call.text;
     (void)tni_fail(&error, later->call.err, text);
     if (later->fn != NULL) later->fn(later->call.err, &error, later->user);
-    destroy(later);
+    tni_later_destroy(later);
 }
 
 static void finish(struct call *call)
@@ -31,8 +31,13 @@ static void finish(struct call *call)
 struct later *tni_later_create(
     struct client *client, struct hold *hold, tenure_done_fn fn, void *user, const char *text)
 {
-    size_t text_size = strlen(text) + 1;
-    size_t size = sizeof(struct later) + text_size;
+    return tni_later_create_with(client, hold, fn, user, bytes_from_text(text));
+}
+
+struct later *tni_later_create_with(
+    struct client *client, struct hold *hold, tenure_done_fn fn, void *user, struct bytes bytes)
+{
+    size_t size = sizeof(struct later) + bytes.size + 1;
     struct later *later = memory_take(client->memory, size);
     if (later == NULL) {
         if (hold != NULL) tni_hold_give(hold);
@@ -45,7 +50,8 @@ struct later *tni_later_create(
                              .user = user,
                              .hold = hold,
                              .size = size };
-    memcpy(later->text, text, text_size);
+    if (bytes.size > 0) memcpy(later->text, bytes.data, bytes.size);
+    later->text[bytes.size] = '\0';
     tni_call_prepare(&later->call);
     return later;
 }
@@ -53,6 +59,6 @@ struct later *tni_later_create(
 enum tenure_err tni_later_start(struct later *later)
 {
     if (tni_client_submit(later->call.client, &later->call.task)) return TENURE_OK;
-    destroy(later);
+    tni_later_destroy(later);
     return TENURE_CANCELED;
 }

@@ -22,13 +22,18 @@ struct later {
     struct ask ask;
     uint32_t ttl_ms;
     size_t size;
-    char text[]; /* a copy of the caller's */
+    char text[]; /* a copy of the caller's, or of his bytes */
 };
 
 /* The references to `client` and `hold` are its own from now on; with NULL, there was no memory,
  * and they are given back. */
 struct later *tni_later_create(
     struct client *client, struct hold *hold, tenure_done_fn fn, void *user, const char *text);
+/* The same with any bytes in the place of the text; a zero is behind them. */
+struct later *tni_later_create_with(
+    struct client *client, struct hold *hold, tenure_done_fn fn, void *user, struct bytes bytes);
+/* One that was not started. */
+void tni_later_destroy(struct later *later);
 /* TENURE_CANCELED: the client is closing; nobody is told. */
 MUST_USE enum tenure_err tni_later_start(struct later *later);
 

@@ -1,15 +1,10 @@
 #include <tenure/lock.h>
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
-
 #include "client/acquire.h"
 #include "client/call.h"
 #include "client/later.h"
+#include "client/owner.h"
+#include "client/take.h"
 
 /* ------------------------------------------------------------------ options */
 
@@ -52,26 +47,6 @@ static const char *find_fault(const struct tenure_lock_options *options)
     return NULL;
 }
 
-/* "user@host:pid#random": for people, and unlike any other. */
-static bool make_owner(char *out_owner, size_t size)
-{
-    uint64_t random;
-    char host[65] = "";
-    const char *user = getenv("USER"); // NOLINT(concurrency-mt-unsafe): only reads
-    char number[24];
-    if (getrandom(&random, sizeof(random), 0) != sizeof(random)) return false;
-    if (gethostname(host, sizeof(host) - 1) != 0 || !tni_is_plain(host)) {
-        (void)snprintf(host, sizeof(host), "localhost");
-    }
-    if (user == NULL || !tni_is_plain(user) || strlen(user) > 64) {
-        (void)snprintf(number, sizeof(number), "%lu", (unsigned long)geteuid());
-        user = number;
-    }
-    int written =
-        snprintf(out_owner, size, "%s@%s:%ld#%016" PRIx64, user, host, (long)getpid(), random);
-    return written > 0 && (size_t)written < size;
-}
-
 /* ------------------------------------------------------------------ acquire */
 
 enum tenure_err tenure_lock_start(
@@ -87,7 +62,7 @@ enum tenure_err tenure_lock_start(
     if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
     struct tenure_lock_options terms = *options;
     if (terms.owner == NULL) {
-        if (!make_owner(owner, sizeof(owner))) {
+        if (!tni_owner_make(owner, sizeof(owner))) {
             return tni_fail(out_error, TENURE_IO, "the system gives no random numbers");
         }
         terms.owner = owner;
@@ -115,6 +90,8 @@ void tenure_op_cancel(struct tenure_client handle, struct tenure_op op)
     if (client == NULL) return;
     tni_acquire_cancel(client, op.id);
     tni_election_cancel(client, op.id);
+    tni_take_cancel(client, op.id);
+    tni_await_cancel(client, op.id);
     tni_client_give(client);
 }
 
@@ -149,7 +126,7 @@ enum tenure_err tenure_lock(
     if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
     struct tenure_lock_options terms = *options;
     if (terms.owner == NULL) {
-        if (!make_owner(owner, sizeof(owner))) {
+        if (!tni_owner_make(owner, sizeof(owner))) {
             return tni_fail(out_error, TENURE_IO, "the system gives no random numbers");
         }
         terms.owner = owner;
@@ -268,22 +245,6 @@ static void run_forget(struct client *client, struct task *task)
     tni_hold_give(hold);
 }
 
-/* Close the handle; NULL: it is not good.  Its owner becomes the caller, who gives the client back,
- * too. */
-static struct hold *close_handle(struct tenure_hold handle)
-{
-    struct mono now = tni_store_now();
-    tni_registry_lock();
-    struct hold *hold = tni_registry_find_hold(handle.id);
-    if (hold != NULL && !tni_hold_close_handle(hold)) hold = NULL;
-    if (hold != NULL) {
-        hold->released_at = now;
-        (void)tni_client_take_of(hold->client);
-    }
-    tni_registry_unlock();
-    return hold;
-}
-
 /* Leave the rest to the client's thread. */
 static enum tenure_err leave_hold(struct hold *hold, task_fn run)
 {
@@ -299,7 +260,7 @@ static enum tenure_err leave_hold(struct hold *hold, task_fn run)
 enum tenure_err
 tenure_hold_release_start(struct tenure_hold handle, tenure_release_fn fn, void *user)
 {
-    struct hold *hold = close_handle(handle);
+    struct hold *hold = tni_hold_close(handle);
     if (hold == NULL) return TENURE_INVALID;
     hold->release_fn = fn;
     hold->release_user = user;
@@ -308,7 +269,7 @@ tenure_hold_release_start(struct tenure_hold handle, tenure_release_fn fn, void 
 
 void tenure_hold_forget(struct tenure_hold handle)
 {
-    struct hold *hold = close_handle(handle);
+    struct hold *hold = tni_hold_close(handle);
     if (hold != NULL) (void)leave_hold(hold, run_forget);
 }
 
@@ -340,7 +301,7 @@ enum tenure_err tenure_hold_release(struct tenure_hold handle, struct tenure_rel
     struct client *client = take_client_of(handle);
     if (client == NULL) return TENURE_INVALID;
     if (!tni_call_begin_with(&waiting.call, client, NULL)) return waiting.call.err;
-    struct hold *hold = close_handle(handle);
+    struct hold *hold = tni_hold_close(handle);
     enum tenure_err err = TENURE_INVALID;
     if (hold != NULL) {
         hold->is_waited_for = true;

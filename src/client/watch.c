@@ -318,13 +318,26 @@ void tni_watch_close_all(struct client *client)
  * the first renewal tells, which is sent when the alarm begins. */
 #define ALARM_MS 100u
 
+/* Is a lock held?  Of the items of queues nobody needs to be told in a hurry. */
+static bool has_lock(const struct client *client)
+{
+    list_foreach(each, &client->holds) {
+        if (CONTAINER_OF_CONST(each, struct hold, link)->taken == NULL) return true;
+    }
+    return false;
+}
+
 /* The one name that is held; empty when there are several, or many may hold it at a time. */
 static const char *only_name(const struct client *client)
 {
-    const struct list *first = list_first(&client->holds);
-    if (first == NULL || first->next != &client->holds) return "";
-    const struct hold *hold = CONTAINER_OF_CONST(first, struct hold, link);
-    return hold->name_count == 1 && hold->is_sole ? hold->names[0] : "";
+    const struct hold *only = NULL;
+    list_foreach(each, &client->holds) {
+        const struct hold *hold = CONTAINER_OF_CONST(each, struct hold, link);
+        if (hold->taken != NULL) continue;
+        if (only != NULL) return "";
+        only = hold;
+    }
+    return only != NULL && only->name_count == 1 && only->is_sole ? only->names[0] : "";
 }
 
 static void on_alarm_begun(struct store_watch *alarm)
@@ -334,7 +347,7 @@ static void on_alarm_begun(struct store_watch *alarm)
     alarm->begun = NULL;
     list_foreach_safe(each, following, &client->holds) {
         struct hold *hold = CONTAINER_OF(each, struct hold, link);
-        if (!hold->is_passive) tni_hold_hint(hold);
+        if (!hold->is_passive && hold->taken == NULL) tni_hold_hint(hold);
     }
 }
 
@@ -343,7 +356,7 @@ static bool on_break(struct store_watch *alarm, const struct store_event *event)
     struct client *client = CONTAINER_OF(alarm, struct client, alarm);
     list_foreach_safe(each, following, &client->holds) {
         struct hold *hold = CONTAINER_OF(each, struct hold, link);
-        if (atomic_load(&hold->is_handing_over)) continue;
+        if (atomic_load(&hold->is_handing_over) || hold->taken != NULL) continue;
         for (uint32_t index = 0; index < hold->name_count; index++) {
             if (hold->claims[index].token != event->token) continue;
             if (strcmp(hold->claims[index].name, event->name) != 0) continue;
@@ -382,7 +395,7 @@ static void on_alarm_time(uv_timer_t *timer)
 void tni_client_mind_alarm(struct client *client)
 {
     if (client->is_closed) return;
-    if (list_is_empty(&client->holds)) {
+    if (!has_lock(client)) {
         (void)uv_timer_stop(&client->alarm_timer);
         stop_alarm(client);
     } else if (uv_is_active((const uv_handle_t *)&client->alarm_timer) == 0) {

@@ -90,6 +90,16 @@ const char *tni_reply_text_or_empty(struct reply *reply)
     return text == NULL ? "" : text;
 }
 
+struct bytes tni_reply_bytes(struct reply *reply)
+{
+    struct resp_token token = next(reply);
+    if (token.kind == RESP_BULK || token.kind == RESP_SIMPLE) {
+        return (struct bytes){ terminate(reply, token.text), token.text.size };
+    }
+    if (token.kind != RESP_NULL) reply->is_bad = true;
+    return (struct bytes){ "", 0 };
+}
+
 void tni_reply_skip(struct reply *reply)
 {
     uint64_t pending = 1;

@@ -29,6 +29,8 @@ bool tni_reply_bool(struct reply *reply);
 const char *tni_reply_text(struct reply *reply);
 /* The same, "" for a null. */
 const char *tni_reply_text_or_empty(struct reply *reply);
+/* Any bytes, with a zero behind them; empty for a null. */
+struct bytes tni_reply_bytes(struct reply *reply);
 /* Step over one value, whatever it is. */
 void tni_reply_skip(struct reply *reply);
 

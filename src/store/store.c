@@ -31,18 +31,27 @@ bool tni_store_safety_from_word(const char *word, enum store_safety *out_safety)
     return false;
 }
 
+const char *tni_store_item_state_word(unsigned state)
+{
+    static const char *const words[STORE_ITEM_STATE_COUNT] = {
+        "delayed", "ready", "taken", "done", "dead", "cancelled",
+    };
+    return state < STORE_ITEM_STATE_COUNT ? words[state] : NULL;
+}
+
 const char *tni_store_unsupported_word(const struct store *store, uint32_t index)
 {
     static const char *const verbs[STORE_VERB_COUNT] = {
-        "acquire", "renew",   "release",  "break",    "inspect",
-        "list",    "history", "proclaim", "transfer", "info",
+        "acquire", "renew",    "release",  "break", "inspect", "list",
+        "history", "proclaim", "transfer", "info",  "queues", /* for all of theirs */
     };
     static const char *const features[STORE_FEATURE_COUNT] = {
         "names", "shared", "slots", "priority", "lock_delay", "no_ttl", "resume",
     };
     uint32_t count = 0;
     for (uint32_t verb = 0; verb < STORE_VERB_COUNT; verb++) {
-        if ((store->verbs >> verb & 1) == 0 && count++ == index) return verbs[verb];
+        bool is_there = (store->verbs >> verb & 1) != 0 || verbs[verb] == NULL;
+        if (!is_there && count++ == index) return verbs[verb];
     }
     for (uint32_t feature = 0; feature < STORE_FEATURE_COUNT; feature++) {
         if ((store->features >> feature & 1) == 0 && count++ == index) return features[feature];

@@ -29,12 +29,16 @@ struct store_op;
 typedef void (*store_done_fn)(struct store_op *op, const struct store_result *result);
 /* STORE_LIST: one lock; they come in the order of their names. */
 typedef void (*store_item_fn)(struct store_op *op, const struct store_lock_view *view);
+/* STORE_ITEMS: one item, STORE_QUEUES: one queue; in their order.  The other one is NULL. */
+typedef void (*store_work_fn)(
+    struct store_op *op, const struct store_item *item, const struct store_queue_stat *stat);
 
 /* Zeroed but for the first fields, which the caller sets. */
 struct store_op {
     struct store_request request;
     store_done_fn done;
     store_item_fn item;
+    store_work_fn work;
 
     /* The backend's. */
     struct list link;
@@ -54,7 +58,7 @@ struct store_op {
     bool has_text;
     char text[200];
     char name_kept[LIMIT_NAME_SIZE_MAX + 1];
-    char cursor[LIMIT_NAME_SIZE_MAX + 1];
+    char cursor[LIMIT_ID_SIZE_MAX + 33]; /* a name; or an id and a number */
 };
 
 /* ------------------------------------------------------------------ watches */

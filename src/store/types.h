@@ -8,6 +8,7 @@
 #include <tenure/error.h>
 
 #include "base/types.h"
+#include "store/queue_types.h"
 
 /* ------------------------------------------------------------------ requests */
 
@@ -31,8 +32,22 @@ enum store_verb {
     STORE_PROCLAIM,
     STORE_TRANSFER,
     STORE_INFO,
+    /* queues */
+    STORE_PUT,
+    STORE_TAKE,
+    STORE_EXTEND, /* one or many leases */
+    STORE_FINISH, /* done, failed, dead */
+    STORE_ITEM,   /* one, by its id, or the next one of a state */
+    STORE_ITEMS,  /* of one state */
+    STORE_QUEUE,  /* what is known of one, or of a group */
+    STORE_QUEUES,
+    STORE_AWAIT, /* the end of an item */
+    STORE_ITEM_CANCEL,
+    STORE_ITEM_KICK,
+    STORE_SWEEP, /* redrive, purge */
+    STORE_SCOPE, /* pause, resume, limit */
 };
-#define STORE_VERB_COUNT 10
+#define STORE_VERB_COUNT 23
 
 struct store_claim {
     const char *name;
@@ -94,6 +109,45 @@ struct store_request {
             struct store_claim claim;
             const char *to;
         } transfer;
+        struct store_puts put;
+        struct store_take take;
+        struct {
+            const struct store_item_claim *claims; /* 1 … LIMIT_ITEM_COUNT_MAX */
+            uint32_t count;
+            uint32_t lease_ms;    /* 0: as it is */
+            const char *progress; /* of the only one; NULL: nothing new */
+        } extend;
+        struct store_finish finish;
+        struct {
+            const char *queue;
+            const char *id; /* NULL: the next one of `state` */
+            enum store_item_state state;
+        } item;
+        struct {
+            const char *queue;
+            enum store_item_state state;
+            uint32_t count_max; /* 0: all */
+        } items;
+        struct {
+            const char *queue;
+            const char *group; /* NULL: the queue */
+        } queue;
+        struct {
+            const char *prefix; /* NULL: all */
+        } queues;
+        struct {
+            const char *queue;
+            const char *id;
+            struct mono wait_until; /* as of an acquire */
+            int64_t answer_ns;
+        } await_end;
+        struct {
+            const char *queue;
+            const char *id;
+            const char *reason; /* ITEM_CANCEL; NULL: none */
+        } item_name;            /* ITEM_CANCEL, ITEM_KICK */
+        struct store_sweep sweep;
+        struct store_scope scope;
     } as;
 };
 
@@ -120,6 +174,7 @@ struct store_renewal {
     enum store_end end;  /* with LOST */
     uint32_t ttl_ms;
     int64_t remaining_ms;
+    bool is_cancelling; /* EXTEND: somebody has cancelled the item */
 };
 
 struct store_holder {
@@ -226,7 +281,7 @@ struct store_result {
         struct {
             const struct store_renewal *renewals;
             uint32_t count;
-        } renew;
+        } renew; /* EXTEND, too */
         struct {
             enum store_end end;
             uint64_t successor;
@@ -238,6 +293,19 @@ struct store_result {
         } history;
         uint64_t transfer_token;
         struct store_info info;
+        struct {
+            const struct store_put_result *results; /* one for each item */
+            uint32_t count;
+        } put;
+        struct {
+            const struct store_item *items; /* TAKE: 1 … count_max; ITEM and AWAIT: one */
+            uint32_t count;
+        } items;
+        const struct store_queue_stat *stat; /* QUEUE */
+        struct {
+            uint32_t count;
+            bool is_all; /* there are no more */
+        } sweep;
     } as;
 };
 

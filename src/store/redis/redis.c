@@ -235,7 +235,20 @@ static void redis_start(struct store *store, struct store_op *op)
     case STORE_INFO: tni_redis_start_info(redis, op); break;
     case STORE_PROCLAIM: tni_redis_start_proclaim(redis, op); break;
     case STORE_HISTORY:
-    case STORE_TRANSFER: start_unsupported(redis, op); break;
+    case STORE_TRANSFER:
+    case STORE_PUT:
+    case STORE_TAKE:
+    case STORE_EXTEND:
+    case STORE_FINISH:
+    case STORE_ITEM:
+    case STORE_ITEMS:
+    case STORE_QUEUE:
+    case STORE_QUEUES:
+    case STORE_AWAIT:
+    case STORE_ITEM_CANCEL:
+    case STORE_ITEM_KICK:
+    case STORE_SWEEP:
+    case STORE_SCOPE: start_unsupported(redis, op); break;
     }
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/decimal.h"
+#include "store/remote/fields.h"
 #include "store/remote/lane.h"
 
 #define OBSTACLE_NS NS_PER_S /* to find out who is in the way */
@@ -14,31 +15,6 @@
 static bool is_shared_word(const char *word)
 {
     return strcmp(word, "shared") == 0;
-}
-
-/* The keys of a map, one after the other; what nobody wants is stepped over. */
-struct fields {
-    struct reply *reply;
-    uint32_t left;
-    const char *key;
-};
-
-static struct fields fields_of(struct reply *reply)
-{
-    return (struct fields){ reply, tni_reply_map(reply), NULL };
-}
-
-static bool next_field(struct fields *fields)
-{
-    if (fields->left == 0 || fields->reply->is_bad) return false;
-    fields->left--;
-    fields->key = tni_reply_text_or_empty(fields->reply);
-    return true;
-}
-
-static bool is_field(const struct fields *fields, const char *name)
-{
-    return strcmp(fields->key, name) == 0;
 }
 
 static struct store_holder decode_holder(struct reply *reply)
@@ -215,7 +191,7 @@ static enum store_end end_from_word(const char *word, size_t size)
     return STORE_END_NOT_OWNER;
 }
 
-static enum tenure_err err_from_name(const char *name)
+enum tenure_err tni_err_from_name(const char *name)
 {
     for (int err = 0; err < TENURE_ERR_COUNT; err++) {
         if (strcmp(tenure_err_name((enum tenure_err)err), name) == 0) return (enum tenure_err)err;
@@ -314,7 +290,8 @@ static void refuse_renew(struct store_op *op, struct refusal refusal)
 {
     size_t size = strcspn(refusal.text, ", ");
     struct store_renewal renewal = { .err = refusal.err, .end = end_from_word(refusal.text, size) };
-    bool is_all = op->request.as.renew.count == 1;
+    bool is_extend = op->request.verb == STORE_EXTEND;
+    bool is_all = (is_extend ? op->request.as.extend.count : op->request.as.renew.count) == 1;
     struct store_result result = { .err = is_all ? TENURE_OK : refusal.err,
                                    .text = refusal.text,
                                    .sent_at = op->sent_at };
@@ -330,8 +307,10 @@ static void refuse(struct lane *lane, struct store_op *op, struct reply *reply)
         refuse_acquire(lane, op, refusal);
     } else if (op->phase == PHASE_OBSTACLE) {
         tni_remote_give_up(lane->remote, op, op->err_kept, op->text);
-    } else if (op->request.verb == STORE_RENEW) {
+    } else if (op->request.verb == STORE_RENEW || op->request.verb == STORE_EXTEND) {
         refuse_renew(op, refusal);
+    } else if (tni_is_wait(op) && refusal.err == TENURE_DRAINING) {
+        send_again(lane, op, "the server is shutting down");
     } else {
         struct store_result result = { .err = refusal.err, .text = refusal.text };
         tni_remote_finish(op, &result);
@@ -339,7 +318,7 @@ static void refuse(struct lane *lane, struct store_op *op, struct reply *reply)
 }
 
 /* The server says something that the protocol does not know. */
-static void finish_bad(struct store_op *op)
+void tni_remote_finish_bad(struct store_op *op)
 {
     struct store_result result = { .err = TENURE_INTERNAL,
                                    .text = "the answer of the server is not understood",
@@ -378,14 +357,14 @@ static void answer_acquire(struct store_op *op, struct reply *reply)
     struct store_grant grants[LIMIT_NAME_COUNT_MAX];
     uint32_t count = name_count > 1 ? tni_reply_array(reply) : 1;
     if (count != name_count) {
-        finish_bad(op);
+        tni_remote_finish_bad(op);
         return;
     }
     for (uint32_t index = 0; index < count; index++) {
         grants[index] = decode_grant(reply);
     }
     if (reply->is_bad) {
-        finish_bad(op);
+        tni_remote_finish_bad(op);
         return;
     }
     struct store_result result = { .err = TENURE_OK, .sent_at = op->sent_at };
@@ -410,7 +389,7 @@ static struct store_renewal decode_renewal(struct reply *reply)
     while (next_field(&fields)) {
         if (is_field(&fields, "outcome")) {
             const char *word = tni_reply_text_or_empty(reply);
-            renewal.err = err_from_name(word);
+            renewal.err = tni_err_from_name(word);
         } else if (is_field(&fields, "reason")) {
             const char *word = tni_reply_text_or_empty(reply);
             renewal.end = end_from_word(word, strlen(word));
@@ -436,7 +415,7 @@ static void answer_renew(struct lane *lane, struct store_op *op, struct reply *r
         buffer_append(items, &renewal, sizeof(renewal));
     }
     if (reply->is_bad || items->is_failed || count != expected) {
-        finish_bad(op);
+        tni_remote_finish_bad(op);
         return;
     }
     struct store_result result = { .err = TENURE_OK, .sent_at = op->sent_at };
@@ -453,7 +432,7 @@ static void answer_end(struct store_op *op, struct reply *reply)
     const char *word = tni_reply_text_or_empty(reply);
     uint64_t successor = count > 1 ? tni_reply_unsigned(reply) : 0;
     if (reply->is_bad) {
-        finish_bad(op);
+        tni_remote_finish_bad(op);
         return;
     }
     if (op->request.verb == STORE_TRANSFER) {
@@ -491,7 +470,7 @@ static void answer_history(struct lane *lane, struct store_op *op, struct reply 
         buffer_append(items, &event, sizeof(event));
     }
     if (reply->is_bad) {
-        finish_bad(op);
+        tni_remote_finish_bad(op);
         return;
     }
     if (items->is_failed) result.err = TENURE_NO_MEMORY;
@@ -553,7 +532,7 @@ static void answer_list(struct lane *lane, struct store_op *op, struct reply *re
     if (!is_written) {
         tni_remote_give_up(lane->remote, op, TENURE_NO_MEMORY, NULL);
     } else if (reply->is_bad) {
-        finish_bad(op);
+        tni_remote_finish_bad(op);
     } else if (op->pending_count == 0) {
         end_page(lane, op);
     } else {
@@ -570,7 +549,7 @@ static void answer_item(struct lane *lane, struct store_op *op, struct reply *re
         op->item(op, &view);
         if (op->is_finished) return; /* the receiver has canceled it */
     } else if (is_there) {
-        finish_bad(op); /* and with that it may be gone: its owner has his answer */
+        tni_remote_finish_bad(op); /* and with that it may be gone: its owner has his answer */
         return;
     }
     ASSERT(op->pending_count > 0);
@@ -717,10 +696,23 @@ void tni_decode(struct lane *lane, struct store_op *op, struct reply *reply)
         }
         break;
     case STORE_BREAK:
-    case STORE_PROCLAIM: {
+    case STORE_PROCLAIM:
+    case STORE_SCOPE: {
         struct store_result result = { .err = TENURE_OK };
         tni_remote_finish(op, &result);
         break;
     }
+    case STORE_PUT:
+    case STORE_TAKE:
+    case STORE_EXTEND:
+    case STORE_FINISH:
+    case STORE_ITEM:
+    case STORE_ITEMS:
+    case STORE_QUEUE:
+    case STORE_QUEUES:
+    case STORE_AWAIT:
+    case STORE_ITEM_CANCEL:
+    case STORE_ITEM_KICK:
+    case STORE_SWEEP: tni_decode_queue(lane, op, reply); break;
     }
 }

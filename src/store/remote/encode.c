@@ -185,6 +185,19 @@ static void encode(const struct command *command, struct store_op *op)
         add_text(command, request->as.transfer.to);
         break;
     case STORE_INFO: begin(command, "INFO", 0); break;
+    case STORE_PUT:
+    case STORE_TAKE:
+    case STORE_EXTEND:
+    case STORE_FINISH:
+    case STORE_ITEM:
+    case STORE_ITEMS:
+    case STORE_QUEUE:
+    case STORE_QUEUES:
+    case STORE_AWAIT:
+    case STORE_ITEM_CANCEL:
+    case STORE_ITEM_KICK:
+    case STORE_SWEEP:
+    case STORE_SCOPE: tni_encode_queue(&command->writer, op); break;
     }
 }
 
@@ -214,8 +227,42 @@ bool tni_encode_item(struct lane *lane, struct store_op *op, const char *name)
     return commit(lane, op, before);
 }
 
+/* Without ids the server cannot know that it is the same put again. */
+static bool has_ids(const struct store_puts *puts)
+{
+    for (uint32_t index = 0; index < puts->count; index++) {
+        if (puts->items[index].id == NULL) return false;
+    }
+    return true;
+}
+
 bool tni_is_repeatable(const struct store_op *op)
 {
     /* A hold is broken, and handed over, once: the second time it is another one's, or nobody's. */
-    return op->request.verb != STORE_BREAK && op->request.verb != STORE_TRANSFER;
+    switch (op->request.verb) {
+    case STORE_BREAK:
+    case STORE_TRANSFER:
+    case STORE_ITEM_CANCEL:
+    case STORE_ITEM_KICK: return false;
+    case STORE_PUT: return has_ids(&op->request.as.put);
+    case STORE_ACQUIRE:
+    case STORE_RENEW:
+    case STORE_RELEASE:
+    case STORE_INSPECT:
+    case STORE_LIST:
+    case STORE_HISTORY:
+    case STORE_PROCLAIM:
+    case STORE_INFO:
+    case STORE_TAKE: /* what was taken in vain comes back when its lease is over */
+    case STORE_EXTEND:
+    case STORE_FINISH:
+    case STORE_ITEM:
+    case STORE_ITEMS:
+    case STORE_QUEUE:
+    case STORE_QUEUES:
+    case STORE_AWAIT:
+    case STORE_SWEEP:
+    case STORE_SCOPE: break;
+    }
+    return true;
 }

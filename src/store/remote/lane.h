@@ -92,6 +92,10 @@ void tni_remote_finish(struct store_op *op, const struct store_result *result);
 /* It is done with `err`, soon. */
 void tni_remote_give_up(
     struct remote *remote, struct store_op *op, enum tenure_err err, const char *text);
+/* The same: the server has said something that the protocol does not know. */
+void tni_remote_finish_bad(struct store_op *op);
+/* A take found nothing: it goes on in a lane of its own, where it may wait. */
+void tni_remote_wait(struct remote *remote, struct store_op *op);
 /* Its request is being written: look after deadline and patience. */
 void tni_remote_mark_sent(struct remote *remote, struct store_op *op);
 /* Wake up at the earliest deadline. */
@@ -112,7 +116,19 @@ enum op_phase {
     PHASE_FIRST,
     PHASE_OBSTACLE, /* acquire: refused; who is in the way? */
     PHASE_ITEMS,    /* list: the locks of one page, one by one */
+    PHASE_WAIT,     /* take: nothing was there; wait for it */
 };
+/* Of queues (queue_encode.c, queue_decode.c). */
+struct resp_writer;
+void tni_encode_queue(const struct resp_writer *writer, const struct store_op *op);
+void tni_decode_queue(struct lane *lane, struct store_op *op, struct reply *reply);
+/* An operation that may wait at the server for something to happen. */
+static inline bool tni_is_wait(const struct store_op *op)
+{
+    return op->request.verb == STORE_TAKE || op->request.verb == STORE_AWAIT;
+}
+/* The outcome of this name; TENURE_INTERNAL: there is none. */
+enum tenure_err tni_err_from_name(const char *name);
 /* The answer to the first operation in flight. */
 void tni_decode(struct lane *lane, struct store_op *op, struct reply *reply);
 /* Whether it may be sent again when nobody knows if it was carried out. */

@@ -110,21 +110,42 @@ static struct mono wake_at(const struct store_op *op)
     return op->suspect_at.ns < op->deadline.ns ? op->suspect_at : op->deadline;
 }
 
+/* What was sent waits for something to happen: until when, and how long the answer may take then.
+ * False: it is answered at once. */
+static bool find_wait(const struct store_op *op, struct mono *out_until, int64_t *out_answer_ns)
+{
+    const struct store_request *request = &op->request;
+    if (request->verb == STORE_ACQUIRE && op->phase == PHASE_FIRST) {
+        *out_until = request->as.acquire.wait_until;
+        *out_answer_ns = request->as.acquire.answer_ns;
+    } else if (request->verb == STORE_TAKE && op->phase == PHASE_WAIT) {
+        *out_until = request->as.take.wait_until;
+        *out_answer_ns = request->as.take.answer_ns;
+    } else if (request->verb == STORE_AWAIT) {
+        *out_until = request->as.await_end.wait_until;
+        *out_answer_ns = request->as.await_end.answer_ns;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 void tni_remote_mark_sent(struct remote *remote, struct store_op *op)
 {
-    op->sent_at = op->request.verb == STORE_RENEW ? op->sent_at : tni_store_now();
+    struct mono wait_until;
+    int64_t answer_ns;
+    bool is_renewal = op->request.verb == STORE_RENEW || op->request.verb == STORE_EXTEND;
+    if (!is_renewal) op->sent_at = tni_store_now();
     op->suspect_at = (struct mono){ INT64_MAX };
     if (op->request.patience_ns > 0) {
         op->suspect_at = add(tni_store_now(), op->request.patience_ns);
     }
-    if (op->request.verb == STORE_ACQUIRE && op->phase == PHASE_FIRST) {
-        const struct store_acquire *acquire = &op->request.as.acquire;
-        bool is_waiting = acquire->wait_until.ns > op->sent_at.ns;
-        struct mono from = is_waiting ? acquire->wait_until : op->started_at;
-        op->deadline = add(from, acquire->answer_ns);
+    if (find_wait(op, &wait_until, &answer_ns)) {
+        bool is_waiting = wait_until.ns > op->sent_at.ns;
+        op->deadline = add(is_waiting ? wait_until : op->started_at, answer_ns);
         if (op->deadline.ns < op->request.deadline.ns) op->deadline = op->request.deadline;
         if (is_waiting && op->request.patience_ns > 0) {
-            op->suspect_at = add(acquire->wait_until, op->request.patience_ns);
+            op->suspect_at = add(wait_until, op->request.patience_ns);
         }
     }
     op->is_sent = true;
@@ -140,8 +161,10 @@ static void expire(struct remote *remote, struct store_op *op)
         return;
     }
     char text[sizeof(op->text)];
-    bool is_change = op->request.verb != STORE_INSPECT && op->request.verb != STORE_LIST &&
-                     op->request.verb != STORE_HISTORY && op->request.verb != STORE_INFO;
+    const unsigned looks = 1u << STORE_INSPECT | 1u << STORE_LIST | 1u << STORE_HISTORY |
+                           1u << STORE_INFO | 1u << STORE_ITEM | 1u << STORE_ITEMS |
+                           1u << STORE_QUEUE | 1u << STORE_QUEUES | 1u << STORE_AWAIT;
+    bool is_change = (looks >> op->request.verb & 1) == 0;
     const char *trouble = remote->trouble[0] == '\0' ? "no answer" : remote->trouble;
     if (op->is_sent && is_change) {
         (void)snprintf(text, sizeof(text), "no answer in time (%.170s)", trouble);
@@ -176,7 +199,8 @@ static void suspect(struct remote *remote, struct store_op *op, struct mono now)
         return;
     }
     if (!list_is_empty(&op->link)) return; /* not sent yet */
-    if (op->request.verb == STORE_RENEW && lane->kind == LANE_MAIN) {
+    bool is_renewal = op->request.verb == STORE_RENEW || op->request.verb == STORE_EXTEND;
+    if (is_renewal && lane->kind == LANE_MAIN) {
         remote->is_keeping = true;
         tni_lane_forget(lane, op);
         tni_lane_add(&remote->keep, op);
@@ -242,14 +266,9 @@ static void on_prepare(uv_prepare_t *prepare)
 
 /* ------------------------------------------------------------------ starting */
 
-static struct lane *choose_lane(struct remote *remote, const struct store_op *op)
+/* A new lane, in which an operation may wait.  NULL: there is no memory. */
+static struct lane *make_wait_lane(struct remote *remote)
 {
-    bool is_waiting = op->request.verb == STORE_ACQUIRE &&
-                      op->request.as.acquire.wait_until.ns > op->started_at.ns;
-    if (!is_waiting) {
-        bool is_kept = op->request.verb == STORE_RENEW && remote->is_keeping;
-        return is_kept ? &remote->keep : &remote->main;
-    }
     /* One timer for each lane there is, and the two that are always there. */
     uint32_t count = 2;
     list_foreach(each, &remote->lanes)
@@ -260,6 +279,31 @@ static struct lane *choose_lane(struct remote *remote, const struct store_op *op
     }
     if (lane != NULL) tni_lane_init(remote, lane, LANE_WAIT);
     return lane;
+}
+
+static struct lane *choose_lane(struct remote *remote, const struct store_op *op)
+{
+    struct mono wait_until;
+    int64_t answer_ns;
+    bool is_waiting = find_wait(op, &wait_until, &answer_ns) && wait_until.ns > op->started_at.ns;
+    if (is_waiting) return make_wait_lane(remote);
+    bool is_renewal = op->request.verb == STORE_RENEW || op->request.verb == STORE_EXTEND;
+    return is_renewal && remote->is_keeping ? &remote->keep : &remote->main;
+}
+
+void tni_remote_wait(struct remote *remote, struct store_op *op)
+{
+    struct lane *lane = make_wait_lane(remote);
+    if (lane == NULL) {
+        tni_remote_give_up(remote, op, TENURE_NO_MEMORY, NULL);
+        return;
+    }
+    op->phase = PHASE_WAIT;
+    /* From now on for the connection to be made. */
+    op->deadline = add(tni_store_now(), op->request.as.take.answer_ns);
+    heap_move(&remote->op_timers, &op->timer, wake_at(op).ns);
+    tni_lane_add(lane, op);
+    tni_remote_arm(remote);
 }
 
 static void remote_start(struct store *store, struct store_op *op)
@@ -280,6 +324,7 @@ static void remote_start(struct store *store, struct store_op *op)
     op->is_finished = false;
     op->is_sent = false;
     op->cursor[0] = '\0';
+    op->position = 0;
     if (op->request.verb == STORE_LIST && op->request.as.list.after != NULL) {
         (void)snprintf(op->cursor, sizeof(op->cursor), "%s", op->request.as.list.after);
     }
