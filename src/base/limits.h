@@ -40,7 +40,16 @@
 #define LIMIT_LAPSES_DEFAULT   3u
 #define LIMIT_ATTEMPTS_DEFAULT 25u
 
+/* Shared state.  Names are as long as those of locks. */
+#define LIMIT_VALUE_SIZE_MAX      1048576u
+#define LIMIT_MEMBER_SIZE_MAX     255u
+#define LIMIT_STATE_TTL_MS_MAX    2592000000u /* 30 days */
+#define LIMIT_OPERATION_COUNT_MAX 128u        /* of one transaction; its conditions likewise */
+#define LIMIT_GUARD_COUNT_MAX     16u
+#define LIMIT_BOUND_COUNT_MAX     1024u /* registers bound to one hold */
+
 #define LIMIT_HISTORY_COUNT_MAX 64u
 #define LIMIT_LIST_COUNT_MAX    1000u
+#define LIMIT_CURSOR_SIZE_MAX   288u /* of a list: a name, or a number and an id */
 
 #endif

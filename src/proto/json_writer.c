@@ -1,6 +1,7 @@
 #include "proto/json_writer.h"
 
 #include "base/decimal.h"
+#include "proto/base64.h"
 
 _Static_assert(JSON_DEPTH_MAX < 64, "a bit for each depth");
 
@@ -140,6 +141,16 @@ void json_text(struct json_writer *json, struct bytes text)
 {
     begin_value(json);
     append_string(json->out, text);
+}
+
+void json_base64(struct json_writer *json, struct bytes bytes)
+{
+    begin_value(json);
+    char *at = buffer_extend(json->out, BASE64_SIZE(bytes.size) + 2);
+    if (at == NULL) return;
+    *at++ = '"';
+    base64_encode(bytes, at);
+    at[BASE64_SIZE(bytes.size)] = '"';
 }
 
 void json_unsigned(struct json_writer *json, uint64_t value)

@@ -45,6 +45,8 @@ void json_key_bytes(struct json_writer *json, struct bytes key);
 
 /* `text` must be valid UTF-8. */
 void json_text(struct json_writer *json, struct bytes text);
+/* Any bytes, as the letters of base64. */
+void json_base64(struct json_writer *json, struct bytes bytes);
 void json_unsigned(struct json_writer *json, uint64_t value);
 void json_signed(struct json_writer *json, int64_t value);
 void json_bool(struct json_writer *json, bool value);

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/decimal.h"
 #include "base/utf8.h"
+#include "engine/terms.h"
 #include "proto/url.h"
 
 struct arg_rule {
@@ -34,6 +35,19 @@ static const struct arg_word words[] = {
     { ARG_MODE, "shared", ARG_MODE_SHARED },
     { ARG_STATE, "held", ARG_STATE_HELD },
     { ARG_STATE, "waited", ARG_STATE_WAITED },
+    { ARG_BACKOFF, "exponential", ITEM_BACKOFF_EXPONENTIAL },
+    { ARG_BACKOFF, "fixed", ITEM_BACKOFF_FIXED },
+    { ARG_UNTIL, "done", UNIQUE_UNTIL_DONE },
+    { ARG_UNTIL, "started", UNIQUE_UNTIL_STARTED },
+    { ARG_CONFLICT, "ignore", UNIQUE_IGNORE },
+    { ARG_CONFLICT, "replace", UNIQUE_REPLACE },
+    { ARG_CONFLICT, "keep_last", UNIQUE_KEEP_LAST },
+    { ARG_ITEM_STATE, "delayed", ITEM_DELAYED },
+    { ARG_ITEM_STATE, "ready", ITEM_READY },
+    { ARG_ITEM_STATE, "taken", ITEM_TAKEN },
+    { ARG_ITEM_STATE, "done", ITEM_DONE },
+    { ARG_ITEM_STATE, "dead", ITEM_DEAD },
+    { ARG_ITEM_STATE, "cancelled", ITEM_CANCELLED },
 };
 
 #define WORD_COUNT (sizeof(words) / sizeof(words[0]))
@@ -46,6 +60,16 @@ const char *arg_name(enum arg arg)
 enum arg_type arg_type(enum arg arg)
 {
     return rules[arg].type;
+}
+
+uint64_t arg_least(enum arg arg)
+{
+    return rules[arg].least;
+}
+
+uint64_t arg_most(enum arg arg)
+{
+    return rules[arg].most;
 }
 
 bool args_fail(struct args_error *out_error, const char *field, const char *format, ...)
@@ -126,17 +150,17 @@ bool args_set_number(struct args *args, enum arg arg, uint64_t value, struct arg
 static bool
 set_word(struct args *args, enum arg arg, struct bytes text, struct args_error *out_error)
 {
-    const char *known[2] = { "", "" };
-    size_t known_count = 0;
+    char known[96] = "";
     for (size_t i = 0; i < WORD_COUNT; i++) {
         if (words[i].arg != arg) continue;
         if (bytes_equal(text, bytes_from_text(words[i].word))) {
             return keep_number(args, arg, words[i].value);
         }
-        if (known_count < 2) known[known_count++] = words[i].word;
+        size_t size = strlen(known);
+        const char *separator = size == 0 ? "" : ", ";
+        (void)snprintf(known + size, sizeof(known) - size, "%s\"%s\"", separator, words[i].word);
     }
-    return args_fail(
-        out_error, arg_name(arg), "%s must be \"%s\" or \"%s\"", arg_name(arg), known[0], known[1]);
+    return args_fail(out_error, arg_name(arg), "%s must be one of %s", arg_name(arg), known);
 }
 
 static bool check_text(const struct arg_rule *rule, struct bytes text, struct args_error *out_error)

@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "base/types.h"
+#include "proto/base64.h"
 
 /* PLAIN   UTF-8 without control characters, `least` … `most` bytes
  * TEXT    any UTF-8, `least` … `most` bytes
@@ -48,9 +49,46 @@ enum arg_type {
     X(PREFIX,        "prefix",        PLAIN,  0, LIMIT_NAME_SIZE_MAX)                              \
     X(STATE,         "state",         WORD,   0, 0)                                                \
     X(LIMIT,         "limit",         NUMBER, 1, LIMIT_LIST_COUNT_MAX)                             \
-    X(CURSOR,        "cursor",        PLAIN,  0, LIMIT_NAME_SIZE_MAX)                              \
+    X(CURSOR,        "cursor",        PLAIN,  0, LIMIT_CURSOR_SIZE_MAX)                            \
     X(SINCE,         "since",         NUMBER, 0, TOKEN_MAX)                                        \
-    X(TYPES,         "types",         PLAIN,  0, 255)
+    X(TYPES,         "types",         PLAIN,  0, 255)                                              \
+    ARG_MAP_OF_QUEUES(X)
+#define ARG_MAP_OF_QUEUES(X)                                                                       \
+    X(ID,            "id",             PLAIN,  1, LIMIT_ID_SIZE_MAX)                               \
+    X(GROUP,         "group",          PLAIN,  0, LIMIT_GROUP_SIZE_MAX)                            \
+    X(HEADERS,       "headers",        TEXT,   0, LIMIT_META_SIZE_MAX)                             \
+    X(BODY,          "body",           TEXT,   0, LIMIT_BODY_SIZE_MAX)                             \
+    X(BODY_BASE64,   "body_base64",    TEXT,   0, BASE64_SIZE(LIMIT_BODY_SIZE_MAX))                \
+    X(RESULT,        "result",         TEXT,   0, LIMIT_RESULT_SIZE_MAX)                           \
+    X(RESULT_BASE64, "result_base64",  TEXT,   0, BASE64_SIZE(LIMIT_RESULT_SIZE_MAX))              \
+    X(DELAY_MS,      "delay_ms",       NUMBER, 0, LIMIT_DELAY_MS_MAX)                              \
+    X(RUN_AT_MS,     "run_at_ms",      NUMBER, 0, LIMIT_RUN_AT_US_MAX / 1000)                      \
+    X(EXPIRE_MS,     "expire_ms",      NUMBER, 1, LIMIT_DELAY_MS_MAX)                              \
+    X(LEASE_MS,      "lease_ms",       NUMBER, LIMIT_TTL_MS_MIN, LIMIT_TTL_MS_MAX)                 \
+    X(TIMEOUT_MS,    "timeout_ms",     NUMBER, 0, LIMIT_TIMEOUT_MS_MAX)                            \
+    X(ATTEMPTS_MAX,  "attempts_max",   NUMBER, 0, LIMIT_ATTEMPTS_MAX)                              \
+    X(LAPSES_MAX,    "lapses_max",     NUMBER, 0, LIMIT_LAPSES_MAX)                                \
+    X(BACKOFF,       "backoff",        WORD,   0, 0)                                               \
+    X(BACKOFF_MS,    "backoff_ms",     NUMBER, 0, LIMIT_BACKOFF_MS_MAX)                            \
+    X(BACKOFF_MAX,   "backoff_ms_max", NUMBER, 0, LIMIT_BACKOFF_MS_MAX)                            \
+    X(JITTER,        "jitter",         NUMBER, 0, 100)                                             \
+    X(RETENTION_MS,  "retention_ms",   NUMBER, 0, LIMIT_RETENTION_MS_MAX)                          \
+    X(UNIQUE,        "unique",         PLAIN,  1, LIMIT_UNIQUE_SIZE_MAX)                           \
+    X(UNTIL,         "until",          WORD,   0, 0)                                               \
+    X(WINDOW_MS,     "window_ms",      NUMBER, 1, LIMIT_RETENTION_MS_MAX)                          \
+    X(CONFLICT,      "conflict",       WORD,   0, 0)                                               \
+    X(WORKER,        "worker",         PLAIN,  1, LIMIT_OWNER_SIZE_MAX)                            \
+    X(TAKE_COUNT,    "count",          NUMBER, 1, LIMIT_ITEM_COUNT_MAX)                            \
+    X(PROGRESS,      "progress",       PLAIN,  0, LIMIT_REASON_SIZE_MAX)                           \
+    X(COUNTED,       "counted",        FLAG,   0, 1)                                               \
+    X(INTERVAL_MS,   "interval_ms",    NUMBER, 0, LIMIT_BACKOFF_MS_MAX)                            \
+    X(RUNNING_MAX,   "running_max",    NUMBER, 0, UINT32_MAX)                                      \
+    X(SIZE_LIMIT,    "size_max",       NUMBER, 0, UINT32_MAX)                                      \
+    X(RATE_COUNT,    "rate_count",     NUMBER, 0, UINT32_MAX)                                      \
+    X(RATE_MS,       "rate_ms",        NUMBER, 0, LIMIT_TTL_MS_MAX)                                \
+    X(BURST,         "burst",          NUMBER, 1, UINT32_MAX)                                      \
+    X(WEIGHT,        "weight",         NUMBER, 1, LIMIT_WEIGHT_MAX)                                \
+    X(ITEM_STATE,    "state",          WORD,   0, 0) /* of an item */
 /* clang-format on */
 
 enum arg {
@@ -67,6 +105,7 @@ _Static_assert(ARG_COUNT <= UINT8_MAX, "a list has a byte for each");
 /* Values of the words. */
 enum arg_mode { ARG_MODE_EXCLUSIVE, ARG_MODE_SHARED };
 enum arg_state { ARG_STATE_HELD = 1, ARG_STATE_WAITED = 2 };
+/* BACKOFF, CONFLICT and ITEM_STATE are those of engine/terms.h; UNTIL is an enum unique_scope. */
 
 struct args {
     bool is_present[ARG_COUNT]; /* the values of the others mean nothing */
@@ -112,6 +151,8 @@ enum arg args_any(const struct args *args, const uint8_t *some);
 
 const char *arg_name(enum arg arg);
 enum arg_type arg_type(enum arg arg);
+uint64_t arg_least(enum arg arg);
+uint64_t arg_most(enum arg arg);
 /* The argument of that name among `allowed`, not yet present; ARG_COUNT and an error otherwise. */
 enum arg args_find(
     const struct args *args,

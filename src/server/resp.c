@@ -151,6 +151,10 @@ static void run_command(struct resp *resp, const struct resp_command *command)
             "this connection follows events: only PING, RESET and QUIT are taken");
         return;
     }
+    if ((spec->flags & RESP_FLAG_EMBEDDED) != 0 && resp->server->engine == NULL) {
+        resp_refuse(resp, TENURE_UNSUPPORTED, "the store behind this server has no queues");
+        return;
+    }
     spec->run(resp, command);
 }
 

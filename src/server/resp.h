@@ -9,6 +9,9 @@
  *   resp_lock.c     LOCK.* and ELECT.* that the engine decides
  *   resp_view.c     LOCK.* and ELECT.* that only look
  *   resp_follow.c   EVENTS.FOLLOW and ELECT.OBSERVE
+ *   resp_queue.c    QUEUE.* that the engine decides
+ *   resp_queue_answer.c  … and what it has decided; items and queues as maps
+ *   resp_queue_view.c    QUEUE.* that only look
  *
  * Each handler writes exactly one whole answer, or submits one command to the engine, whose reply
  * becomes the answer. */
@@ -16,8 +19,10 @@
 #define TENURE_SERVER_RESP_H
 
 #include "engine/engine.h"
+#include "engine/queues.h"
 #include "proto/resp_reader.h"
 #include "proto/resp_writer.h"
+#include "server/args.h"
 #include "server/server.h"
 
 #define RESP_CLIENT_NAME_SIZE 64u
@@ -51,7 +56,8 @@ enum resp_flag {
     RESP_FLAG_BLOCKING = 8,  /* may wait */
     RESP_FLAG_FOLLOWER = 16, /* allowed on a connection that follows events */
     RESP_FLAG_PUBSUB = 32,
-    RESP_FLAG_ALONE = 64, /* only when every command before it is answered */
+    RESP_FLAG_ALONE = 64,     /* only when every command before it is answered */
+    RESP_FLAG_EMBEDDED = 128, /* only the embedded engine can do it */
 };
 
 struct resp_spec {
@@ -138,6 +144,11 @@ bool resp_take_plain(struct resp_args *args, const char *field, struct bytes *ou
 /* Any UTF-8, at most `size_max` bytes, may be empty. */
 bool resp_take_text(
     struct resp_args *args, const char *field, size_t size_max, struct bytes *out_text);
+/* Any bytes. */
+bool resp_take_bytes(
+    struct resp_args *args, const char *field, size_t size_max, struct bytes *out_bytes);
+/* An argument that HTTP has too, by the rule that it has there. */
+bool resp_take_arg(struct resp_args *args, const char *field, enum arg arg, struct args *out);
 bool resp_take_number(
     struct resp_args *args, const char *field, uint64_t least, uint64_t most, uint64_t *out_number);
 /* 0 = until released. */
@@ -152,6 +163,18 @@ bool resp_refuse_keyword(struct resp_args *args);
 #define RESP_TAG_MANY UINT64_C(1)
 
 void resp_answer(struct resp *resp, const struct engine_reply *reply);
+
+/* ---- queues (resp_queue_answer.c) */
+
+void resp_answer_queue(struct resp *resp, const struct engine_reply *reply);
+
+/* How much of an item is shown: in a list; by itself; with its body. */
+enum resp_item_detail { RESP_ITEM_BRIEF, RESP_ITEM_WHOLE, RESP_ITEM_BODY };
+
+void resp_write_item(
+    struct resp *resp, const struct engine_item_view *item, enum resp_item_detail detail);
+void resp_write_queue(struct resp *resp, const struct engine_queue_view *queue);
+void resp_write_group(struct resp *resp, const struct engine_group_view *group);
 
 /* ---- following (resp_follow.c) */
 
@@ -190,5 +213,24 @@ void resp_run_transfer(struct resp *resp, const struct resp_command *command);
 void resp_run_leader(struct resp *resp, const struct resp_command *command);
 void resp_run_observe(struct resp *resp, const struct resp_command *command);
 void resp_run_follow(struct resp *resp, const struct resp_command *command);
+void resp_run_put(struct resp *resp, const struct resp_command *command);
+void resp_run_take(struct resp *resp, const struct resp_command *command);
+void resp_run_extend(struct resp *resp, const struct resp_command *command);
+void resp_run_progress(struct resp *resp, const struct resp_command *command);
+void resp_run_done(struct resp *resp, const struct resp_command *command);
+void resp_run_fail(struct resp *resp, const struct resp_command *command);
+void resp_run_bury(struct resp *resp, const struct resp_command *command);
+void resp_run_cancel(struct resp *resp, const struct resp_command *command);
+void resp_run_kick(struct resp *resp, const struct resp_command *command);
+void resp_run_redrive(struct resp *resp, const struct resp_command *command);
+void resp_run_purge(struct resp *resp, const struct resp_command *command);
+void resp_run_pause(struct resp *resp, const struct resp_command *command);
+void resp_run_resume(struct resp *resp, const struct resp_command *command);
+void resp_run_limit(struct resp *resp, const struct resp_command *command);
+void resp_run_await(struct resp *resp, const struct resp_command *command);
+void resp_run_stat(struct resp *resp, const struct resp_command *command);
+void resp_run_peek(struct resp *resp, const struct resp_command *command);
+void resp_run_items(struct resp *resp, const struct resp_command *command);
+void resp_run_queues(struct resp *resp, const struct resp_command *command);
 
 #endif

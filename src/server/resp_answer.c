@@ -194,6 +194,10 @@ static bool is_success(const struct engine_reply *reply)
 
 void resp_answer(struct resp *resp, const struct engine_reply *reply)
 {
+    if (ENGINE_COMMAND_IS_WORK(reply->kind)) {
+        resp_answer_queue(resp, reply);
+        return;
+    }
     if (is_success(reply)) {
         write_success(resp, reply);
     } else {

@@ -114,6 +114,16 @@ bool resp_take_text(
     return true;
 }
 
+bool resp_take_bytes(
+    struct resp_args *args, const char *field, size_t size_max, struct bytes *out_bytes)
+{
+    struct bytes word;
+    if (!take(args, field, &word)) return false;
+    if (word.size > size_max) return refuse_size(args, field, 0, size_max);
+    *out_bytes = word;
+    return true;
+}
+
 bool resp_take_number(
     struct resp_args *args, const char *field, uint64_t least, uint64_t most, uint64_t *out_number)
 {
@@ -145,4 +155,58 @@ bool resp_take_ttl(struct resp_args *args, uint32_t *out_ttl_ms)
 bool resp_take_token(struct resp_args *args, struct token *out_token)
 {
     return resp_take_number(args, "token", 1, TOKEN_MAX, &out_token->value);
+}
+
+/* ------------------------------------------------------------------ by the table of arguments */
+
+static bool take_sized(struct resp_args *args, const char *field, enum arg arg, struct args *out)
+{
+    struct bytes word;
+    if (!take(args, field, &word)) return false;
+    if (word.size < arg_least(arg) || word.size > arg_most(arg)) {
+        return refuse_size(args, field, (size_t)arg_least(arg), (size_t)arg_most(arg));
+    }
+    bool is_plain = arg_type(arg) == ARG_TYPE_PLAIN;
+    if (is_plain && !utf8_is_plain(word)) {
+        return refuse_content(args, field, " must be UTF-8 without control characters");
+    }
+    if (!utf8_is_valid(word)) return refuse_content(args, field, " must be UTF-8");
+    out->texts[arg] = word;
+    return true;
+}
+
+/* Words are written in any case. */
+static bool take_one_of(struct resp_args *args, const char *field, enum arg arg, struct args *out)
+{
+    char lower[16];
+    struct bytes word;
+    struct args_error error;
+    if (!take(args, field, &word)) return false;
+    size_t size = word.size < sizeof(lower) ? word.size : sizeof(lower);
+    for (size_t at = 0; at < size; at++) {
+        char letter = word.data[at];
+        lower[at] = letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
+    }
+    if (word.size <= sizeof(lower)) word.data = lower;
+    if (args_set_text(out, arg, word, &error)) return true;
+    resp_refuse(args->resp, TENURE_INVALID, error.text);
+    return false;
+}
+
+bool resp_take_arg(struct resp_args *args, const char *field, enum arg arg, struct args *out)
+{
+    bool is_taken = false;
+    switch (arg_type(arg)) {
+    case ARG_TYPE_NUMBER:
+        is_taken = resp_take_number(args, field, arg_least(arg), arg_most(arg), &out->numbers[arg]);
+        break;
+    case ARG_TYPE_WORD: is_taken = take_one_of(args, field, arg, out); break;
+    case ARG_TYPE_PLAIN:
+    case ARG_TYPE_TEXT: is_taken = take_sized(args, field, arg, out); break;
+    case ARG_TYPE_TTL:
+    case ARG_TYPE_FLAG:
+    case ARG_TYPE_NAMES: UNREACHABLE("no word is one of these");
+    }
+    if (is_taken) out->is_present[arg] = true;
+    return is_taken;
 }

@@ -187,7 +187,7 @@ def test_who_sends_too_much_is_told_and_not_cut_off():
         try:
             raise AssertionError("taken: %r" % client.read())
         except RespError as error:
-            contains(str(error), "an argument is larger than 65536 bytes")
+            contains(str(error), "an argument is larger than 1048576 bytes")
         assert client.is_closed()
         http = Http(server)
         answer = http("POST", "/v1/locks/a", b" " * (8 << 20))
