@@ -7,12 +7,20 @@
 #include "client/take.h"
 #include "client/taken.h"
 
-#define NAME_FAULT "queue and id: 1 to 255 bytes of UTF-8 without control characters"
-
 static struct mono wait_until(uint32_t wait_ms)
 {
     if (wait_ms == TENURE_WAIT_FOREVER) return (struct mono){ INT64_MAX };
     return wait_ms == 0 ? (struct mono){ 0 } : tni_deadline(wait_ms);
+}
+
+static const char *find_fault(const struct tenure_await_options *options, bool has_fn)
+{
+    if (!has_fn) return "fn: it is missing";
+    if (options == NULL || options->size < sizeof(*options)) {
+        return "size: it must be sizeof(*options)";
+    }
+    if (tni_is_plain(options->queue) && tni_is_plain(options->id)) return NULL;
+    return "queue and id: 1 to 255 bytes of UTF-8 without control characters";
 }
 
 static void set_request(struct call *call, const char *queue, const char *id, uint32_t wait_ms)
@@ -45,20 +53,16 @@ static void on_end(struct store_op *op, const struct store_result *result)
 
 enum tenure_err tenure_item_await(
     struct tenure_client handle,
-    const char *queue,
-    const char *id,
-    uint32_t wait_ms,
+    const struct tenure_await_options *options,
     tenure_item_fn fn,
     void *user,
     struct tenure_error *out_error)
 {
     struct await_call await = { .fn = fn, .user = user };
-    if (!tni_is_plain(queue) || !tni_is_plain(id)) {
-        return tni_fail(out_error, TENURE_INVALID, NAME_FAULT);
-    }
-    if (fn == NULL) return tni_fail(out_error, TENURE_INVALID, "fn: it is missing");
+    const char *fault = find_fault(options, fn != NULL);
+    if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
     if (!tni_call_begin(&await.call, handle, out_error)) return await.call.err;
-    set_request(&await.call, queue, id, wait_ms);
+    set_request(&await.call, options->queue, options->id, options->wait_ms);
     await.call.op.done = on_end;
     return tni_call_run(&await.call, NULL, out_error);
 }
@@ -151,19 +155,15 @@ void tni_await_cancel(struct client *client, uint64_t id)
 
 enum tenure_err tenure_item_await_start(
     struct tenure_client handle,
-    const char *queue,
-    const char *id,
-    uint32_t wait_ms,
+    const struct tenure_await_options *options,
     tenure_await_fn fn,
     void *user,
     struct tenure_op *out_op,
     struct tenure_error *out_error)
 {
     static _Atomic uint64_t id_last = UINT64_C(1) << 62;
-    if (!tni_is_plain(queue) || !tni_is_plain(id)) {
-        return tni_fail(out_error, TENURE_INVALID, NAME_FAULT);
-    }
-    if (fn == NULL) return tni_fail(out_error, TENURE_INVALID, "fn: it is missing");
+    const char *fault = find_fault(options, fn != NULL);
+    if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
     struct client *client = tni_client_take(handle);
     if (client == NULL) return tni_fail(out_error, TENURE_INVALID, "the client is closed");
     struct await *await = memory_take(client->memory, sizeof(*await));
@@ -176,11 +176,11 @@ enum tenure_err tenure_item_await_start(
                              .id = atomic_fetch_add(&id_last, 1) + 1,
                              .fn = fn,
                              .user = user };
-    memcpy(await->queue, queue, strlen(queue) + 1);
-    memcpy(await->item, id, strlen(id) + 1);
+    memcpy(await->queue, options->queue, strlen(options->queue) + 1);
+    memcpy(await->item, options->id, strlen(options->id) + 1);
     list_init(&await->link);
     tni_call_prepare(&await->call);
-    set_request(&await->call, await->queue, await->item, wait_ms);
+    set_request(&await->call, await->queue, await->item, options->wait_ms);
     await->call.op.done = on_end_later;
     await->call.task.run = run;
     /* Behind this it may be over at any moment. */

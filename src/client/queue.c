@@ -138,23 +138,26 @@ static void on_one_of_many(
 
 enum tenure_err tenure_item_list(
     struct tenure_client handle,
-    const char *queue,
-    enum tenure_item_state state,
-    uint32_t count_max,
+    const struct tenure_item_list_options *options,
     tenure_item_fn fn,
     void *user,
     struct tenure_error *out_error)
 {
     struct look_call look = { .fn = fn, .user = user };
     const char *fault = fn == NULL ? FN_FAULT : NULL;
-    if (!tni_is_plain(queue)) fault = NAME_FAULT;
-    if (!is_state(state)) fault = STATE_FAULT;
+    if (options == NULL || options->size < sizeof(*options)) {
+        fault = "size: it must be sizeof(*options)";
+    } else if (!tni_is_plain(options->queue)) {
+        fault = NAME_FAULT;
+    } else if (!is_state(options->state)) {
+        fault = STATE_FAULT;
+    }
     if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
     if (!tni_call_begin(&look.call, handle, out_error)) return look.call.err;
     look.call.op.request.verb = STORE_ITEMS;
-    look.call.op.request.as.items.queue = queue;
-    look.call.op.request.as.items.state = (enum store_item_state)state;
-    look.call.op.request.as.items.count_max = count_max;
+    look.call.op.request.as.items.queue = options->queue;
+    look.call.op.request.as.items.state = (enum store_item_state)options->state;
+    look.call.op.request.as.items.count_max = options->count_max;
     look.call.op.work = on_one_of_many;
     return tni_call_run(&look.call, NULL, out_error);
 }
@@ -268,8 +271,7 @@ enum tenure_err tenure_item_claim_fail(
 struct extend_call {
     struct call call;
     struct store_item_claim claim;
-    int64_t remaining_ms;
-    bool is_cancelling;
+    struct tenure_extension extension;
 };
 
 static void on_extended(struct store_op *op, const struct store_result *result)
@@ -278,8 +280,8 @@ static void on_extended(struct store_op *op, const struct store_result *result)
     enum tenure_err err = result->err;
     if (err == TENURE_OK) {
         err = result->as.renew.renewals[0].err;
-        extend->remaining_ms = result->as.renew.renewals[0].remaining_ms;
-        extend->is_cancelling = result->as.renew.renewals[0].is_cancelling;
+        extend->extension.remaining_ms = result->as.renew.renewals[0].remaining_ms;
+        extend->extension.is_cancelling = result->as.renew.renewals[0].is_cancelling;
     }
     tni_call_end(&extend->call, err, result->text);
 }
@@ -289,8 +291,7 @@ enum tenure_err tenure_item_claim_extend(
     const struct tenure_item_claim *claim,
     uint32_t lease_ms,
     const char *progress,
-    int64_t *out_remaining_ms,
-    bool *out_is_cancelling,
+    struct tenure_extension *out_extension,
     struct tenure_error *out_error)
 {
     const char *fault = find_claim_fault(claim);
@@ -310,9 +311,7 @@ enum tenure_err tenure_item_claim_extend(
     extend.call.op.request.as.extend.progress = progress;
     extend.call.op.done = on_extended;
     enum tenure_err err = tni_call_run(&extend.call, NULL, out_error);
-    if (err != TENURE_OK) return err;
-    if (out_remaining_ms != NULL) *out_remaining_ms = extend.remaining_ms;
-    if (out_is_cancelling != NULL) *out_is_cancelling = extend.is_cancelling;
+    if (err == TENURE_OK && out_extension != NULL) *out_extension = extend.extension;
     return err;
 }
 
