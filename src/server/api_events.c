@@ -111,6 +111,7 @@ bool watch_name(
         .ops = &poll_ops,
         .prefix = name,
         .is_exact = true,
+        .kinds = EVENTS_OF_LOCKS,
         .seq = since,
         .until = { http_server(http)->now.ns + wait_ms * NS_PER_MS },
     };
@@ -205,29 +206,10 @@ void watch_resume(struct http *http)
     follower_resume(events_of(http->watch), &http->watch->follower);
 }
 
-/* "granted,released" */
-static bool read_kinds(struct bytes text, uint32_t *out_kinds, struct args_error *out_error)
+static bool read_kinds(struct bytes words, uint64_t *out_kinds, struct args_error *out_error)
 {
-    uint32_t kinds = 0;
-    const char *end = text.data + text.size;
-    for (const char *at = text.data; at < end;) {
-        const char *comma = memchr(at, ',', (size_t)(end - at));
-        const char *stop = comma == NULL ? end : comma;
-        struct bytes word = { at, (size_t)(stop - at) };
-        unsigned kind = 1;
-        while (kind < RECORD_KIND_COUNT &&
-               !bytes_equal(word, bytes_from_text(record_kind_word(kind)))) {
-            kind++;
-        }
-        if (kind == RECORD_KIND_COUNT) {
-            return args_fail(
-                out_error, "types", "types must be kinds of events with commas between them");
-        }
-        kinds |= 1u << kind;
-        at = stop + 1;
-    }
-    *out_kinds = kinds;
-    return true;
+    return words.size == 0 || events_parse_kinds(words, out_kinds) ||
+           args_fail(out_error, "types", "types must be kinds of events with commas between them");
 }
 
 /* Last-Event-ID wins: a browser that comes back sends it beside the address of its first request.

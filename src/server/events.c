@@ -12,6 +12,33 @@
 
 #define CATCH_UP_BATCH 512u /* records read for one follower in one turn */
 
+/* 0: there is none of that word. */
+static unsigned find_kind(struct bytes word)
+{
+    for (unsigned kind = 1; kind < RECORD_KIND_COUNT; kind++) {
+        const char *known = record_kind_word(kind);
+        if (known != NULL && bytes_equal(word, bytes_from_text(known))) return kind;
+    }
+    return 0;
+}
+
+bool events_parse_kinds(struct bytes words, uint64_t *out_kinds)
+{
+    _Static_assert(RECORD_KIND_COUNT <= 64, "a bit for each");
+    uint64_t kinds = 0;
+    for (size_t start = 0; start <= words.size;) {
+        const char *comma =
+            start == words.size ? NULL : memchr(words.data + start, ',', words.size - start);
+        size_t end = comma == NULL ? words.size : (size_t)(comma - words.data);
+        unsigned kind = find_kind((struct bytes){ words.data + start, end - start });
+        if (kind == 0) return false;
+        kinds |= UINT64_C(1) << kind;
+        start = end + 1;
+    }
+    *out_kinds = kinds;
+    return true;
+}
+
 enum follower_state { FOLLOWER_STOPPED, FOLLOWER_LIVE, FOLLOWER_CATCHING_UP, FOLLOWER_PAUSED };
 
 struct bucket {

@@ -46,7 +46,7 @@ struct follower {
     void *user;
     struct bytes prefix;    /* owned by who registers; "" = all */
     bool is_exact;          /* the prefix is a whole name */
-    uint32_t kinds;         /* bit (1 << record_kind); 0 = all */
+    uint64_t kinds;         /* bit (1 << record_kind); 0 = all */
     struct seq seq;         /* delivered up to here */
     struct mono until;      /* 0 = no end */
     uint8_t state;          /* private from here on; zero before the start */
@@ -56,6 +56,12 @@ struct follower {
     void *bucket;
     struct mono last_at; /* of the last delivery or heartbeat */
 };
+
+/* What happens to locks. */
+#define EVENTS_OF_LOCKS ((UINT64_C(1) << RECORD_PUT) - 1)
+
+/* "granted,released": false when a word is no kind. */
+MUST_USE bool events_parse_kinds(struct bytes words, uint64_t *out_kinds);
 
 /* Needs server->loop and server->engine.  NULL: no memory. */
 struct events *events_create(struct server *server);

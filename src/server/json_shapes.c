@@ -259,11 +259,14 @@ static void put_granted(struct json_writer *json, const struct record *record)
 static void put_work_members(struct json_writer *json, const struct record *record)
 {
     if (record->id.size > 0) put_text(json, "id", record->id);
-    if (record->kind == RECORD_PUT) put_text(json, "group", record->group);
+    bool is_scope = record->kind >= RECORD_PAUSED && !record->is_whole;
+    if (record->kind == RECORD_PUT || is_scope) put_text(json, "group", record->group);
     if (record->kind == RECORD_TAKEN) put_text(json, "worker", record->owner);
     if (record->token.value > 0) put_number(json, "token", record->token.value);
     if (record->ttl_ms > 0) put_number(json, "lease_ms", record->ttl_ms);
     if (record->reason.size > 0) put_text(json, "reason", record->reason);
+    if (record->kind == RECORD_PUT) put_number(json, "body_bytes", record->body.size);
+    if (record->kind == RECORD_DONE) put_number(json, "result_bytes", record->body.size);
 }
 
 static void put_kind_members(struct json_writer *json, const struct record *record)

@@ -104,6 +104,7 @@ static void write_engine(const struct server *server, struct buffer *out)
     put_head(out, "events_total", "counter", "Changes of locks, by kind.");
     for (unsigned kind = 1; kind < RECORD_KIND_COUNT; kind++) {
         const char *word = record_kind_word(kind);
+        if (word == NULL) continue;
         put(out, "tenure_events_total{kind=\"%s\"} %" PRIu64 "\n", word, counters.records[kind]);
     }
     put_gauge(out, "disk_full", "1 when no grants are made for want of space.", server->is_full);

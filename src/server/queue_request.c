@@ -22,8 +22,9 @@ static const char *find_fault(const struct args *args)
     }
     bool has_rule =
         args_has(args, ARG_UNTIL) || args_has(args, ARG_WINDOW_MS) || args_has(args, ARG_CONFLICT);
-    if (has_rule && !args_has(args, ARG_UNIQUE))
+    if (has_rule && !args_has(args, ARG_UNIQUE)) {
         return "there are rules for a unique key, but none";
+    }
     return NULL;
 }
 

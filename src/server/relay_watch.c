@@ -22,10 +22,10 @@ uint64_t relay_changed(const struct relay *relay, struct bytes name)
 bool relay_record(const struct store_event *event, struct record *out_record)
 {
     unsigned kind = 1;
-    while (kind < RECORD_KIND_COUNT && strcmp(event->kind, record_kind_word(kind)) != 0) {
+    while (kind < RECORD_PUT && strcmp(event->kind, record_kind_word(kind)) != 0) {
         kind++;
     }
-    if (kind == RECORD_KIND_COUNT) return false;
+    if (kind == RECORD_PUT) return false; /* the store tells of locks only */
     *out_record = (struct record){
         .kind = (enum record_kind)kind,
         .at = { event->at_us },

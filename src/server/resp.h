@@ -173,6 +173,8 @@ enum resp_item_detail { RESP_ITEM_BRIEF, RESP_ITEM_WHOLE, RESP_ITEM_BODY };
 
 void resp_write_item(
     struct resp *resp, const struct engine_item_view *item, enum resp_item_detail detail);
+/* What happened in a queue, as a map. */
+void resp_write_work_record(struct resp *resp, const struct record *record);
 void resp_write_queue(struct resp *resp, const struct engine_queue_view *queue);
 void resp_write_group(struct resp *resp, const struct engine_group_view *group);
 

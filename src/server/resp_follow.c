@@ -104,39 +104,13 @@ static const struct follower_ops follow_ops = {
     .heartbeat = send_heartbeat,
 };
 
-/* "granted,released": false when a word is no kind. */
-static bool parse_kinds(struct bytes words, uint32_t *out_kinds)
-{
-    uint32_t kinds = 0;
-    size_t start = 0;
-    while (start <= words.size) {
-        const char *comma =
-            start == words.size ? NULL : memchr(words.data + start, ',', words.size - start);
-        size_t end = comma == NULL ? words.size : (size_t)(comma - words.data);
-        struct bytes word = { words.data + start, end - start };
-        unsigned kind = 1;
-        while (kind < RECORD_KIND_COUNT &&
-               !bytes_equal(word, bytes_from_text(record_kind_word(kind)))) {
-            kind++;
-        }
-        if (kind == RECORD_KIND_COUNT) return false;
-        kinds |= UINT32_C(1) << kind;
-        start = end + 1;
-    }
-    *out_kinds = kinds;
-    return true;
-}
-
-static bool take_types(struct resp_args *args, uint32_t *out_kinds)
+static bool take_types(struct resp_args *args, uint64_t *out_kinds)
 {
     struct bytes words;
     if (!resp_take_text(args, "TYPES", LIMIT_NAME_SIZE_MAX, &words)) return false;
-    if (parse_kinds(words, out_kinds)) return true;
+    if (events_parse_kinds(words, out_kinds)) return true;
     resp_refuse(
-        args->resp,
-        TENURE_INVALID,
-        "TYPES must be a list of: granted,renewed,released,expired,breaking,broken,proclaimed,"
-        "available");
+        args->resp, TENURE_INVALID, "TYPES must be kinds of events with commas between them");
     return false;
 }
 
@@ -158,7 +132,7 @@ void resp_run_follow(struct resp *resp, const struct resp_command *command)
     struct bytes prefix = { "", 0 };
     /* Not the engine's seq: a crash can take that back, and give the number to another event. */
     uint64_t since = resp->server->durable.value;
-    uint32_t kinds = 0;
+    uint64_t kinds = 0;
     if (resp->is_following) {
         resp_refuse(
             resp, TENURE_INVALID, "this connection follows events already; RESET ends that");
@@ -256,6 +230,7 @@ static bool start_observe(struct resp *resp, struct bytes name, uint64_t since, 
     struct resp_follow *follow = follow_create(resp, name);
     if (follow == NULL) return false;
     follow->follower.ops = &observe_ops;
+    follow->follower.kinds = EVENTS_OF_LOCKS;
     follow->follower.is_exact = true;
     follow->follower.seq = (struct seq){ since };
     follow->follower.until = (struct mono){ resp->server->now.ns + (int64_t)wait_ms * NS_PER_MS };

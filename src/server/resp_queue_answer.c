@@ -349,3 +349,35 @@ void resp_write_group(struct resp *resp, const struct engine_group_view *group)
     resp_pair_unsigned(resp, "own_limits", group->has_limits ? 1 : 0);
     write_limits(resp, &group->limits);
 }
+
+/* ------------------------------------------------------------------ events */
+
+void resp_write_work_record(struct resp *resp, const struct record *record)
+{
+    bool is_put = record->kind == RECORD_PUT;
+    bool is_scope = record->kind >= RECORD_PAUSED;
+    bool has_group = is_put || (is_scope && !record->is_whole);
+    bool has_body = is_put || record->kind == RECORD_DONE;
+    uint32_t count = 4;
+    count += record->id.size > 0;
+    count += has_group;
+    count += record->owner.size > 0;
+    count += record->token.value > 0;
+    count += record->ttl_ms > 0;
+    count += record->reason.size > 0;
+    count += has_body;
+    resp_write_map(&resp->out, count);
+    resp_pair_unsigned(resp, "seq", record->seq.value);
+    resp_pair_text(resp, "kind", record_kind_word(record->kind));
+    resp_pair_signed(resp, "at_ms", record->at.us / 1000);
+    resp_pair_bytes(resp, "name", record->name);
+    if (record->id.size > 0) resp_pair_bytes(resp, "id", record->id);
+    if (has_group) resp_pair_bytes(resp, "group", record->group);
+    if (record->owner.size > 0) resp_pair_bytes(resp, "worker", record->owner);
+    if (record->token.value > 0) resp_pair_unsigned(resp, "token", record->token.value);
+    if (record->ttl_ms > 0) resp_pair_unsigned(resp, "lease_ms", record->ttl_ms);
+    if (record->reason.size > 0) resp_pair_bytes(resp, "reason", record->reason);
+    if (has_body) {
+        resp_pair_unsigned(resp, is_put ? "body_bytes" : "result_bytes", record->body.size);
+    }
+}

@@ -173,6 +173,10 @@ void resp_run_list(struct resp *resp, const struct resp_command *command)
 
 void resp_write_record(struct resp *resp, const struct record *record)
 {
+    if (RECORD_KIND_IS_WORK(record->kind)) {
+        resp_write_work_record(resp, record);
+        return;
+    }
     bool is_granted = record->kind == RECORD_GRANTED;
     bool has_ttl = is_granted || record->kind == RECORD_RENEWED;
     bool has_meta = is_granted || record->kind == RECORD_PROCLAIMED;

@@ -121,7 +121,7 @@ def test_the_table_of_commands_is_the_servers():
     source = os.path.join(ROOT, "src/server/resp_command.c")
     with open(source, encoding="utf-8") as file:
         text = re.sub(r'"\s*\n\s*"', "", file.read())
-    row = r'\{ "([A-Z]+\.[A-Z]+)",.*?"(?:lock|election|events)",\s*"(.*?)",\s*"(.*?)",'
+    row = r'\{ "([A-Z]+\.[A-Z]+)",.*?"(?:lock|election|events|queue)",\s*"(.*?)",\s*"(.*?)",'
     specs = re.findall(row, text, flags=re.S)
     equal(page, {name: (arguments, what) for name, arguments, what in specs})
     names = {str(c[0]).upper() for c in server.resp()("COMMAND")}
