@@ -19,6 +19,7 @@ static bool shared_take(struct server *server)
         *server->http = (struct http_shared){ .date_s = -1 };
         buffer_init(&server->http->body, &memory_heap);
         buffer_init(&server->http->scratch, &memory_heap);
+        buffer_init(&server->http->decoded, &memory_heap);
     }
     server->http->user_count++;
     return true;
@@ -29,6 +30,7 @@ static void shared_give(struct server *server)
     if (--server->http->user_count > 0) return;
     buffer_deinit(&server->http->body);
     buffer_deinit(&server->http->scratch);
+    buffer_deinit(&server->http->decoded);
     memory_give(&memory_heap, server->http, sizeof(*server->http));
     server->http = NULL;
 }
@@ -89,6 +91,7 @@ static void handle(struct http *http, const struct http_request *request)
     routes_handle(http, request);
     /* One huge answer must not keep its memory for ever. */
     if (server->http->body.capacity > SHARED_KEEP_SIZE) buffer_deinit(&server->http->body);
+    if (server->http->decoded.capacity > 0) buffer_deinit(&server->http->decoded);
 }
 
 /* A client that sends requests and does not read must not make the server keep all its answers. */

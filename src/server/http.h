@@ -20,6 +20,7 @@ struct watch; /* api_events.c: an event stream or a long-poll */
 struct http_shared {
     struct buffer body;    /* of the answer being built */
     struct buffer scratch; /* decoded texts of the request being handled */
+    struct buffer decoded; /* … and bytes that came as base64 */
     int64_t date_s;        /* the second that `date` shows */
     char date[32];         /* of the Date header */
     uint32_t user_count;
@@ -57,6 +58,9 @@ struct http_call {
     const struct http_request *request;
     struct bytes name; /* decoded; "" when the route has none */
     struct args args;
+    struct bytes lines;       /* of a put of many: an object each; data NULL: it is none */
+    const uint8_t *line_args; /* that a line may have */
+    char *scratch;            /* has room for the texts of these lines */
 };
 
 struct http_answer {
@@ -130,6 +134,26 @@ void watch_end(struct http *http);
 void watch_resume(struct http *http);
 /* The server stops: a wait for a change is over. */
 void watch_stop(struct http *http);
+/* api_queues.c */
+void api_queue_put(struct http *http, struct http_call *call);
+void api_queue_take(struct http *http, struct http_call *call);
+void api_queue_extend(struct http *http, struct http_call *call);
+void api_queue_done(struct http *http, struct http_call *call);
+void api_queue_fail(struct http *http, struct http_call *call);
+void api_queue_bury(struct http *http, struct http_call *call);
+void api_queue_cancel(struct http *http, struct http_call *call);
+void api_queue_kick(struct http *http, struct http_call *call);
+void api_queue_redrive(struct http *http, struct http_call *call);
+void api_queue_purge(struct http *http, struct http_call *call);
+void api_queue_pause(struct http *http, struct http_call *call);
+void api_queue_resume(struct http *http, struct http_call *call);
+void api_queue_limit(struct http *http, struct http_call *call);
+void api_queue_await(struct http *http, struct http_call *call);
+/* api_queues_read.c */
+void api_queue_stat(struct http *http, struct http_call *call);
+void api_queue_peek(struct http *http, struct http_call *call);
+void api_queue_list(struct http *http, struct http_call *call);
+void api_queues(struct http *http, struct http_call *call);
 /* api_server.c */
 void api_server(struct http *http, struct http_call *call);
 void api_healthz(struct http *http, struct http_call *call);

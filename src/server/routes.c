@@ -11,12 +11,13 @@ typedef void (*handler_fn)(struct http *http, struct http_call *call);
 
 struct route {
     const char *path;
-    bool has_name; /* the path goes on with a name */
+    const char *tail; /* what is behind the name with which the path goes on; NULL: no name */
     enum http_method method;
     handler_fn handler;
     const uint8_t *query;    /* arguments that it takes there */
     const uint8_t *body;     /* … and there */
     const uint8_t *required; /* of both */
+    const uint8_t *raw;      /* the argument that a body of bytes is; NULL: it takes none */
 };
 
 #define ACQUIRE_ARGS                                                                               \
@@ -25,49 +26,101 @@ struct route {
 #define CAMPAIGN_ARGS ARG_OWNER, ARG_TTL_MS, ARG_WAIT_MS, ARG_PRIORITY, ARG_VALUE, ARG_LOCK_DELAY_MS
 #define END_ARGS      ARG_OWNER, ARG_TOKEN, ARG_BREAK, ARG_REASON, ARG_GRACE_MS
 #define CLAIM_ARGS    ARG_OWNER, ARG_TOKEN
+#define ITEM_ARGS     ARG_ID, ARG_TOKEN
 #define LIST_ARGS     ARG_PREFIX, ARG_OWNER, ARG_STATE, ARG_LIMIT, ARG_CURSOR
+
+#define PUT_ARGS                                                                                   \
+    ARG_ID, ARG_GROUP, ARG_PRIORITY, ARG_HEADERS, ARG_DELAY_MS, ARG_RUN_AT_MS, ARG_EXPIRE_MS,      \
+        ARG_LEASE_MS, ARG_TIMEOUT_MS, ARG_ATTEMPTS_MAX, ARG_LAPSES_MAX, ARG_BACKOFF,               \
+        ARG_BACKOFF_MS, ARG_BACKOFF_MAX, ARG_JITTER, ARG_RETENTION_MS, ARG_UNIQUE, ARG_UNTIL,      \
+        ARG_WINDOW_MS, ARG_CONFLICT
+#define LIMIT_ARGS                                                                                 \
+    ARG_GROUP, ARG_RUNNING_MAX, ARG_SIZE_LIMIT, ARG_RATE_COUNT, ARG_RATE_MS, ARG_BURST, ARG_WEIGHT
 
 /* clang-format off */
 static const struct route routes[] = {
-    { "/v1/locks/", true, METHOD_POST, api_lock_acquire, NULL, ARG_LIST(ACQUIRE_ARGS), NULL },
-    { "/v1/locks/", true, METHOD_DELETE, api_lock_end, ARG_LIST(END_ARGS), NULL,
-      ARG_LIST(ARG_TOKEN) },
-    { "/v1/locks/", true, METHOD_PUT, api_lock_renew, NULL, ARG_LIST(CLAIM_ARGS, ARG_TTL_MS),
-      ARG_LIST(CLAIM_ARGS) },
-    { "/v1/locks/", true, METHOD_GET, api_lock_get, NULL, NULL, NULL },
-    { "/v1/locks", false, METHOD_POST, api_locks_acquire, NULL, ARG_LIST(ACQUIRE_ARGS, ARG_NAMES),
-      ARG_LIST(ARG_NAMES) },
-    { "/v1/locks", false, METHOD_GET, api_locks_list, ARG_LIST(LIST_ARGS), NULL, NULL },
-    { "/v1/history/", true, METHOD_GET, api_history, ARG_LIST(ARG_LIMIT), NULL, NULL },
-    { "/v1/elections/", true, METHOD_POST, api_election_campaign, NULL, ARG_LIST(CAMPAIGN_ARGS),
-      NULL },
-    { "/v1/elections/", true, METHOD_PUT, api_election_change, NULL,
-      ARG_LIST(CLAIM_ARGS, ARG_TTL_MS, ARG_VALUE, ARG_TO), ARG_LIST(CLAIM_ARGS) },
-    { "/v1/elections/", true, METHOD_DELETE, api_election_resign, ARG_LIST(CLAIM_ARGS), NULL,
-      ARG_LIST(CLAIM_ARGS) },
-    { "/v1/elections/", true, METHOD_GET, api_election_observe, ARG_LIST(ARG_WAIT_MS, ARG_SINCE),
-      NULL, NULL },
-    { "/v1/events", false, METHOD_GET, api_events, ARG_LIST(ARG_PREFIX, ARG_TYPES, ARG_SINCE), NULL,
-      NULL },
-    { "/v1/server", false, METHOD_GET, api_server, NULL, NULL, NULL },
-    { "/v1/openapi.json", false, METHOD_GET, api_openapi, NULL, NULL, NULL },
-    { "/healthz", false, METHOD_GET, api_healthz, NULL, NULL, NULL },
-    { "/readyz", false, METHOD_GET, api_readyz, NULL, NULL, NULL },
-    { "/metrics", false, METHOD_GET, api_metrics, NULL, NULL, NULL },
-    { "/acquire/", true, METHOD_GET, candado_acquire, ARG_LIST(ARG_OWNER, ARG_TTL_MS), NULL, NULL },
-    { "/release/", true, METHOD_GET, candado_release, ARG_LIST(ARG_OWNER), NULL, NULL },
-    { "/heartbeat/", true, METHOD_GET, candado_heartbeat, ARG_LIST(ARG_OWNER, ARG_TTL_MS), NULL,
-      NULL },
-    { "/", false, METHOD_GET, api_root, NULL, NULL, NULL },
+    { "/v1/locks/", "", METHOD_POST, api_lock_acquire, .body = ARG_LIST(ACQUIRE_ARGS) },
+    { "/v1/locks/", "", METHOD_DELETE, api_lock_end, .query = ARG_LIST(END_ARGS),
+      .required = ARG_LIST(ARG_TOKEN) },
+    { "/v1/locks/", "", METHOD_PUT, api_lock_renew, .body = ARG_LIST(CLAIM_ARGS, ARG_TTL_MS),
+      .required = ARG_LIST(CLAIM_ARGS) },
+    { "/v1/locks/", "", METHOD_GET, api_lock_get, .query = NULL },
+    { "/v1/locks", NULL, METHOD_POST, api_locks_acquire,
+      .body = ARG_LIST(ACQUIRE_ARGS, ARG_NAMES), .required = ARG_LIST(ARG_NAMES) },
+    { "/v1/locks", NULL, METHOD_GET, api_locks_list, .query = ARG_LIST(LIST_ARGS) },
+    { "/v1/history/", "", METHOD_GET, api_history, .query = ARG_LIST(ARG_LIMIT) },
+    { "/v1/elections/", "", METHOD_POST, api_election_campaign, .body = ARG_LIST(CAMPAIGN_ARGS) },
+    { "/v1/elections/", "", METHOD_PUT, api_election_change,
+      .body = ARG_LIST(CLAIM_ARGS, ARG_TTL_MS, ARG_VALUE, ARG_TO),
+      .required = ARG_LIST(CLAIM_ARGS) },
+    { "/v1/elections/", "", METHOD_DELETE, api_election_resign, .query = ARG_LIST(CLAIM_ARGS),
+      .required = ARG_LIST(CLAIM_ARGS) },
+    { "/v1/elections/", "", METHOD_GET, api_election_observe,
+      .query = ARG_LIST(ARG_WAIT_MS, ARG_SINCE) },
+    { "/v1/queues/", "/put", METHOD_POST, api_queue_put, .query = ARG_LIST(PUT_ARGS),
+      .body = ARG_LIST(PUT_ARGS, ARG_BODY, ARG_BODY_BASE64), .raw = ARG_LIST(ARG_BODY) },
+    { "/v1/queues/", "/take", METHOD_POST, api_queue_take,
+      .body = ARG_LIST(ARG_WORKER, ARG_TAKE_COUNT, ARG_WAIT_MS, ARG_LEASE_MS, ARG_NAMES),
+      .required = ARG_LIST(ARG_WORKER) },
+    { "/v1/queues/", "/extend", METHOD_POST, api_queue_extend,
+      .body = ARG_LIST(ITEM_ARGS, ARG_LEASE_MS, ARG_PROGRESS), .required = ARG_LIST(ITEM_ARGS) },
+    { "/v1/queues/", "/done", METHOD_POST, api_queue_done, .query = ARG_LIST(ITEM_ARGS),
+      .body = ARG_LIST(ITEM_ARGS, ARG_RESULT, ARG_RESULT_BASE64),
+      .required = ARG_LIST(ITEM_ARGS), .raw = ARG_LIST(ARG_RESULT) },
+    { "/v1/queues/", "/fail", METHOD_POST, api_queue_fail,
+      .body = ARG_LIST(ITEM_ARGS, ARG_REASON, ARG_DELAY_MS, ARG_COUNTED),
+      .required = ARG_LIST(ITEM_ARGS) },
+    { "/v1/queues/", "/bury", METHOD_POST, api_queue_bury,
+      .body = ARG_LIST(ITEM_ARGS, ARG_REASON), .required = ARG_LIST(ITEM_ARGS) },
+    { "/v1/queues/", "/cancel", METHOD_POST, api_queue_cancel,
+      .body = ARG_LIST(ARG_ID, ARG_REASON), .required = ARG_LIST(ARG_ID) },
+    { "/v1/queues/", "/kick", METHOD_POST, api_queue_kick, .body = ARG_LIST(ARG_ID, ARG_REASON),
+      .required = ARG_LIST(ARG_ID) },
+    { "/v1/queues/", "/redrive", METHOD_POST, api_queue_redrive,
+      .body = ARG_LIST(ARG_GROUP, ARG_REASON, ARG_LIMIT, ARG_INTERVAL_MS) },
+    { "/v1/queues/", "/purge", METHOD_POST, api_queue_purge,
+      .body = ARG_LIST(ARG_ITEM_STATE, ARG_GROUP, ARG_REASON, ARG_LIMIT),
+      .required = ARG_LIST(ARG_ITEM_STATE) },
+    { "/v1/queues/", "/pause", METHOD_POST, api_queue_pause, .body = ARG_LIST(ARG_GROUP) },
+    { "/v1/queues/", "/resume", METHOD_POST, api_queue_resume, .body = ARG_LIST(ARG_GROUP) },
+    { "/v1/queues/", "/limit", METHOD_POST, api_queue_limit, .body = ARG_LIST(LIMIT_ARGS) },
+    { "/v1/queues/", "/stat", METHOD_GET, api_queue_stat, .query = ARG_LIST(ARG_GROUP, ARG_ID) },
+    { "/v1/queues/", "/peek", METHOD_GET, api_queue_peek,
+      .query = ARG_LIST(ARG_ID, ARG_ITEM_STATE) },
+    { "/v1/queues/", "/list", METHOD_GET, api_queue_list,
+      .query = ARG_LIST(ARG_ITEM_STATE, ARG_LIMIT, ARG_CURSOR),
+      .required = ARG_LIST(ARG_ITEM_STATE) },
+    { "/v1/queues/", "/await", METHOD_GET, api_queue_await,
+      .query = ARG_LIST(ARG_ID, ARG_WAIT_MS), .required = ARG_LIST(ARG_ID) },
+    { "/v1/queues", NULL, METHOD_GET, api_queues,
+      .query = ARG_LIST(ARG_PREFIX, ARG_LIMIT, ARG_CURSOR) },
+    { "/v1/events", NULL, METHOD_GET, api_events,
+      .query = ARG_LIST(ARG_PREFIX, ARG_TYPES, ARG_SINCE) },
+    { "/v1/server", NULL, METHOD_GET, api_server, .query = NULL },
+    { "/v1/openapi.json", NULL, METHOD_GET, api_openapi, .query = NULL },
+    { "/healthz", NULL, METHOD_GET, api_healthz, .query = NULL },
+    { "/readyz", NULL, METHOD_GET, api_readyz, .query = NULL },
+    { "/metrics", NULL, METHOD_GET, api_metrics, .query = NULL },
+    { "/acquire/", "", METHOD_GET, candado_acquire, .query = ARG_LIST(ARG_OWNER, ARG_TTL_MS) },
+    { "/release/", "", METHOD_GET, candado_release, .query = ARG_LIST(ARG_OWNER) },
+    { "/heartbeat/", "", METHOD_GET, candado_heartbeat, .query = ARG_LIST(ARG_OWNER, ARG_TTL_MS) },
+    { "/", NULL, METHOD_GET, api_root, .query = NULL },
 };
 /* clang-format on */
 
 #define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))
 
+static bool ends_with(struct bytes text, struct bytes end)
+{
+    if (text.size < end.size) return false;
+    return bytes_equal((struct bytes){ text.data + text.size - end.size, end.size }, end);
+}
+
 static bool is_path_of(const struct route *route, struct bytes path)
 {
     struct bytes own = bytes_from_text(route->path);
-    return route->has_name ? bytes_start_with(path, own) : bytes_equal(path, own);
+    if (route->tail == NULL) return bytes_equal(path, own);
+    return bytes_start_with(path, own) && ends_with(path, bytes_from_text(route->tail));
 }
 
 /* NULL: none; then `*out_allow` are the methods that the path has. */
@@ -95,8 +148,8 @@ static void answer_missing(struct http *http, uint32_t allow)
     http_end(http, &(struct http_answer){ .status = 405, .allow = allow }, (struct seq){ 0 });
 }
 
-/* "application/json", parameters ignored. */
-static bool is_json(struct bytes type)
+/* Is it this one, parameters ignored? */
+static bool is_type(struct bytes type, const char *wanted)
 {
     if (type.size == 0) return false;
     const char *end = memchr(type.data, ';', type.size);
@@ -104,7 +157,7 @@ static bool is_json(struct bytes type)
     while (type.size > 0 && (type.data[type.size - 1] == ' ' || type.data[type.size - 1] == '\t')) {
         type.size--;
     }
-    return http_text_is(type, "application/json");
+    return http_text_is(type, wanted);
 }
 
 static bool read_name(
@@ -114,9 +167,13 @@ static bool read_name(
     struct http_call *call,
     struct args_error *out_error)
 {
-    if (!route->has_name) return true;
+    if (route->tail == NULL) return true;
+    /* The one slash of "/v1/queues/put" is not both before and behind a name. */
     size_t skip = strlen(route->path);
-    struct bytes encoded = { request->path.data + skip, request->path.size - skip };
+    size_t tail_size = strlen(route->tail);
+    size_t size = request->path.size;
+    struct bytes encoded = { request->path.data + skip,
+                             size < skip + tail_size ? 0 : size - skip - tail_size };
     if (!url_decode_path(encoded, *scratch, &call->name)) {
         return args_fail(out_error, "name", "the name is not encoded as a URL must be");
     }
@@ -174,6 +231,61 @@ static void refuse_args(
     }
 }
 
+enum body_kind { BODY_NONE, BODY_JSON, BODY_RAW, BODY_LINES, BODY_OTHER };
+
+static enum body_kind kind_of_body(const struct route *route, const struct http_request *request)
+{
+    if (request->body.size == 0) return BODY_NONE;
+    if (is_type(request->content_type, "application/json")) return BODY_JSON;
+    if (route->raw == NULL) return BODY_OTHER;
+    if (is_type(request->content_type, "application/octet-stream")) return BODY_RAW;
+    bool is_put = route->handler == api_queue_put;
+    bool is_lines = is_put && is_type(request->content_type, "application/x-ndjson");
+    return is_lines ? BODY_LINES : BODY_OTHER;
+}
+
+/* Lines are for the handler. */
+static bool read_body(
+    const struct route *route, struct http_call *call, char **scratch, struct args_error *out_error)
+{
+    struct bytes body = call->request->body;
+    switch (kind_of_body(route, call->request)) {
+    case BODY_JSON: return json_body_read(&call->args, body, route->body, scratch, out_error);
+    case BODY_RAW:
+        call->args.texts[*route->raw] = body;
+        call->args.is_present[*route->raw] = true;
+        return true;
+    case BODY_LINES:
+        call->lines = body;
+        call->line_args = route->body;
+        return true;
+    case BODY_NONE:
+    case BODY_OTHER: break;
+    }
+    return true;
+}
+
+/* What the backend cannot do is refused before it is looked at. */
+static bool is_unsupported(const struct http *http, const struct route *route)
+{
+    bool is_embedded_only =
+        bytes_start_with(bytes_from_text(route->path), BYTES_LITERAL("/v1/queues"));
+    return is_embedded_only && http_server(http)->engine == NULL;
+}
+
+/* False: it was refused. */
+static bool judge(struct http *http, const struct route *route, const struct http_request *request)
+{
+    if (is_unsupported(http, route)) {
+        http_problem(http, TENURE_UNSUPPORTED, 0, "the store behind this server has no queues");
+    } else if (kind_of_body(route, request) == BODY_OTHER) {
+        http_problem(http, TENURE_INVALID, 415, "a body needs Content-Type: application/json");
+    } else {
+        return true;
+    }
+    return false;
+}
+
 void routes_handle(struct http *http, const struct http_request *request)
 {
     uint32_t allow = 0;
@@ -182,10 +294,7 @@ void routes_handle(struct http *http, const struct http_request *request)
         answer_missing(http, allow);
         return;
     }
-    if (request->body.size > 0 && !is_json(request->content_type)) {
-        http_problem(http, TENURE_INVALID, 415, "a body needs Content-Type: application/json");
-        return;
-    }
+    if (!judge(http, route, request)) return;
     struct buffer *room = &http_server(http)->http->scratch;
     buffer_reset(room);
     if (!buffer_reserve(room, request->path.size + request->query.size + request->body.size + 1)) {
@@ -197,11 +306,12 @@ void routes_handle(struct http *http, const struct http_request *request)
     struct http_call call;
     call.request = request;
     call.name = BYTES_LITERAL("");
+    call.lines = (struct bytes){ NULL, 0 };
     args_init(&call.args);
     bool is_other = false;
     if (!read_name(route, request, &scratch, &call, &error) ||
         !args_read_query(&call.args, request->query, route->query, &scratch, &error) ||
-        !json_body_read(&call.args, request->body, route->body, &scratch, &error) ||
+        !read_body(route, &call, &scratch, &error) ||
         !read_if_match(route, request, &call.args, &is_other, &error) ||
         !args_require(&call.args, route->required, &error))
     {
@@ -212,5 +322,6 @@ void routes_handle(struct http *http, const struct http_request *request)
         http_problem(http, TENURE_STALE_TOKEN, 0, "If-Match has another token than the request");
         return;
     }
+    call.scratch = scratch;
     route->handler(http, &call);
 }
