@@ -1,4 +1,5 @@
 /* api_server - what the server says of itself. */
+#include "engine/queues.h"
 #include "server/http.h"
 #include "server/openapi.h"
 
@@ -32,6 +33,8 @@ static void put_limits(struct json_writer *json, const struct config *config)
     put_number(json, "ttl_ms_max", LIMIT_TTL_MS_MAX);
     put_number(json, "wait_ms", LIMIT_WAIT_MS_MAX);
     put_number(json, "body_bytes", HTTP_BODY_SIZE_MAX);
+    put_number(json, "result_bytes", LIMIT_RESULT_SIZE_MAX);
+    put_number(json, "batch", LIMIT_ITEM_COUNT_MAX);
     put_number(json, "holds", config->hold_count_max);
     put_number(json, "waiters", config->waiter_count_max);
     put_number(json, "connections", config->connection_count_max);
@@ -46,12 +49,15 @@ static void put_unsupported(struct json_writer *json, const struct server *serve
     for (uint32_t index = 0; server->store != NULL; index++) {
         const char *word = tni_store_unsupported_word(server->store, index);
         if (word == NULL) break;
+        if (strcmp(word, "queues") == 0) continue;
         json_text(json, bytes_from_text(word));
     }
     /* Whatever the store remembers: of events, this process keeps none. */
     bool is_resumable =
         server->store == NULL || (server->store->features >> STORE_FEATURE_RESUME & 1) == 0;
     if (!is_resumable) json_text(json, BYTES_LITERAL("resume"));
+    /* Whatever the store can do: they are not relayed. */
+    if (server->engine == NULL) json_text(json, BYTES_LITERAL("queues"));
     json_end_array(json);
 }
 
@@ -62,6 +68,12 @@ static void put_engine(struct json_writer *json, const struct server *server)
     put_number(json, "locks", counters.lock_count);
     put_number(json, "holds", counters.hold_count);
     put_number(json, "waiters", counters.waiter_count);
+    struct engine_work_counters works = engine_work_counters(server->engine);
+    put_number(json, "queues", works.queue_count);
+    put_number(json, "groups", works.group_count);
+    put_number(json, "items", works.item_count);
+    put_number(json, "item_bytes", works.item_bytes);
+    put_number(json, "takers", works.taker_count);
 }
 
 static void put_store(struct json_writer *json, const struct server *server)
@@ -209,6 +221,7 @@ void api_root(struct http *http, struct http_call *call)
     put_text(&json, "version", TENURE_VERSION);
     put_text(&json, "openapi", "/v1/openapi.json");
     put_text(&json, "locks", "/v1/locks");
+    put_text(&json, "queues", "/v1/queues");
     put_text(&json, "events", "/v1/events");
     json_end_object(&json);
     answer(http, 200);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "engine/queues.h"
 #include "server/server.h"
 
 void metrics_init(struct metrics *metrics)
@@ -101,7 +102,7 @@ static void write_engine(const struct server *server, struct buffer *out)
 {
     const struct metrics *metrics = &server->metrics;
     struct engine_counters counters = engine_counters(server->engine);
-    put_head(out, "events_total", "counter", "Changes of locks, by kind.");
+    put_head(out, "events_total", "counter", "Changes, by kind.");
     for (unsigned kind = 1; kind < RECORD_KIND_COUNT; kind++) {
         const char *word = record_kind_word(kind);
         if (word == NULL) continue;
@@ -122,6 +123,36 @@ static void write_engine(const struct server *server, struct buffer *out)
     put_histogram(out, "hold_seconds", "From a grant to its end.", &counters.hold_times);
     put_histogram(
         out, "commit_seconds", "Writing one batch until it is on the disk.", &metrics->commit);
+}
+
+/* All queues together: a name would be a label that clients choose. */
+static void write_queues(const struct engine *engine, struct buffer *out)
+{
+    struct engine_work_counters counters = engine_work_counters(engine);
+    struct engine_queue_view queue = { .name = { "", 0 } };
+    uint64_t counts[ITEM_STATE_COUNT] = { 0 };
+    int64_t oldest_ms = 0;
+    while (engine_next_queue(engine, queue.name, &queue)) {
+        for (unsigned state = 0; state < ITEM_STATE_COUNT; state++) {
+            counts[state] += queue.counts[state];
+        }
+        if (!queue.is_paused && queue.oldest_ms > oldest_ms) oldest_ms = queue.oldest_ms;
+    }
+    put_gauge(out, "queues", "Queues.", counters.queue_count);
+    put_gauge(out, "queue_groups", "Groups of all queues.", counters.group_count);
+    put_head(out, "items", "gauge", "Items of all queues, by state.");
+    for (unsigned state = 0; state < ITEM_STATE_COUNT; state++) {
+        const char *word = item_state_word(state);
+        put(out, "tenure_items{state=\"%s\"} %" PRIu64 "\n", word, counts[state]);
+    }
+    put_gauge(out, "item_bytes", "Bodies, headers and results in memory.", counters.item_bytes);
+    put_gauge(out, "takers", "Requests that wait at queues.", counters.taker_count);
+    put_head(
+        out,
+        "oldest_ready_seconds",
+        "gauge",
+        "Since the item that is longest ready, of the queues that are not paused, became so.");
+    put_seconds(out, "oldest_ready_seconds", "", (uint64_t)oldest_ms * 1000);
 }
 
 static void write_journal(const struct metrics *metrics, struct buffer *out)
@@ -231,6 +262,7 @@ void metrics_write(const struct server *server, struct buffer *out)
         out, "turn_seconds", "One turn of the loop: what others have to wait.", &metrics->turn);
     if (server->engine != NULL) {
         write_engine(server, out);
+        write_queues(server->engine, out);
         write_journal(metrics, out);
     } else {
         write_relay(server, out);
