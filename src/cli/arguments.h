@@ -13,7 +13,7 @@
 
 #include "cli/options.h"
 
-#define ARGUMENT_WORDS_MAX 4u
+#define ARGUMENT_WORDS_MAX 34u
 
 enum { OPTION_JSON_LINES = 280 };
 

@@ -31,6 +31,10 @@ void child_become(const struct guardian_plan *plan, pid_t guardian_pid, int erro
     bool is_lent = plan->tty_fd >= 0 && tcgetpgrp(plan->tty_fd) == plan->tty_group;
     if (is_lent) (void)tcsetpgrp(plan->tty_fd, getpid());
     if (plan->loss_fds[0] >= 0) (void)fcntl(plan->loss_fds[0], F_SETFD, 0);
+    if (plan->control_fd >= 0) (void)fcntl(plan->control_fd, F_SETFD, 0);
+    for (int i = 0; i < 3; i++) {
+        if (plan->standard_fds[i] >= 0) (void)dup2(plan->standard_fds[i], i);
+    }
     restore_signals(plan);
     (void)execvpe(plan->argv[0], plan->argv, plan->envp);
     int error = errno;

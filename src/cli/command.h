@@ -25,6 +25,8 @@
     X(history)                                                                                     \
     X(watch)                                                                                       \
     X(break)                                                                                       \
+    X(queue)                                                                                       \
+    X(work)                                                                                        \
     X(elect)                                                                                       \
     X(resign)                                                                                      \
     X(transfer)                                                                                    \

@@ -2,18 +2,22 @@
 #ifndef TENURE_CLI_ENVIRONMENT_H
 #define TENURE_CLI_ENVIRONMENT_H
 
+#include <tenure/queue.h>
+
 #include <stdbool.h>
 #include <stdint.h>
 
 /* Several names: lists with commas, all in the same order. */
 struct environment_facts {
-    const char *names;
+    const char *names; /* NULL: an item of a queue, and no lock */
     const char *tokens;
-    const char *slots;
+    const char *slots; /* NULL likewise */
     const char *owner;
     const char *url;
     uint32_t ttl_ms;
     int loss_fd; /* -1: none */
+    const struct tenure_item *item;
+    int control_fd; /* with an item; -1: none */
 };
 
 struct environment {

@@ -49,6 +49,11 @@ struct leash *leash_create(void)
     return page == MAP_FAILED ? NULL : page;
 }
 
+void leash_destroy(struct leash *leash)
+{
+    if (leash != NULL) (void)munmap(leash, sizeof(*leash));
+}
+
 void guardian_tell(const struct guardian *guardian, unsigned char byte)
 {
     ssize_t sent = send(guardian->socket, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);

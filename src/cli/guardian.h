@@ -72,6 +72,8 @@ struct guardian_plan {
     pid_t tty_group;      /* from whom */
     int loss_fds[2];      /* the pipe that closes on loss; the command gets its end as the number
                            * that it has here; -1: none */
+    int standard_fds[3];  /* what the command gets as these, all above 2; -1: what we have */
+    int control_fd;       /* one more that it gets as the number that it has; -1: none */
     struct leash *leash;
 };
 
@@ -83,6 +85,8 @@ struct guardian {
 
 /* A page for both, zeroed.  NULL: there is no memory. */
 struct leash *leash_create(void);
+/* When nobody uses it any more; accepts NULL. */
+void leash_destroy(struct leash *leash);
 
 /* Fork the guardian, which starts the command.  All signals that the caller handles are blocked.
  * False: errno says why; nothing was started. */

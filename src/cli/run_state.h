@@ -34,8 +34,28 @@ struct release {
     enum tenure_end end;
 };
 
+/* What is different when the command does an item of a queue. */
+#define RUN_JOB_FDS_MAX 3
+struct pollfd;
+struct run;
+struct run_job {
+    const struct tenure_item *item;
+    int standard_fds[3]; /* for the command; -1: ours */
+    int control_fd;      /* likewise; -1: none */
+    int64_t stop_at_ns;  /* it must be over by then; TIME_NEVER */
+    /* The command has its descriptors, or will never have them: close them. */
+    void (*started)(struct run *run);
+    /* What else to wait for; how many, RUN_JOB_FDS_MAX at most. */
+    unsigned (*fill)(struct run *run, struct pollfd *out_fds);
+    /* Something has happened, or nothing for a while. */
+    void (*look)(struct run *run);
+    /* A signal came; it is not forwarded. */
+    void (*signaled)(struct run *run, int number);
+};
+
 struct run {
     const struct run_options *options;
+    struct run_job *job; /* NULL: a command under a lock */
     struct signals signals;
     struct tty tty;
     int wake_fd; /* an eventfd: the library's thread has something for ours */

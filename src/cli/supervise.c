@@ -111,7 +111,11 @@ static void mind_signals(struct run *run)
 {
     struct signal_news news;
     while (signals_next(&run->signals, &news)) {
-        forward(run, &news);
+        if (run->job != NULL) {
+            run->job->signaled(run, news.number);
+        } else {
+            forward(run, &news);
+        }
     }
 }
 
@@ -157,12 +161,14 @@ static void attend(struct run *run)
     if (tick_ms < TICK_MS_MIN) tick_ms = TICK_MS_MIN;
     if (tick_ms > TICK_MS_MAX) tick_ms = TICK_MS_MAX;
     while (atomic_load(&run->leash->gone_at_ns) == 0) {
-        struct pollfd fds[] = {
+        struct pollfd fds[3 + RUN_JOB_FDS_MAX] = {
             { .fd = run->guardian.socket, .events = POLLIN },
             { .fd = run->signals.fd, .events = POLLIN },
             { .fd = run->wake_fd, .events = POLLIN },
         };
-        (void)poll(fds, 3, (int)tick_ms);
+        nfds_t count = 3;
+        if (run->job != NULL) count += run->job->fill(run, fds + count);
+        (void)poll(fds, count, (int)tick_ms);
         drain_wake(run);
         bool is_guarded = drain_guardian(run);
         if (atomic_load(&run->leash->gone_at_ns) != 0) break;
@@ -172,6 +178,7 @@ static void attend(struct run *run)
         }
         publish(run);
         stand_in(run);
+        if (run->job != NULL) run->job->look(run);
         mind_signals(run);
         mind_stops(run);
     }
@@ -242,7 +249,9 @@ static void note_end(struct run *run, bool was_lent)
         note_failure(run, RUN_FAILED, 70);
     } else if (cause == STOP_MAX_HOLD) {
         note_failure(run, RUN_MAX_HOLD, EXIT_MAX_HOLD);
-        complain(run->options->command, "--max-hold is over: the command was stopped");
+        const char *what = run->job == NULL ? "--max-hold is over" : run->options->name_list;
+        const char *more = run->job == NULL ? "" : "its time is over: ";
+        complain(run->options->command, "%s: %sthe command was stopped", what, more);
     } else {
         note_ended(run, was_lent);
     }
@@ -269,13 +278,24 @@ static bool start(struct run *run, const struct environment *environment, bool i
         .tty_fd = is_lending ? run->tty.fd : -1,
         .tty_group = run->tty.self,
         .loss_fds = { run->loss_fds[0], run->loss_fds[1] },
+        .standard_fds = { -1, -1, -1 },
+        .control_fd = -1,
         .leash = run->leash,
     };
+    if (run->job != NULL) {
+        memcpy(plan.standard_fds, run->job->standard_fds, sizeof(plan.standard_fds));
+        plan.control_fd = run->job->control_fd;
+        plan.max_hold_at_ns = run->job->stop_at_ns;
+    }
     return guardian_start(&plan, &run->guardian);
 }
 
 static void close_pipe(struct run *run)
 {
+    if (run->job != NULL) {
+        run->job->started(run);
+        return;
+    }
     for (int i = 0; i < 2; i++) {
         if (run->loss_fds[i] >= 0) (void)close(run->loss_fds[i]);
         run->loss_fds[i] = -1;
@@ -293,10 +313,17 @@ void supervise(struct run *run)
         .url = run->url,
         .ttl_ms = options->ttl_ms,
         .loss_fd = run->loss_fds[0],
+        .item = run->job == NULL ? NULL : run->job->item,
+        .control_fd = run->job == NULL ? -1 : run->job->control_fd,
     };
+    if (run->job != NULL) {
+        facts.names = NULL;
+        facts.slots = NULL;
+    }
     struct environment environment = { .entries = NULL };
     run->leash = leash_create();
     if (run->leash == NULL || !environment_create(&facts, &environment)) {
+        close_pipe(run);
         complain(options->command, "not enough memory");
         note_failure(run, RUN_FAILED, 70);
         return;
@@ -304,8 +331,9 @@ void supervise(struct run *run)
     run->guardian.socket = -1;
     /* Orphans come to us should the guardian be killed. */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-    tty_open(&run->tty);
-    bool is_lending = tty_is_to_lend(&run->tty);
+    run->tty.fd = -1;
+    if (run->job == NULL) tty_open(&run->tty);
+    bool is_lending = run->job == NULL && tty_is_to_lend(&run->tty);
     publish(run);
     bool is_started = start(run, &environment, is_lending);
     int error = errno;
