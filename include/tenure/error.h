@@ -69,7 +69,9 @@ extern "C" {
     X(CORRUPT,        22, "corrupt",         503, "CORRUPT",         65, NONE,    NEVER,           \
       "stored data is damaged")                                                                    \
     X(INTERNAL,       23, "internal",        500, "INTERNAL",        70, UNKNOWN, NEVER,           \
-      "a fault in the program")
+      "a fault in the program")                                                                    \
+    X(MISMATCH,       24, "mismatch",        412, "MISMATCH",        75, NONE,    NEVER,           \
+      "a condition does not hold: the register has another version or value")
 /* clang-format on */
 
 enum tenure_err {
@@ -77,7 +79,7 @@ enum tenure_err {
     TENURE_ERROR_MAP(X)
 #undef X
 };
-#define TENURE_ERR_COUNT 24
+#define TENURE_ERR_COUNT 25
 
 enum tenure_effect { TENURE_EFFECT_NONE, TENURE_EFFECT_APPLIED, TENURE_EFFECT_UNKNOWN };
 enum tenure_retry { TENURE_RETRY_NEVER, TENURE_RETRY_LATER, TENURE_RETRY_NOW };

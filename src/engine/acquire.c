@@ -8,6 +8,7 @@
 #include "engine/commands.h"
 #include "engine/grant.h"
 #include "engine/hold.h"
+#include "engine/key_commands.h"
 #include "engine/lock.h"
 #include "engine/output.h"
 #include "engine/queue.h"
@@ -426,7 +427,11 @@ void command_cancel(struct engine *engine, const struct engine_command *command)
 {
     struct waiter *waiter = waiter_find(engine, command->client, command->tag);
     struct taker *taker = taker_find(engine, command->client, command->tag);
-    if (taker != NULL) {
+    struct key_wait *wait = key_wait_find(engine, command->client, command->tag);
+    if (wait != NULL) {
+        if (key_wait_give_up(engine, wait, TENURE_CANCELED)) return;
+        output_refuse(engine, command, TENURE_NO_MEMORY, (struct bytes){ 0 }, NULL);
+    } else if (taker != NULL) {
         if (taker_give_up(engine, taker, TENURE_CANCELED)) return;
         output_refuse(engine, command, TENURE_NO_MEMORY, (struct bytes){ 0 }, NULL);
     } else if (waiter == NULL) {

@@ -4,6 +4,7 @@
 #include "engine/commands.h"
 #include "engine/grant.h"
 #include "engine/hold.h"
+#include "engine/key.h"
 #include "engine/lock.h"
 #include "engine/output.h"
 #include "engine/queue.h"
@@ -209,7 +210,8 @@ void command_transfer(struct engine *engine, const struct engine_command *comman
     size_t grant_size =
         output_record_size(lock_name(hold->lock), hold_owner(candidate), hold_meta(candidate));
     if (!grant_reserve(engine, waiter->holds, 1) ||
-        !output_reserve(engine, release_size + grant_size, 2, 2))
+        !output_reserve(
+            engine, release_size + grant_size + bond_record_size(engine, hold->token), 2, 2))
     {
         output_refuse(engine, command, TENURE_NO_MEMORY, claim->name, NULL);
         return;

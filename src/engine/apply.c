@@ -1,5 +1,6 @@
 #include "engine/apply.h"
 
+#include "engine/change_apply.h"
 #include "engine/hold.h"
 #include "engine/lock.h"
 #include "engine/output.h"
@@ -232,7 +233,12 @@ restore_change(struct engine *engine, struct hold *hold, const struct record *re
     case RECORD_REMOVED:
     case RECORD_PAUSED:
     case RECORD_RESUMED:
-    case RECORD_LIMITED: break;
+    case RECORD_LIMITED:
+    case RECORD_SET:
+    case RECORD_APPENDED:
+    case RECORD_UNSET:
+    case RECORD_RANKED:
+    case RECORD_UNRANKED: break;
     }
     UNREACHABLE("kinds that are not about a hold are handled by the caller");
 }
@@ -242,6 +248,7 @@ apply_restored(struct engine *engine, const struct record *record, struct bytes 
 {
     ASSERT(engine->is_restoring);
     if (RECORD_KIND_IS_WORK(record->kind)) return work_restored(engine, record, encoded);
+    if (RECORD_KIND_IS_KEY(record->kind)) return change_restored(engine, record);
     struct lock *lock = lock_obtain(engine, record->name);
     if (lock == NULL) return TENURE_NO_MEMORY;
     enum tenure_err err = TENURE_OK;

@@ -1,6 +1,7 @@
 /* check - every invariant of the engine, and the hash of its durable state.  For tests and for the
  * simulation; too slow for every step of a server. */
 #include "engine/hold.h"
+#include "engine/key_check.h"
 #include "engine/lock.h"
 #include "engine/name_index.h"
 #include "engine/queue.h"
@@ -133,7 +134,7 @@ void engine_check(const struct engine *engine)
         check_lock(engine, lock, &totals);
         previous = lock;
     }
-    totals.events += work_check(engine);
+    totals.events += work_check(engine) + key_check(engine);
     check_totals(engine, &totals);
 }
 
@@ -156,5 +157,5 @@ uint64_t engine_hash(const struct engine *engine)
         if (entry.size > 0) hash += siphash(&fixed, buffer_bytes(&entry));
     }
     buffer_deinit(&entry);
-    return hash + work_hash(engine, &fixed);
+    return hash + work_hash(engine, &fixed) + key_hash(engine, &fixed);
 }

@@ -3,6 +3,7 @@
 #include "engine/apply.h"
 #include "engine/commands.h"
 #include "engine/hold.h"
+#include "engine/key_commands.h"
 #include "engine/lock.h"
 #include "engine/name_index.h"
 #include "engine/output.h"
@@ -92,10 +93,14 @@ bool clock_fire(struct engine *engine, struct mono now)
             is_done = fire_wait(engine);
         } else if ((fired = work_fire_taker(engine, due_ns)) != WORK_NOTHING_DUE) {
             is_done = fired == WORK_FIRED;
+        } else if ((fired = key_fire_wait(engine, due_ns)) != WORK_NOTHING_DUE) {
+            is_done = fired == WORK_FIRED;
         } else if (is_due(&engine->hold_timers, due_ns)) {
             is_done = fire_hold(engine, due_ns);
         } else if (is_due(&engine->delay_timers, due_ns)) {
             is_done = fire_delay(engine);
+        } else if ((fired = key_fire(engine, due_ns)) != WORK_NOTHING_DUE) {
+            is_done = fired == WORK_FIRED;
         } else {
             fired = work_fire(engine, due_ns);
             if (fired == WORK_NOTHING_DUE) return true;
@@ -112,6 +117,8 @@ int64_t clock_next(const struct engine *engine)
                                    &engine->hold_timers,
                                    &engine->delay_timers };
     int64_t next_ns = work_next_ns(engine);
+    int64_t keys_next_ns = key_next_ns(engine);
+    if (keys_next_ns < next_ns) next_ns = keys_next_ns;
     for (size_t index = 0; index < sizeof heaps / sizeof *heaps; index++) {
         const struct heap_entry *first = heap_first(heaps[index]);
         if (first != NULL && first->key < next_ns) next_ns = first->key;
@@ -160,7 +167,9 @@ static void restart_delay(struct engine *engine, struct queue *queue)
 bool clock_ready(struct engine *engine)
 {
     ASSERT(engine->is_restoring);
-    if (!heap_reserve(&engine->hold_timers, engine->held_count)) return false;
+    if (!heap_reserve(&engine->hold_timers, engine->held_count) || !key_reserve_ready(engine)) {
+        return false;
+    }
 
     for (struct lock *lock = name_index_first(engine); lock != NULL; lock = name_index_next(lock)) {
         list_foreach(link, &lock->holds) {
@@ -171,7 +180,10 @@ bool clock_ready(struct engine *engine)
         restart_delay(engine, lock->queue);
     }
     engine->is_restoring = false;
-    if (work_ready(engine)) return true;
-    engine->is_restoring = true;
-    return false;
+    if (!work_ready(engine)) {
+        engine->is_restoring = true;
+        return false;
+    }
+    key_ready(engine);
+    return true;
 }

@@ -41,7 +41,8 @@ bool release_find_ending(
     uint32_t *budget,
     struct ending *out_ending);
 
-/* End a held hold with a record of this kind.  Room must have been reserved. */
+/* End a held hold with a record of this kind, and what is bound to it.  Room must have been
+ * reserved. */
 void release_end(
     struct engine *engine, struct hold *hold, enum record_kind kind, struct bytes reason);
 /* Room for release_end.  False when there is no memory. */

@@ -4,6 +4,7 @@
 #include "engine/clock.h"
 #include "engine/commands.h"
 #include "engine/hold.h"
+#include "engine/key_commands.h"
 #include "engine/lock.h"
 #include "engine/name_index.h"
 #include "engine/output.h"
@@ -31,11 +32,18 @@ struct engine *engine_create(const struct engine_options *options)
     list_init(&engine->queues);
     list_init(&engine->unserved);
     works_init(engine);
+    keys_init(engine);
     if (engine->options.item_count_max == 0) {
         engine->options.item_count_max = ENGINE_ITEM_COUNT_MAX_DEFAULT;
     }
     if (engine->options.item_bytes_max == 0) {
         engine->options.item_bytes_max = ENGINE_ITEM_BYTES_MAX_DEFAULT;
+    }
+    if (engine->options.key_count_max == 0) {
+        engine->options.key_count_max = ENGINE_KEY_COUNT_MAX_DEFAULT;
+    }
+    if (engine->options.key_bytes_max == 0) {
+        engine->options.key_bytes_max = ENGINE_KEY_BYTES_MAX_DEFAULT;
     }
     output_init(engine);
     buffer_init(&engine->snapshot.images, engine->memory);
@@ -56,6 +64,7 @@ struct engine *engine_create(const struct engine_options *options)
 static void bury(struct engine *engine)
 {
     works_bury(engine);
+    keys_bury(engine);
     while (engine->dead_holds != NULL) {
         struct hold *hold = engine->dead_holds;
         engine->dead_holds = hold->as.next_dead;
@@ -82,6 +91,19 @@ static void destroy_waiters(struct engine *engine)
     }
 }
 
+/* What shared state was: everybody who waits, and all events, which keep values. */
+static void destroy_events(struct engine *engine)
+{
+    struct map_node *node;
+    while ((node = map_next(&engine->keys.waits, NULL)) != NULL) {
+        key_wait_remove(engine, CONTAINER_OF(node, struct key_wait, clients));
+    }
+    if (engine->window.memory == NULL) return;
+    while (engine->window.first.value <= engine->window.last.value) {
+        output_forget(engine);
+    }
+}
+
 static void destroy_lock(struct engine *engine, struct lock *lock)
 {
     list_foreach_safe(link, following, &lock->holds) {
@@ -103,12 +125,14 @@ void engine_destroy(struct engine **engine_pointer)
     *engine_pointer = NULL;
 
     destroy_waiters(engine);
+    destroy_events(engine);
     for (struct lock *lock = name_index_first(engine); lock != NULL;) {
         struct lock *next = name_index_next(lock);
         destroy_lock(engine, lock);
         lock = next;
     }
     works_deinit(engine);
+    keys_deinit(engine);
     bury(engine);
     map_deinit(&engine->locks);
     map_deinit(&engine->parties);
@@ -139,6 +163,8 @@ static void step_command(struct engine *engine, const struct engine_command *com
     case ENGINE_PROCLAIM: command_proclaim(engine, command); return;
     case ENGINE_TRANSFER: command_transfer(engine, command); return;
     case ENGINE_WORK_COMMANDS: work_command(engine, command); return;
+    case ENGINE_CHANGE: command_change(engine, command); return;
+    case ENGINE_STATE_WAIT: command_state_wait(engine, command); return;
     }
 }
 
@@ -154,6 +180,11 @@ static void step_client_gone(struct engine *engine, uint64_t client)
         taker_remove(engine, taker);
         engine->counters.canceled++;
     }
+    struct key_wait *wait;
+    while ((wait = key_wait_of_client(engine, client)) != NULL) {
+        key_wait_remove(engine, wait);
+        engine->counters.canceled++;
+    }
     work_client_gone(engine, client);
 }
 
@@ -166,12 +197,23 @@ static void drain_takers(struct engine *engine)
     }
 }
 
+static void drain_key_waits(struct engine *engine)
+{
+    const struct ordered_entry *first;
+    while ((first = ordered_first(&engine->keys.wait_timers)) != NULL) {
+        struct key_wait *wait = CONTAINER_OF(first->node, struct key_wait, timer);
+        if (!key_wait_give_up(engine, wait, TENURE_DRAINING)) UNREACHABLE("room was reserved");
+    }
+}
+
 static enum tenure_err step_gate(struct engine *engine, enum engine_gate gate)
 {
     uint32_t waiting = gate == ENGINE_GATE_DRAINING ? engine->waiters.count : 0;
     uint32_t taking = gate == ENGINE_GATE_DRAINING ? engine->works.takers.count : 0;
-    if (!output_reserve(engine, 0, waiting + taking, waiting) ||
-        !output_reserve_items(engine, taking)) {
+    uint32_t keys_waiting = gate == ENGINE_GATE_DRAINING ? engine->keys.waits.count : 0;
+    if (!output_reserve(engine, 0, waiting + taking + keys_waiting, waiting) ||
+        !output_reserve_items(engine, taking) || !output_reserve_changes(engine, keys_waiting))
+    {
         return TENURE_NO_MEMORY;
     }
     engine->gate = gate;
@@ -188,7 +230,10 @@ static enum tenure_err step_gate(struct engine *engine, enum engine_gate gate)
         struct waiter *waiter = CONTAINER_OF(first, struct waiter, clients);
         if (!acquire_give_up(engine, waiter, TENURE_DRAINING)) UNREACHABLE("room was reserved");
     }
-    if (gate == ENGINE_GATE_DRAINING) drain_takers(engine);
+    if (gate == ENGINE_GATE_DRAINING) {
+        drain_takers(engine);
+        drain_key_waits(engine);
+    }
     return TENURE_OK;
 }
 
@@ -224,11 +269,13 @@ enum tenure_err engine_step(
         takers_tell(engine);
         queue_serve(engine);
         works_serve(engine);
+        keys_tell(engine);
     }
     /* Queued and served in one step, when earlier service had been cut short. */
     const struct engine_command *command = event->command;
     if (engine->output.is_waiting && waiter_find(engine, command->client, command->tag) == NULL &&
-        taker_find(engine, command->client, command->tag) == NULL)
+        taker_find(engine, command->client, command->tag) == NULL &&
+        key_wait_find(engine, command->client, command->tag) == NULL)
     {
         engine->output.is_waiting = false;
     }

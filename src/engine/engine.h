@@ -12,6 +12,7 @@
  *             durable (ENGINE_DURABLE): before that no answer can have left.
  *   tokens    max(highest known + 1, wall clock in microseconds); the highest known is durable.
  *   items     of queues: see item.h
+ *   keys      of shared state: registers and ranks, see keys.h
  *   waiters   first come, first served inside one priority; each level of priority is worth
  *             `ageing_ms` of waiting, so that the order is one fixed total order over all locks:
  *             that is why nothing starves and why requests for many names cannot deadlock.
@@ -45,6 +46,8 @@ struct engine_options {
     uint32_t ageing_ms;      /* what one level of priority is worth */
     uint32_t item_count_max; /* of all queues; 0 = the default */
     uint64_t item_bytes_max; /* their bodies, headers and results; 0 = the default */
+    uint32_t key_count_max;  /* registers, and members of ranks; 0 = the default */
+    uint64_t key_bytes_max;  /* their values, and names of members; 0 = the default */
 };
 
 #define ENGINE_HOLD_COUNT_MAX_DEFAULT   16000000u
@@ -54,6 +57,8 @@ struct engine_options {
 #define ENGINE_AGEING_MS_DEFAULT        10000u
 #define ENGINE_ITEM_COUNT_MAX_DEFAULT   16000000u
 #define ENGINE_ITEM_BYTES_MAX_DEFAULT   ((uint64_t)4 << 30)
+#define ENGINE_KEY_COUNT_MAX_DEFAULT    32000000u
+#define ENGINE_KEY_BYTES_MAX_DEFAULT    ((uint64_t)4 << 30)
 
 /* NULL when there is no memory. */
 MUST_USE struct engine *engine_create(const struct engine_options *options);
@@ -182,8 +187,8 @@ MUST_USE enum tenure_err engine_restore_snapshot_end(struct engine *engine, stru
 MUST_USE enum tenure_err
 engine_restore_batch(struct engine *engine, struct seq first, uint32_t count, struct bytes records);
 
-/* No entry of a snapshot is larger: an item with the largest body.  A lock of many holds has
- * several. */
+/* No entry of a snapshot is larger: an item or a register with the largest body.  A lock of many
+ * holds has several, and so has a rank of many members. */
 #define ENGINE_SNAPSHOT_ENTRY_SIZE_MAX ((size_t)LIMIT_BODY_SIZE_MAX + ((size_t)64 << 10))
 
 /* A snapshot of the state at the moment of `begin`, written in pieces while the engine goes on: a

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/types.h"
 #include "engine/record.h"
+#include "engine/state_event.h"
 #include "engine/work_event.h"
 
 enum engine_event_kind {
@@ -54,8 +55,11 @@ enum engine_command_kind {
     ENGINE_PAUSE,
     ENGINE_RESUME,
     ENGINE_LIMIT,
+    ENGINE_CHANGE,     /* of shared state: a transaction */
+    ENGINE_STATE_WAIT, /* answer when a register has changed */
 };
-#define ENGINE_COMMAND_IS_WORK(kind) ((kind) >= ENGINE_PUT)
+#define ENGINE_COMMAND_IS_WORK(kind)  ((kind) >= ENGINE_PUT && (kind) <= ENGINE_LIMIT)
+#define ENGINE_COMMAND_IS_STATE(kind) ((kind) >= ENGINE_CHANGE)
 /* `case ENGINE_WORK_COMMANDS:` is all of those, for a switch that tells none of them apart. */
 #define ENGINE_WORK_COMMANDS                                                                       \
 ENGINE_PUT:                                                                                        \
@@ -72,6 +76,9 @@ case ENGINE_AWAIT:                                                              
 case ENGINE_PAUSE:                                                                                 \
 case ENGINE_RESUME:                                                                                \
 case ENGINE_LIMIT
+#define ENGINE_STATE_COMMANDS                                                                      \
+ENGINE_CHANGE:                                                                                     \
+case ENGINE_STATE_WAIT
 
 struct engine_acquire {
     const struct bytes *names; /* 1 … LIMIT_NAME_COUNT_MAX, all different */
@@ -134,6 +141,8 @@ struct engine_command {
         struct engine_sweep sweep;       /* REDRIVE, PURGE */
         struct engine_await await_end;   /* AWAIT */
         struct engine_scope scope;       /* PAUSE, RESUME, LIMIT */
+        struct engine_change change;
+        struct engine_state_wait state_wait;
     } as;
 };
 

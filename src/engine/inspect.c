@@ -1,6 +1,7 @@
 /* inspect - what anybody may know, without changing anything. */
 #include "engine/clock.h"
 #include "engine/hold.h"
+#include "engine/key.h"
 #include "engine/lock.h"
 #include "engine/name_index.h"
 #include "engine/queue.h"
@@ -165,6 +166,7 @@ static void read_entry(const struct window_entry *entry, struct seq seq, struct 
 {
     *out_record = record_decode_known(window_record(entry));
     out_record->seq = seq;
+    if (RECORD_KIND_IS_KEY(out_record->kind)) key_complete_event(entry->subject, out_record);
 }
 
 uint32_t engine_history(

@@ -1,5 +1,6 @@
 #include "engine/output.h"
 
+#include "engine/key.h"
 #include "engine/lock.h"
 #include "engine/snapshot.h"
 
@@ -18,6 +19,7 @@ void output_deinit(struct engine *engine)
     buffer_deinit(&output->records);
     buffer_deinit(&output->brief);
     memory_give(engine->memory, output->items, output->item_capacity * sizeof *output->items);
+    memory_give(engine->memory, output->changes, output->change_capacity * sizeof *output->changes);
     memory_give(engine->memory, output->replies, output->reply_capacity * sizeof *output->replies);
     memory_give(engine->memory, output->results, output->result_capacity * sizeof *output->results);
 }
@@ -31,6 +33,7 @@ void output_reset(struct engine *engine)
     output->reply_count = 0;
     output->result_count = 0;
     output->item_count = 0;
+    output->change_count = 0;
     output->is_waiting = false;
 }
 
@@ -87,6 +90,38 @@ bool output_reserve_items(struct engine *engine, size_t count)
     return is_done;
 }
 
+bool output_reserve_changes(struct engine *engine, size_t count)
+{
+    struct output *output = &engine->output;
+    void *changes = output->changes;
+    bool is_done = grow(
+        engine,
+        &changes,
+        sizeof *output->changes,
+        output->change_count,
+        count,
+        &output->change_capacity);
+    output->changes = changes;
+    return is_done;
+}
+
+struct engine_reply *output_last_reply(struct engine *engine)
+{
+    struct output *output = &engine->output;
+    ASSERT(output->reply_count > 0);
+    return &output->replies[output->reply_count - 1];
+}
+
+struct engine_change_result *output_change(struct engine *engine)
+{
+    struct output *output = &engine->output;
+    ASSERT(output->change_count < output->change_capacity);
+    struct engine_change_result *change = &output->changes[output->change_count++];
+    *change = (struct engine_change_result){ .value = { .remaining_ms = -1 } };
+    output_last_reply(engine)->change_count++;
+    return change;
+}
+
 struct engine_item_result *output_item(struct engine *engine)
 {
     struct output *output = &engine->output;
@@ -134,9 +169,11 @@ void output_forget(struct engine *engine)
     struct window *window = &engine->window;
     const struct window_entry *first = window_find(window, window->first);
     /* The first byte of a record is its kind. */
-    bool is_work = RECORD_KIND_IS_WORK((uint8_t)window_record(first).data[0]);
+    enum record_kind kind = (enum record_kind)(uint8_t)window_record(first).data[0];
     void *subject = window_evict(window);
-    if (is_work) {
+    if (RECORD_KIND_IS_KEY(kind)) {
+        key_forget_event(engine, kind, subject);
+    } else if (RECORD_KIND_IS_WORK(kind)) {
         struct work *work = subject;
         ASSERT(work->event_count > 0);
         work->event_count--;
@@ -149,9 +186,18 @@ void output_forget(struct engine *engine)
     }
 }
 
+/* What only events keep counts too. */
+static bool is_full(const struct engine *engine, size_t size)
+{
+    const struct window *window = &engine->window;
+    bool is_empty = window->first.value > window->last.value;
+    return window_is_full(window, size) ||
+           (!is_empty && engine->keys.history_bytes > engine->options.window_size);
+}
+
 static void make_room(struct engine *engine, size_t size)
 {
-    while (window_is_full(&engine->window, size)) {
+    while (is_full(engine, size)) {
         output_forget(engine);
     }
 }
@@ -180,6 +226,45 @@ void output_remember_work(
     make_room(engine, encoded.size);
     window_append(&engine->window, work, work->last_seq, encoded);
     work->last_seq = engine->seq;
+}
+
+/* An event of a key as the window has it: of a value the size. */
+static void remember_key(
+    struct engine *engine,
+    struct key *key,
+    void *subject,
+    const struct record *record,
+    struct seq previous)
+{
+    struct buffer *brief = &engine->output.brief;
+    struct record without = *record;
+    if (record->kind == RECORD_SET || record->kind == RECORD_APPENDED) {
+        without.body = (struct bytes){ NULL, ((const struct value *)subject)->size };
+    }
+    buffer_reset(brief);
+    record_encode(brief, &without);
+    ASSERT(!brief->is_failed); /* it has room for any record */
+    key->event_count++;
+    make_room(engine, brief->size);
+    window_append(&engine->window, subject, previous, buffer_bytes(brief));
+}
+
+void output_remember_key(
+    struct engine *engine, struct key *key, void *subject, const struct record *record)
+{
+    remember_key(engine, key, subject, record, key->last_seq);
+    key->last_seq = engine->seq;
+}
+
+void output_restore_key_event(
+    struct engine *engine,
+    struct key *key,
+    void *subject,
+    const struct record *record,
+    const struct seq seqs[2])
+{
+    remember_key(engine, key, subject, record, seqs[0]);
+    if (key->last_seq.value < seqs[1].value) key->last_seq = seqs[1];
 }
 
 void output_restore_event(
@@ -221,7 +306,12 @@ static void count_record(struct engine *engine, const struct record *record)
     case RECORD_REMOVED:
     case RECORD_PAUSED:
     case RECORD_RESUMED:
-    case RECORD_LIMITED: return;
+    case RECORD_LIMITED:
+    case RECORD_SET:
+    case RECORD_APPENDED:
+    case RECORD_UNSET:
+    case RECORD_RANKED:
+    case RECORD_UNRANKED: return;
     }
 }
 
@@ -240,6 +330,21 @@ void output_work_record(struct engine *engine, struct work *work, struct record 
     output->record_count++;
     struct bytes encoded = { output->records.data + start, output->records.size - start };
     output_remember_work(engine, work, record, encoded);
+}
+
+void output_key_record(struct engine *engine, struct key *key, void *subject, struct record *record)
+{
+    struct output *output = &engine->output;
+    snapshot_touch_key(engine, key);
+    engine->seq.value++;
+    record->seq = engine->seq;
+    record->at = engine->wall;
+    record->name = key_name(key);
+    record_encode(&output->records, record);
+    count_record(engine, record);
+    ASSERT(!output->records.is_failed); /* room was reserved */
+    output->record_count++;
+    output_remember_key(engine, key, subject, record);
 }
 
 void output_record(struct engine *engine, struct lock *lock, struct record *record)
@@ -266,11 +371,14 @@ void output_finish(struct engine *engine, struct engine_update *out_update)
     struct output *output = &engine->output;
     const struct engine_result *results = output->results;
     const struct engine_item_result *items = output->items;
+    const struct engine_change_result *changes = output->changes;
     for (size_t index = 0; index < output->reply_count; index++) {
         output->replies[index].results = results;
         results += output->replies[index].result_count;
         output->replies[index].items = items;
         if (items != NULL) items += output->replies[index].item_count;
+        output->replies[index].changes = changes;
+        if (changes != NULL) changes += output->replies[index].change_count;
     }
     *out_update = (struct engine_update){
         .records = buffer_bytes(&output->records),

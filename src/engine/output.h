@@ -16,6 +16,11 @@ output_reserve(struct engine *engine, size_t record_bytes, size_t reply_count, s
 MUST_USE bool output_reserve_items(struct engine *engine, size_t count);
 /* A new, cleared one of the last reply. */
 struct engine_item_result *output_item(struct engine *engine);
+/* The same for results about shared state. */
+MUST_USE bool output_reserve_changes(struct engine *engine, size_t count);
+struct engine_change_result *output_change(struct engine *engine);
+/* There must be one. */
+struct engine_reply *output_last_reply(struct engine *engine);
 /* A new reply; results added next belong to it.  Room must have been reserved. */
 struct engine_reply *output_reply(struct engine *engine, uint64_t client, uint64_t tag);
 /* A new, cleared result of the last reply. */
@@ -26,6 +31,9 @@ void output_depend(struct engine *engine, struct seq seq);
 void output_record(struct engine *engine, struct lock *lock, struct record *record);
 /* The same as an event of a queue.  What it is about has been touched for the snapshot. */
 void output_work_record(struct engine *engine, struct work *work, struct record *record);
+/* The same as an event of a key, whose subject keys.h tells of. */
+void output_key_record(
+    struct engine *engine, struct key *key, void *subject, struct record *record);
 /* The finished update; pointers become valid now. */
 void output_finish(struct engine *engine, struct engine_update *out_update);
 /* Answer a command with one result that says no. */
@@ -47,6 +55,15 @@ void output_remember_work(
 /* An event of a snapshot: `seqs` are that of the event before it and its own. */
 void output_restore_event(
     struct engine *engine, struct work *work, const struct seq seqs[2], struct bytes encoded);
+/* The same two for an event of a key. */
+void output_remember_key(
+    struct engine *engine, struct key *key, void *subject, const struct record *record);
+void output_restore_key_event(
+    struct engine *engine,
+    struct key *key,
+    void *subject,
+    const struct record *record,
+    const struct seq seqs[2]);
 /* Forget the oldest event of the window. */
 void output_forget(struct engine *engine);
 

@@ -23,6 +23,11 @@ enum field {
     FIELD_LIMITS = 1 << 13,
     FIELD_PUT = 1 << 14, /* group, unique key, terms */
     FIELD_BODY = 1 << 15,
+    FIELD_MORE = 1 << 16,
+    FIELD_BOND = 1 << 17, /* ttl, whether that and the bond are kept, the bond */
+    FIELD_SCORE = 1 << 18,
+    FIELD_BEFORE = 1 << 19, /* the score before, or that there was none */
+    FIELD_CAUSE = 1 << 20,
 };
 
 static const unsigned fields_of_kind[RECORD_KIND_COUNT] = {
@@ -50,6 +55,11 @@ static const unsigned fields_of_kind[RECORD_KIND_COUNT] = {
     [RECORD_PAUSED] = FIELD_SCOPE,
     [RECORD_RESUMED] = FIELD_SCOPE,
     [RECORD_LIMITED] = FIELD_SCOPE | FIELD_LIMITS,
+    [RECORD_SET] = FIELD_MORE | FIELD_BOND | FIELD_BODY,
+    [RECORD_APPENDED] = FIELD_MORE | FIELD_BODY,
+    [RECORD_UNSET] = FIELD_MORE | FIELD_CAUSE,
+    [RECORD_RANKED] = FIELD_ID | FIELD_MORE | FIELD_SCORE | FIELD_BEFORE,
+    [RECORD_UNRANKED] = FIELD_ID | FIELD_MORE | FIELD_SCORE,
 };
 
 const char *record_kind_word(unsigned kind)
@@ -62,7 +72,38 @@ const char *record_kind_word(unsigned kind)
     return kind < RECORD_KIND_COUNT ? words[kind] : NULL;
 }
 
+unsigned record_kind_of(struct bytes word)
+{
+    for (unsigned kind = 1; kind < RECORD_KIND_COUNT; kind++) {
+        const char *known = record_kind_word(kind);
+        if (known != NULL && bytes_equal(word, bytes_from_text(known))) return kind;
+    }
+    return 0;
+}
+
+const char *record_cause_word(enum record_cause cause)
+{
+    switch (cause) {
+    case CAUSE_REMOVED: return "removed";
+    case CAUSE_EXPIRED: return "expired";
+    case CAUSE_HOLD_ENDED: return "hold_ended";
+    case CAUSE_COUNT: break;
+    }
+    UNREACHABLE("all causes have a word");
+}
+
 /* ---------------------------------------------------------------- writing */
+
+char *record_put_score(char *out, double score)
+{
+    uint64_t bits;
+    _Static_assert(sizeof bits == sizeof score, "a score is a binary64");
+    memcpy(&bits, &score, sizeof bits);
+    for (unsigned index = 0; index < 8; index++) {
+        *out++ = (char)(uint8_t)(bits >> (56 - 8 * index));
+    }
+    return out;
+}
 
 char *record_put_terms(char *out, const struct item_terms *terms)
 {
@@ -126,14 +167,31 @@ static char *put_work(char *end, const struct record *record, unsigned fields)
     return end;
 }
 
+static char *put_key(char *end, const struct record *record, unsigned fields)
+{
+    if (fields & FIELD_MORE) end = codec_put_number(end, record->more);
+    if (fields & FIELD_BOND) {
+        end = codec_put_number(end, (uint64_t)record->ttl_ms << 1 | record->is_kept);
+        end = codec_put_text(end, record->bond);
+        if (record->bond.size > 0) end = codec_put_number(end, record->token.value);
+    }
+    if (fields & FIELD_SCORE) end = record_put_score(end, record->score);
+    if (fields & FIELD_BEFORE) {
+        *end++ = record->is_new;
+        if (!record->is_new) end = record_put_score(end, record->score_before);
+    }
+    if (fields & FIELD_CAUSE) end = codec_put_number(end, record->cause);
+    return end;
+}
+
 void record_encode(struct buffer *out, const struct record *record)
 {
-    ASSERT(record->kind > 0 && record->kind < RECORD_KIND_COUNT);
+    ASSERT(record_kind_word(record->kind) != NULL);
     ASSERT(record->at.us >= 0);
     unsigned fields = fields_of_kind[record->kind];
     size_t size_max = RECORD_NUMBERS_SIZE + record->name.size + record->owner.size +
                       record->meta.size + record->reason.size + record->id.size +
-                      record->group.size + record->unique.size;
+                      record->group.size + record->unique.size + record->bond.size;
     if (record->body.data != NULL) size_max += record->body.size;
     char *end = buffer_extend(out, size_max);
     if (end == NULL) return;
@@ -154,6 +212,7 @@ void record_encode(struct buffer *out, const struct record *record)
     if (fields & FIELD_META) end = codec_put_text(end, record->meta);
     if (fields & FIELD_REASON) end = codec_put_text(end, record->reason);
     if (RECORD_KIND_IS_WORK(record->kind)) end = put_work(end, record, fields);
+    if (RECORD_KIND_IS_KEY(record->kind)) end = put_key(end, record, fields);
     if (fields & FIELD_BODY) end = put_body(end, record->body);
     size_t size = (size_t)(end - out->data);
     ASSERT(size <= out->size);
@@ -225,6 +284,12 @@ bool record_are_limits_sound(const struct group_limits *limits)
     return limits->burst > 0 && limits->weight > 0 && limits->weight <= LIMIT_WEIGHT_MAX;
 }
 
+bool record_is_score(double score)
+{
+    bool is_zero = score >= 0 && score <= 0;
+    return __builtin_isfinite(score) && !(is_zero && __builtin_signbit(score));
+}
+
 static struct bytes take_body(struct codec_reader *reader, size_t size_max)
 {
     uint64_t code = codec_take_number(reader, (uint64_t)size_max << 1 | 1);
@@ -262,6 +327,50 @@ static void take_work(struct codec_reader *reader, unsigned fields, struct recor
     }
 }
 
+double record_take_score(struct codec_reader *reader)
+{
+    uint64_t bits = 0;
+    double score;
+    if (reader->is_bad || reader->input.size < sizeof bits) {
+        reader->is_bad = true;
+        return 0;
+    }
+    for (unsigned index = 0; index < sizeof bits; index++) {
+        bits = bits << 8 | (uint8_t)reader->input.data[index];
+    }
+    reader->input.data += sizeof bits;
+    reader->input.size -= sizeof bits;
+    memcpy(&score, &bits, sizeof score);
+    if (!record_is_score(score)) reader->is_bad = true;
+    return score;
+}
+
+static void take_key(struct codec_reader *reader, unsigned fields, struct record *record)
+{
+    if (fields & FIELD_MORE) record->more = (uint32_t)codec_take_number(reader, UINT32_MAX);
+    if (fields & FIELD_BOND) {
+        uint64_t code = codec_take_number(reader, (uint64_t)LIMIT_STATE_TTL_MS_MAX << 1 | 1);
+        record->ttl_ms = (uint32_t)(code >> 1);
+        record->is_kept = code & 1;
+        record->bond = codec_take_text(reader, LIMIT_NAME_SIZE_MAX);
+        if (record->bond.size > 0) record->token.value = codec_take_number(reader, TOKEN_MAX);
+    }
+    if (fields & FIELD_SCORE) record->score = record_take_score(reader);
+    if (fields & FIELD_BEFORE) {
+        record->is_new = codec_take_number(reader, 1) == 1;
+        if (!record->is_new) record->score_before = record_take_score(reader);
+    }
+    if (fields & FIELD_CAUSE) {
+        record->cause = (enum record_cause)codec_take_number(reader, CAUSE_COUNT - 1);
+    }
+}
+
+static size_t body_size_max(enum record_kind kind)
+{
+    if (RECORD_KIND_IS_KEY(kind)) return LIMIT_VALUE_SIZE_MAX;
+    return kind == RECORD_PUT ? LIMIT_BODY_SIZE_MAX : LIMIT_RESULT_SIZE_MAX;
+}
+
 static void take_fields(struct codec_reader *reader, unsigned fields, struct record *record)
 {
     if (fields & FIELD_ID) record->id = codec_take_text(reader, LIMIT_ID_SIZE_MAX);
@@ -283,10 +392,8 @@ static void take_fields(struct codec_reader *reader, unsigned fields, struct rec
     if (fields & FIELD_META) record->meta = codec_take_text(reader, LIMIT_META_SIZE_MAX);
     if (fields & FIELD_REASON) record->reason = codec_take_text(reader, LIMIT_REASON_SIZE_MAX);
     if (RECORD_KIND_IS_WORK(record->kind)) take_work(reader, fields, record);
-    if (fields & FIELD_BODY) {
-        size_t size_max = record->kind == RECORD_PUT ? LIMIT_BODY_SIZE_MAX : LIMIT_RESULT_SIZE_MAX;
-        record->body = take_body(reader, size_max);
-    }
+    if (RECORD_KIND_IS_KEY(record->kind)) take_key(reader, fields, record);
+    if (fields & FIELD_BODY) record->body = take_body(reader, body_size_max(record->kind));
 }
 
 /* What the fields must be by themselves; what they must be in the state is for apply.c. */
@@ -304,6 +411,10 @@ static bool is_sound(const struct record *record, unsigned fields)
         bool has_key = record->unique.size > 0;
         if (has_key != (record->terms.unique_scope != UNIQUE_NONE)) return false;
     }
+    if (record->bond.size > 0 && (record->token.value == 0 || !utf8_is_plain(record->bond))) {
+        return false;
+    }
+    if (record->is_kept && (record->bond.size > 0 || record->ttl_ms > 0)) return false;
     if ((fields & FIELD_SLOTS) && record->slot >= record->slots) return false;
     return !(fields & FIELD_SLOTS) || record->mode == ENGINE_EXCLUSIVE || record->slots == 1;
 }
@@ -313,7 +424,7 @@ static struct record take_record(struct codec_reader *reader)
 {
     struct record record = { .kind = RECORD_GRANTED }; /* whatever it is: the kind comes next */
     uint64_t kind = codec_take_number(reader, RECORD_KIND_COUNT - 1);
-    if (reader->is_bad || kind == 0) {
+    if (reader->is_bad || record_kind_word((unsigned)kind) == NULL) {
         reader->is_bad = true;
         return record;
     }

@@ -1,4 +1,4 @@
-/* record - one durable change: what happened to a lock, or to an item of a queue.
+/* record - one durable change: what happened to a lock, to an item of a queue, or to shared state.
  *
  * The same record serves durability, recovery, the event stream, history and audit.  Records are
  * numbered densely (`seq`); the number is not part of the encoding, it follows from the place in
@@ -21,7 +21,7 @@
 #include "engine/codec.h"
 #include "engine/terms.h"
 
-#define RECORD_FORMAT_VERSION 2
+#define RECORD_FORMAT_VERSION 3
 
 /* No record without a body is larger: all texts at their limits, and the numbers. */
 #define RECORD_SIZE_MAX 5632u
@@ -52,17 +52,28 @@
     X(REMOVED, 20, "removed")       /* it is forgotten */                                          \
     X(PAUSED, 21, "paused")         /* nothing is taken from the queue or the group */             \
     X(RESUMED, 22, "resumed")       /* things are taken again */                                   \
-    X(LIMITED, 23, "limited")       /* the limits of a group, or of all groups without their own */
+    X(LIMITED, 23, "limited")   /* the limits of a group, or of all groups without their own */    \
+    X(SET, 32, "set")           /* a register has a new value */                                   \
+    X(APPENDED, 33, "appended") /* its value has become longer */                                  \
+    X(UNSET, 34, "unset")       /* it has none any more */                                         \
+    X(RANKED, 35, "ranked")     /* a member of a rank has a score */                               \
+    X(UNRANKED, 36, "unranked") /* it is no member any more */
 
 enum record_kind {
 #define X(name, code, word) RECORD_##name = code,
     RECORD_KIND_MAP(X)
 #undef X
 };
-#define RECORD_KIND_COUNT 24 /* codes are 1 … 23 */
+#define RECORD_KIND_COUNT 37 /* codes are below; not all of them are in use */
 
-/* Is this about a queue?  The others are about locks. */
-#define RECORD_KIND_IS_WORK(kind) ((kind) >= RECORD_PUT)
+/* Is this about a queue, or about shared state?  The others are about locks. */
+#define RECORD_KIND_IS_WORK(kind) ((kind) >= RECORD_PUT && (kind) < RECORD_SET)
+#define RECORD_KIND_IS_KEY(kind)  ((kind) >= RECORD_SET)
+
+/* Why a register has no value any more. */
+enum record_cause { CAUSE_REMOVED, CAUSE_EXPIRED, CAUSE_HOLD_ENDED, CAUSE_COUNT };
+/* "removed", "expired", "hold_ended". */
+const char *record_cause_word(enum record_cause cause);
 
 /* What an end of a lease leads to. */
 enum record_outcome { OUTCOME_AGAIN, OUTCOME_DEAD, OUTCOME_CANCELLED, OUTCOME_COUNT };
@@ -99,6 +110,18 @@ struct record {
     enum record_outcome outcome; /* FAILED, LAPSED */
     bool is_counted;             /* FAILED: an attempt; KICKED: attempts and lapses begin anew */
     bool is_whole;               /* PAUSED, RESUMED, LIMITED: the queue, not one group */
+    /* Of shared state; `name` is the register or the rank, `id` the member of the rank, `ttl_ms`
+     * that of SET, `token` that of its bond, `body` the value (APPENDED: what was added; of an
+     * event the whole value, with its data). */
+    struct bytes bond;       /* SET: the lock whose hold it is bound to; empty: none */
+    double score;            /* RANKED; UNRANKED: the last one */
+    double score_before;     /* RANKED, unless is_new */
+    enum record_cause cause; /* UNSET */
+    uint32_t more;           /* so many records of the same transaction follow */
+    bool is_kept;            /* SET: ttl and bond are as they were */
+    bool is_new;             /* RANKED: it was no member before */
+    bool has_previous;       /* of an event: there was a value before, and it is known */
+    struct bytes previous;   /* of an event: that value */
 };
 
 /* Append the encoding.  Fails only through `out->is_failed`.  A body whose data is NULL is only
@@ -120,11 +143,19 @@ char *record_put_limits(char *out, const struct group_limits *limits);
 /* Bad when they are not within the limits. */
 struct item_terms record_take_terms(struct codec_reader *reader);
 struct group_limits record_take_limits(struct codec_reader *reader);
+/* Eight bytes of a binary64, the highest first. */
+char *record_put_score(char *out, double score);
+/* Bad when it is no score. */
+double record_take_score(struct codec_reader *reader);
+/* Finite, and not the zero below zero: what is put must be so. */
+bool record_is_score(double score);
 /* Are they within the limits?  What is put must be so. */
 bool record_are_terms_sound(const struct item_terms *terms);
 bool record_are_limits_sound(const struct group_limits *limits);
 
 /* "granted", …; NULL for a number that is no kind. */
 const char *record_kind_word(unsigned kind);
+/* And back; 0 for a word that is no kind. */
+unsigned record_kind_of(struct bytes word);
 
 #endif

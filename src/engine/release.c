@@ -2,6 +2,7 @@
 #include "engine/apply.h"
 #include "engine/commands.h"
 #include "engine/hold.h"
+#include "engine/key_commands.h"
 #include "engine/lock.h"
 #include "engine/output.h"
 #include "engine/queue.h"
@@ -235,7 +236,7 @@ void command_renew(struct engine *engine, const struct engine_command *command)
 bool release_reserve(struct engine *engine, const struct hold *hold, struct bytes reason)
 {
     size_t size = output_record_size(lock_name(hold->lock), hold_owner(hold), reason);
-    return output_reserve(engine, size, 1, 1);
+    return output_reserve(engine, size + bond_record_size(engine, hold->token), 1, 1);
 }
 
 /* The lock-delay that begins with an unclean end; 0 when the one that runs already ends later.
@@ -261,6 +262,7 @@ void release_end(
                              .reason = reason };
     output_record(engine, hold->lock, &record);
     apply_ended(engine, hold, &record);
+    key_hold_ended(engine, record.token);
 }
 
 void command_release(struct engine *engine, const struct engine_command *command)

@@ -4,6 +4,7 @@
 #include "engine/apply.h"
 #include "engine/codec.h"
 #include "engine/hold.h"
+#include "engine/key_snapshot.h"
 #include "engine/lock.h"
 #include "engine/name_index.h"
 #include "engine/output.h"
@@ -145,6 +146,7 @@ void engine_snapshot_begin(struct engine *engine, struct seq *out_seq)
     snapshot->captured = 0;
     snapshot->images_read = 0;
     work_snapshot_begin(engine);
+    key_snapshot_begin(engine);
     buffer_reset(&snapshot->images);
     *out_seq = snapshot->seq;
 }
@@ -161,9 +163,10 @@ static void put_head(struct engine *engine, struct buffer *out)
 {
     struct snapshot *snapshot = &engine->snapshot;
     if (snapshot->is_head_written) return;
-    uint64_t numbers[] = { SNAPSHOT_FORMAT_VERSION,    snapshot->seq.value,
-                           snapshot->token_high.value, snapshot->hold_count,
-                           snapshot->works.item_count, (uint64_t)snapshot->works.order_us };
+    uint64_t numbers[] = { SNAPSHOT_FORMAT_VERSION,       snapshot->seq.value,
+                           snapshot->token_high.value,    snapshot->hold_count,
+                           snapshot->works.item_count,    (uint64_t)snapshot->works.order_us,
+                           snapshot->keys.register_count, snapshot->keys.member_count };
     size_t start = snapshot_begin_entry(out);
     snapshot_put_numbers(out, numbers, sizeof numbers / sizeof *numbers);
     snapshot_finish_entry(out, start, ENTRY_HEAD);
@@ -177,10 +180,16 @@ static void put_events(struct engine *engine, struct buffer *out, size_t size_wa
     struct snapshot *snapshot = &engine->snapshot;
     if (snapshot->event_next.value < engine->window.first.value) {
         snapshot->event_next = engine->window.first;
+        snapshot->keys.event_first = engine->window.first;
     }
     while (snapshot->event_next.value <= snapshot->seq.value && out->size < size_wanted) {
         const struct window_entry *entry = window_find(&engine->window, snapshot->event_next);
         ASSERT(entry != NULL);
+        if (RECORD_KIND_IS_KEY((uint8_t)window_record(entry).data[0])) {
+            key_put_event(engine, out, snapshot->event_next, entry);
+            snapshot->event_next.value++;
+            continue;
+        }
         size_t start = snapshot_begin_entry(out);
         snapshot_put_numbers(
             out, (uint64_t[]){ snapshot->event_next.value, entry->previous.value }, 2);
@@ -237,10 +246,10 @@ static void put_locks(struct engine *engine, struct buffer *out, size_t size_wan
 }
 
 /* False: there are no more. */
-static bool put_works(struct engine *engine, struct buffer *out, size_t size_wanted)
+static bool put_works_and_keys(struct engine *engine, struct buffer *out, size_t size_wanted)
 {
     while (out->size < size_wanted && !out->is_failed) {
-        if (!work_snapshot_step(engine)) return false;
+        if (!work_snapshot_step(engine) && !key_snapshot_step(engine)) return false;
         put_images(engine, out, size_wanted);
     }
     return true;
@@ -252,19 +261,26 @@ bool engine_snapshot_write(struct engine *engine, struct buffer *out, size_t siz
     ASSERT(snapshot->is_active && size > 0);
     size_t size_wanted = out->size + size;
     put_head(engine, out);
-    put_images(engine, out, size_wanted);
     put_events(engine, out, size_wanted);
-    if (are_events_written(engine)) put_locks(engine, out, size_wanted);
+    if (are_events_written(engine)) {
+        put_images(engine, out, size_wanted);
+        put_locks(engine, out, size_wanted);
+    }
     bool are_locks_written = are_events_written(engine) && snapshot->cursor == NULL;
-    bool has_more = !are_locks_written || put_works(engine, out, size_wanted);
+    bool has_more = !are_locks_written || put_works_and_keys(engine, out, size_wanted);
     bool is_last = !has_more && snapshot->images.size == 0;
 
     if (is_last && !out->is_failed) {
         ASSERT(snapshot->captured == snapshot->hold_count);
         ASSERT(snapshot->works.captured == snapshot->works.item_count);
+        ASSERT(snapshot->keys.registers_captured == snapshot->keys.register_count);
+        ASSERT(snapshot->keys.members_captured == snapshot->keys.member_count);
         size_t start = snapshot_begin_entry(out);
-        uint64_t counts[] = { snapshot->hold_count, snapshot->works.item_count };
-        snapshot_put_numbers(out, counts, 2);
+        uint64_t counts[] = { snapshot->hold_count,
+                              snapshot->works.item_count,
+                              snapshot->keys.register_count,
+                              snapshot->keys.member_count };
+        snapshot_put_numbers(out, counts, 4);
         snapshot_finish_entry(out, start, ENTRY_END);
     }
     if (is_last || out->is_failed) engine_snapshot_abandon(engine);
@@ -286,6 +302,9 @@ static enum tenure_err restore_head(struct engine *engine, struct codec_reader *
     bool has_works = version >= 2;
     uint64_t item_count = has_works ? codec_take_number(reader, UINT32_MAX) : 0;
     uint64_t order_us = has_works ? codec_take_number(reader, INT64_MAX) : 0;
+    bool has_keys = version >= 3;
+    uint64_t register_count = has_keys ? codec_take_number(reader, UINT32_MAX) : 0;
+    uint64_t member_count = has_keys ? codec_take_number(reader, UINT32_MAX) : 0;
     if (reader->is_bad || version == 0 || engine->restore.is_head_read || engine->seq.value > 0) {
         return TENURE_CORRUPT;
     }
@@ -293,6 +312,9 @@ static enum tenure_err restore_head(struct engine *engine, struct codec_reader *
     engine->restore.is_head_read = true;
     engine->restore.has_works = has_works;
     engine->restore.item_count = item_count;
+    engine->restore.has_keys = has_keys;
+    engine->restore.register_count = register_count;
+    engine->restore.member_count = member_count;
     engine->works.order_us = (int64_t)order_us;
     engine->restore.seq.value = seq;
     engine->restore.hold_count = hold_count;
@@ -307,6 +329,7 @@ static void restart_window(struct engine *engine, struct seq last)
     while (engine->window.first.value <= engine->window.last.value) {
         output_forget(engine);
     }
+    key_restore_gap(engine);
     window_restart(&engine->window, last);
 }
 
@@ -326,6 +349,10 @@ static enum tenure_err restore_event(struct engine *engine, struct codec_reader 
         restart_window(engine, (struct seq){ seq.value - 1 });
     }
 
+    if (RECORD_KIND_IS_KEY(record.kind)) {
+        if (!engine->restore.has_keys) return TENURE_CORRUPT;
+        return key_restore_event(engine, &record, (struct seq[]){ previous, seq });
+    }
     if (RECORD_KIND_IS_WORK(record.kind)) {
         struct work *work = work_obtain(engine, record.name);
         if (work == NULL) return TENURE_NO_MEMORY;
@@ -443,9 +470,26 @@ static enum tenure_err restore_end(struct engine *engine, struct codec_reader *r
     engine->restore.is_end_read = true;
     uint64_t hold_count = codec_take_number(reader, UINT32_MAX);
     uint64_t item_count = engine->restore.has_works ? codec_take_number(reader, UINT32_MAX) : 0;
+    bool has_keys = engine->restore.has_keys;
+    uint64_t register_count = has_keys ? codec_take_number(reader, UINT32_MAX) : 0;
+    uint64_t member_count = has_keys ? codec_take_number(reader, UINT32_MAX) : 0;
     bool is_same = !reader->is_bad && hold_count == engine->restore.hold_count &&
-                   item_count == engine->restore.item_count;
+                   item_count == engine->restore.item_count &&
+                   register_count == engine->restore.register_count &&
+                   member_count == engine->restore.member_count;
     return is_same ? TENURE_OK : TENURE_CORRUPT;
+}
+
+/* All events come first; those at the end may be missing. */
+static bool is_in_order(struct engine *engine, enum snapshot_entry kind)
+{
+    struct restore *restore = &engine->restore;
+    if (!restore->has_keys || kind == ENTRY_HEAD) return true;
+    if (kind == ENTRY_EVENT || kind == ENTRY_BEFORE) return !restore->are_events_read;
+    if (restore->are_events_read) return true;
+    restore->are_events_read = true;
+    if (engine->window.last.value != restore->seq.value) restart_window(engine, restore->seq);
+    return true;
 }
 
 static enum tenure_err
@@ -453,7 +497,7 @@ restore_entry(struct engine *engine, enum snapshot_entry kind, struct bytes fiel
 {
     struct codec_reader reader = { fields, false };
     if (kind != ENTRY_HEAD && !engine->restore.is_head_read) return TENURE_CORRUPT;
-    if (engine->restore.is_end_read) return TENURE_CORRUPT;
+    if (engine->restore.is_end_read || !is_in_order(engine, kind)) return TENURE_CORRUPT;
     enum tenure_err err = TENURE_CORRUPT;
     switch (kind) {
     case ENTRY_HEAD: err = restore_head(engine, &reader); break;
@@ -462,6 +506,9 @@ restore_entry(struct engine *engine, enum snapshot_entry kind, struct bytes fiel
     case ENTRY_QUEUE: return work_restore_queue(engine, &reader);
     case ENTRY_GROUP: return work_restore_group(engine, &reader);
     case ENTRY_ITEM: return work_restore_item(engine, &reader);
+    case ENTRY_KEY: return key_restore_key(engine, &reader);
+    case ENTRY_MEMBERS: return key_restore_members(engine, &reader);
+    case ENTRY_BEFORE: return key_restore_before(engine, &reader);
     case ENTRY_END: err = restore_end(engine, &reader); break;
     }
     if (err == TENURE_OK && reader.input.size > 0) return TENURE_CORRUPT;
@@ -492,6 +539,7 @@ enum tenure_err engine_restore_snapshot_end(struct engine *engine, struct seq se
     if (restore->seq.value != seq.value) return TENURE_CORRUPT;
     if (restore->hold_count != engine->held_count) return TENURE_CORRUPT;
     if (work_restore_end(engine) != TENURE_OK) return TENURE_CORRUPT;
+    if (key_restore_end(engine) != TENURE_OK) return TENURE_CORRUPT;
     /* None of its last events came with it: they had left the window while it was written. */
     if (engine->window.last.value != seq.value) restart_window(engine, seq);
     return TENURE_OK;

@@ -3,13 +3,17 @@
  * A chunk is a row of entries; each is a kind byte, a size, and its fields
  * (docs/journal-format.md):
  *
- *   head   format version, seq, highest token, number of holds; of items; the order last given out
+ *   head   format version, seq, highest token, number of holds; of items; the order last given out;
+ *          number of registers and members
  *   event  seq, seq of the event before it of the same name, the record
  *   lock   name, seq of its last change, lock-delay, and its holds
  *   queue  name, seq of its last change, whether it is paused, limits of its groups
  *   group  queue, name, rate, whether it is paused, limits
  *   item   everything
- *   end    number of holds again; of items
+ *   key    name, seq of its last change, and its register if it is set
+ *   members  of a rank: name, and a run of scores and members
+ *   before   what a register was before the first event of it that is here
+ *   end    number of holds again; of items; of registers and members
  *
  * Only locks that are held or delayed have an entry; one whose holds are more than fit into
  * ENGINE_SNAPSHOT_ENTRY_SIZE_MAX has several, each with the next of its holds.  The order of the
@@ -22,7 +26,8 @@
 
 #include "engine/state.h"
 
-#define SNAPSHOT_FORMAT_VERSION 2 /* 1 knew no queues; it is read too */
+/* 1 knew no queues, 2 no shared state; both are read too.  From 3 on all events come first. */
+#define SNAPSHOT_FORMAT_VERSION 3
 
 /* The durable state of this lock is about to change. */
 void snapshot_touch(struct engine *engine, struct lock *lock);
@@ -30,6 +35,9 @@ void snapshot_touch(struct engine *engine, struct lock *lock);
 void snapshot_touch_work(struct engine *engine, struct work *work);
 void snapshot_touch_group(struct engine *engine, struct group *group);
 void snapshot_touch_item(struct engine *engine, struct item *item);
+/* The same of a key, of a member of a rank. */
+void snapshot_touch_key(struct engine *engine, struct key *key);
+void snapshot_touch_member(struct engine *engine, struct member *member);
 
 enum snapshot_entry {
     ENTRY_HEAD = 1,
@@ -39,6 +47,9 @@ enum snapshot_entry {
     ENTRY_QUEUE = 5,
     ENTRY_GROUP = 6,
     ENTRY_ITEM = 7,
+    ENTRY_KEY = 8,
+    ENTRY_MEMBERS = 9,
+    ENTRY_BEFORE = 10,
 };
 /* Between these the fields of an entry are appended. */
 size_t snapshot_begin_entry(struct buffer *out);

@@ -7,6 +7,7 @@
  *      ├─ index: every lock in order of names             lists with a cursor
  *      ├─ three heaps of deadlines                        holds, waits, lock-delays
  *      ├─ works: queues and their items                   item.h has the picture
+ *      ├─ keys: registers and ranks                       keys.h has the picture
  *      └─ window: the recent events                       history, streams, repeated answers
  *
  * States of a hold (`hold_move` asserts the moves):
@@ -28,6 +29,8 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "engine/engine.h"
+#include "engine/keys.h"
+#include "engine/snapshot_state.h"
 #include "engine/window.h"
 #include "engine/work.h"
 
@@ -147,33 +150,11 @@ struct output {
     struct engine_item_result *items;
     size_t item_count;
     size_t item_capacity;
+    struct engine_change_result *changes;
+    size_t change_count;
+    size_t change_capacity;
     struct buffer brief; /* a record as the window keeps it: without its body */
     bool is_waiting;
-};
-
-struct snapshot {
-    bool is_active;
-    bool is_failed;
-    uint32_t number; /* of the snapshot under way; locks it has captured carry it */
-    struct seq seq;
-    struct seq event_next; /* first event not written */
-    struct lock *cursor;   /* first lock not looked at, in order of names; NULL at the end */
-    struct work_cursor works;
-    struct buffer images; /* locks as they were at `seq`, on their way out */
-    size_t images_read;   /* bytes of them that have left */
-    struct token token_high;
-    uint64_t hold_count; /* at `seq` */
-    uint64_t captured;   /* holds in images so far */
-    bool is_head_written;
-};
-
-struct restore {
-    bool is_head_read;
-    bool is_end_read;
-    struct seq seq;
-    uint64_t hold_count; /* as the end entry says */
-    uint64_t item_count;
-    bool has_works; /* it is of a version that knows queues */
 };
 
 /* The name index: heads of the levels, and where the last insertion was. */
@@ -193,6 +174,7 @@ struct engine {
     struct name_index index;
     struct window window;
     struct works works;
+    struct keys keys;
     struct heap hold_timers;
     struct heap wait_timers;
     struct heap delay_timers;

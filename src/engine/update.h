@@ -87,6 +87,27 @@ struct engine_item_result {
     struct engine_item_view item; /* as it is now; of LOST: what became of it */
 };
 
+struct engine_register_view {
+    struct bytes name;
+    uint64_t version; /* the seq of its last change; 0: it is not set */
+    struct bytes value;
+    uint32_t ttl_ms;      /* 0: until removed */
+    int64_t remaining_ms; /* -1: until removed */
+    struct bytes lock;    /* it vanishes with this hold; empty: with none */
+    struct token token;
+};
+
+/* The answer to one operation on shared state. */
+struct engine_change_result {
+    struct engine_register_view value; /* of registers: as it is behind the operation */
+    bool was_there;                    /* the register was set, the member was in the rank */
+    bool is_changed;                   /* the operation changed something */
+    int64_t number;                    /* INCREMENT: the new one; RANK_TRIM: so many were removed */
+    double score; /* RANK_ADD, RANK_INCREMENT, RANK_GET: as it is now, if `is_member` */
+    bool is_member;
+    uint64_t version; /* of ranks: the seq of the last change of the name */
+};
+
 /* The answer to one command.  It may leave only when `seq` is durable. */
 struct engine_reply {
     uint64_t client;
@@ -100,6 +121,12 @@ struct engine_reply {
     const struct engine_item_result *items; /* put, extend: one each; take: one for each item taken;
                                                done, fail, bury, cancel, kick, await: one */
     uint32_t item_count;
+    const struct engine_change_result *changes; /* change, done: one for each operation carried out;
+                                                   MISMATCH: one, the register as it is;
+                                                   state wait: one */
+    uint32_t change_count;
+    bool is_else;         /* change: a condition did not hold, and the other branch was taken */
+    uint32_t fault_index; /* change that was refused: the guard, condition or operation */
     uint32_t swept_count; /* redrive, purge: so many items */
     bool is_swept;        /* redrive, purge: and there are no more */
     const char *detail;   /* INVALID and the like: what is wrong; static text or NULL */

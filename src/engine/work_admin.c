@@ -329,7 +329,9 @@ void work_command(struct engine *engine, const struct engine_command *command)
     case ENGINE_RELEASE:
     case ENGINE_BREAK:
     case ENGINE_PROCLAIM:
-    case ENGINE_TRANSFER: break;
+    case ENGINE_TRANSFER:
+    case ENGINE_CHANGE:
+    case ENGINE_STATE_WAIT: break;
     }
     UNREACHABLE("commands about locks are handled by the caller");
 }

@@ -3,9 +3,10 @@
  * Whoever lost its lease changes nothing and is told LOST, with what became of the item.  What was
  * said before is answered as it was the first time, because the answer may have been lost.
  *
- * Other changes of the same command (writes of shared state together with DONE) belong between the
- * reservation and the record: all records of a step reach the journal as one unit. */
+ * DONE may bring a transaction on shared state: all records of a step reach the journal as one
+ * unit, so both happen or neither. */
 #include "base/utf8.h"
+#include "engine/change.h"
 #include "engine/output.h"
 #include "engine/taker.h"
 #include "engine/work_apply.h"
@@ -221,12 +222,17 @@ bool work_fail(struct engine *engine, struct item *item, const struct work_failu
 
 /* --------------------------------------------------------------------- ending */
 
-static bool finish(struct engine *engine, struct item *item, const struct engine_end_work *end_work)
+/* `more_size` is what other records of this step need. */
+static bool finish(
+    struct engine *engine,
+    struct item *item,
+    const struct engine_end_work *end_work,
+    size_t more_size)
 {
     struct work *work = item->group->work;
     size_t size = output_record_size(work_name(work), item_id(item), end_work->result);
     struct note *note;
-    if (!output_reserve(engine, size, 0, 0) || !item_reserve_timers(engine, 1) ||
+    if (!output_reserve(engine, size + more_size, 0, 0) || !item_reserve_timers(engine, 1) ||
         !taker_reserve_ends(engine, item) || !note_create(engine, end_work->result, &note))
     {
         return false;
@@ -290,13 +296,44 @@ static const char *find_fault(const struct engine_command *command)
 static bool end_held(struct engine *engine, const struct engine_command *command, struct item *item)
 {
     const struct engine_end_work *end_work = &command->as.end_work;
-    if (command->kind == ENGINE_DONE) return finish(engine, item, end_work);
+    if (command->kind == ENGINE_DONE) return finish(engine, item, end_work, 0);
     bool is_fail = command->kind == ENGINE_FAIL;
     struct work_failure failure = { .kind = is_fail ? RECORD_FAILED : RECORD_BURIED,
                                     .reason = end_work->reason,
                                     .delay_ms = end_work->delay_ms,
                                     .is_counted = is_fail && !end_work->is_free };
     return work_fail(engine, item, &failure);
+}
+
+/* Both, or neither: what could refuse the transaction is asked first. */
+static void
+done_and_change(struct engine *engine, const struct engine_command *command, struct item *item)
+{
+    const struct engine_end_work *end_work = &command->as.end_work;
+    UNINITIALIZED struct change_plan plan;
+    enum tenure_err err = change_judge(engine, end_work->change, &plan);
+    uint32_t count = 1 + item->await_count;
+    bool has_room = output_reserve(engine, 0, count, 0) && output_reserve_items(engine, count) &&
+                    output_reserve_changes(engine, 1);
+    if (has_room && err == TENURE_OK) has_room = change_make(engine, &plan);
+    if (has_room && err == TENURE_OK && !finish(engine, item, end_work, plan.record_size)) {
+        change_discard(engine, &plan);
+        has_room = false;
+    }
+    if (!has_room) {
+        output_refuse(engine, command, TENURE_NO_MEMORY, end_work->claim.queue, NULL);
+        return;
+    }
+    output_reply(engine, command->client, command->tag)->kind = command->kind;
+    struct engine_item_result *result = output_item(engine);
+    item_view(engine, item, &result->item);
+    result->err = err;
+    if (err == TENURE_OK) {
+        output_depend(engine, engine->seq);
+        change_carry_out(engine, &plan);
+    } else {
+        change_refuse(engine, &plan, err);
+    }
 }
 
 void command_end_work(struct engine *engine, const struct engine_command *command)
@@ -311,6 +348,10 @@ void command_end_work(struct engine *engine, const struct engine_command *comman
         return;
     }
     struct claimed claimed = find_claimed(engine, claim);
+    if (claimed.is_held && command->kind == ENGINE_DONE && end_work->change != NULL) {
+        done_and_change(engine, command, claimed.item);
+        return;
+    }
     /* What the item is now stays readable until the next step, even if it is forgotten. */
     bool has_room = output_reserve(engine, 0, 1, 0) && output_reserve_items(engine, 1);
     bool is_same = !claimed.is_held && is_repeat(engine, command->kind, &claimed, claim);

@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "engine/record.h"
+#include "engine/state_event.h"
 #include "engine/terms.h"
 
 /* One item to put. */
@@ -47,6 +48,7 @@ struct engine_end_work {
     uint32_t delay_ms; /* ENGINE_FAIL: before it is ready again; ENGINE_DELAY_BACKOFF: as its terms
                           say */
     bool is_free;      /* ENGINE_FAIL: this attempt does not count */
+    const struct engine_change *change; /* ENGINE_DONE: in the same step, or neither; NULL: none */
 };
 #define ENGINE_DELAY_BACKOFF UINT32_MAX
 

@@ -121,7 +121,12 @@ restore_order(struct engine *engine, struct item *item, const struct record *rec
     case RECORD_BURIED:
     case RECORD_PAUSED:
     case RECORD_RESUMED:
-    case RECORD_LIMITED: break;
+    case RECORD_LIMITED:
+    case RECORD_SET:
+    case RECORD_APPENDED:
+    case RECORD_UNSET:
+    case RECORD_RANKED:
+    case RECORD_UNRANKED: break;
     }
     UNREACHABLE("the other kinds are handled by the caller");
 }

@@ -1,6 +1,7 @@
 #include "proto/json_writer.h"
 
 #include "base/decimal.h"
+#include "base/real.h"
 #include "proto/base64.h"
 
 _Static_assert(JSON_DEPTH_MAX < 64, "a bit for each depth");
@@ -172,6 +173,13 @@ void json_thousandths(struct json_writer *json, int64_t value)
     char digits[DECIMAL_THOUSANDTHS_SIZE_MAX];
     begin_value(json);
     buffer_append(json->out, digits, decimal_format_thousandths(value, digits));
+}
+
+void json_real(struct json_writer *json, double value)
+{
+    char digits[REAL_SIZE_MAX];
+    begin_value(json);
+    buffer_append(json->out, digits, real_format(value, digits));
 }
 
 void json_bool(struct json_writer *json, bool value)

@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "server/state_shapes.h"
+
 #define HOLDER_COUNT_MAX 1000u /* shown of one lock; hold_count has the truth */
 #define WAITER_COUNT_MAX 100u
 
@@ -301,6 +303,11 @@ static void put_kind_members(struct json_writer *json, const struct record *reco
     case RECORD_PAUSED:
     case RECORD_RESUMED:
     case RECORD_LIMITED: put_work_members(json, record); return;
+    case RECORD_SET:
+    case RECORD_APPENDED:
+    case RECORD_UNSET:
+    case RECORD_RANKED:
+    case RECORD_UNRANKED: shape_key_members(json, record, false); return;
     }
 }
 
@@ -311,7 +318,8 @@ void shape_event(struct json_writer *json, const struct record *record)
     put_word(json, "kind", record_kind_word(record->kind));
     put_time(json, "at", record->at);
     put_text(json, "name", record->name);
-    if (record->kind != RECORD_AVAILABLE && !RECORD_KIND_IS_WORK(record->kind)) {
+    bool is_of_lock = !RECORD_KIND_IS_WORK(record->kind) && !RECORD_KIND_IS_KEY(record->kind);
+    if (record->kind != RECORD_AVAILABLE && is_of_lock) {
         put_text(json, "owner", record->owner);
         put_number(json, "token", record->token.value);
     }

@@ -218,7 +218,8 @@ const char *queue_request_make(
     case ENGINE_RELEASE:
     case ENGINE_BREAK:
     case ENGINE_PROCLAIM:
-    case ENGINE_TRANSFER: break;
+    case ENGINE_TRANSFER:
+    case ENGINE_STATE_COMMANDS: break;
     }
     UNREACHABLE("only queues are asked here");
 }

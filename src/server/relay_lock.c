@@ -498,7 +498,8 @@ static struct relay_work *make_work(struct relay *relay, const struct engine_com
     case ENGINE_TRANSFER:
         return make_claim(relay, &command->as.transfer.claim, command->as.transfer.to);
     case ENGINE_CANCEL:
-    case ENGINE_WORK_COMMANDS: break;
+    case ENGINE_WORK_COMMANDS:
+    case ENGINE_STATE_COMMANDS: break;
     }
     UNREACHABLE("sessions do not cancel");
 }
@@ -546,7 +547,8 @@ static void begin(struct relay_work *work)
         relay_work_start(work, STORE_TRANSFER, on_transferred);
         break;
     case ENGINE_CANCEL:
-    case ENGINE_WORK_COMMANDS: break;
+    case ENGINE_WORK_COMMANDS:
+    case ENGINE_STATE_COMMANDS: break;
     }
 }
 
@@ -560,7 +562,8 @@ static struct bytes first_name(const struct engine_command *command)
     case ENGINE_PROCLAIM: return command->as.proclaim.claim.name;
     case ENGINE_TRANSFER: return command->as.transfer.claim.name;
     case ENGINE_CANCEL:
-    case ENGINE_WORK_COMMANDS: break;
+    case ENGINE_WORK_COMMANDS:
+    case ENGINE_STATE_COMMANDS: break;
     }
     return (struct bytes){ "", 0 };
 }
@@ -572,6 +575,10 @@ judge(const struct server *server, const struct engine_command *command, const c
     *out_detail = NULL;
     if (ENGINE_COMMAND_IS_WORK(command->kind)) {
         *out_detail = "this store has no queues";
+        return TENURE_UNSUPPORTED;
+    }
+    if (ENGINE_COMMAND_IS_STATE(command->kind)) {
+        *out_detail = "this store has no shared state";
         return TENURE_UNSUPPORTED;
     }
     if (command->kind == ENGINE_PROCLAIM && has_zero_byte(command->as.proclaim.value)) {

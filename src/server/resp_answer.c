@@ -176,7 +176,8 @@ static void write_success(struct resp *resp, const struct engine_reply *reply)
         break;
     case ENGINE_CANCEL:
     case ENGINE_PROCLAIM: resp_write_simple(&resp->out, BYTES_LITERAL("OK")); break;
-    case ENGINE_WORK_COMMANDS: UNREACHABLE("nothing here asks that of queues");
+    case ENGINE_WORK_COMMANDS:
+    case ENGINE_STATE_COMMANDS: UNREACHABLE("these are answered elsewhere");
     }
 }
 

@@ -195,9 +195,10 @@ static void write_success(struct resp *resp, const struct engine_reply *reply)
     case ENGINE_RELEASE:
     case ENGINE_BREAK:
     case ENGINE_PROCLAIM:
-    case ENGINE_TRANSFER: break;
+    case ENGINE_TRANSFER:
+    case ENGINE_STATE_COMMANDS: break;
     }
-    UNREACHABLE("locks are answered elsewhere");
+    UNREACHABLE("locks and shared state are answered elsewhere");
 }
 
 /* A take that found nothing has found nothing; who awaits an end is told what is. */

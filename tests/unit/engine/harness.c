@@ -91,6 +91,38 @@ static size_t view_size(const struct engine_hold_view *view)
     return view->name.size + view->owner.size + view->meta.size;
 }
 
+static size_t changes_size(const struct engine_reply *reply)
+{
+    size_t size = reply->change_count * sizeof(struct engine_change_result);
+    for (uint32_t index = 0; index < reply->change_count; index++) {
+        const struct engine_register_view *view = &reply->changes[index].value;
+        size += view->name.size + view->value.size + view->lock.size;
+    }
+    return size;
+}
+
+static void copy_changes(struct harness *harness, struct engine_reply *copy)
+{
+    size_t size = changes_size(copy);
+    if (size == 0) return;
+    char *block = allocate(size);
+    grow(
+        (void **)&harness->blocks,
+        &harness->block_capacity,
+        harness->block_count,
+        sizeof *harness->blocks);
+    harness->blocks[harness->block_count++] = block;
+    struct engine_change_result *changes = (struct engine_change_result *)(void *)block;
+    char *cursor = block + copy->change_count * sizeof *changes;
+    for (uint32_t index = 0; index < copy->change_count; index++) {
+        changes[index] = copy->changes[index];
+        copy_text(&cursor, &changes[index].value.name);
+        copy_text(&cursor, &changes[index].value.value);
+        copy_text(&cursor, &changes[index].value.lock);
+    }
+    copy->changes = changes;
+}
+
 static void keep_reply(struct harness *harness, const struct engine_reply *reply)
 {
     size_t results_size = reply->result_count * sizeof(struct engine_result);
@@ -112,6 +144,7 @@ static void keep_reply(struct harness *harness, const struct engine_reply *reply
     char *cursor = block + sizeof *reply + results_size;
     *copy = *reply;
     copy->results = results;
+    copy_changes(harness, copy);
     for (uint32_t index = 0; index < reply->result_count; index++) {
         results[index] = reply->results[index];
         copy_text(&cursor, &results[index].name);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "engine/queues.h"
+#include "engine/registers.h"
 #include "lib/test.h"
 #include "unit/engine/harness.h"
 
@@ -250,6 +251,76 @@ static void check_queues(const struct engine *engine)
     CHECK(group.has_limits);
 }
 
+static void change(struct harness *harness, struct engine_operation operation)
+{
+    struct engine_command command = { .kind = ENGINE_CHANGE, .client = 1 };
+    command.as.change = (struct engine_change){ .then_operations = &operation, .then_count = 1 };
+    CHECK_EQ_INT(harness_command(harness, &command)->err, TENURE_OK);
+}
+
+/* Every kind of record about shared state. */
+static void tell_keys(struct harness *harness)
+{
+    struct engine_operation set = { .kind = OPERATION_SET,
+                                    .name = BYTES_LITERAL("key"),
+                                    .value = BYTES_LITERAL("one"),
+                                    .ttl_ms = 90000 };
+    change(harness, set);
+    set.name = BYTES_LITERAL("bound");
+    set.ttl_ms = 0;
+    set.bond = (struct engine_guard){ BYTES_LITERAL("k"),
+                                      { harness_hold(harness, ASK(.name = "k", .owner = "K")) } };
+    change(harness, set);
+    struct engine_operation append = { .kind = OPERATION_APPEND,
+                                       .name = BYTES_LITERAL("key"),
+                                       .value = BYTES_LITERAL(" two") };
+    change(harness, append);
+    set = (struct engine_operation){ .kind = OPERATION_SET, .name = BYTES_LITERAL("gone") };
+    change(harness, set);
+    set.kind = OPERATION_REMOVE;
+    change(harness, set);
+    struct engine_operation add = { .kind = OPERATION_RANK_ADD,
+                                    .name = BYTES_LITERAL("key"),
+                                    .member = BYTES_LITERAL("ann"),
+                                    .score = 1.5 };
+    change(harness, add);
+    add.score = -3;
+    change(harness, add);
+    add.member = BYTES_LITERAL("bob");
+    change(harness, add);
+    add.kind = OPERATION_RANK_REMOVE;
+    change(harness, add);
+}
+
+static void check_keys(const struct engine *engine)
+{
+    struct engine_register_view view;
+    struct engine_member_view member;
+    struct seq seq;
+    struct mono now = { 0 };
+    CHECK(engine_register(engine, BYTES_LITERAL("key"), now, &view, &seq));
+    CHECK_EQ_BYTES(view.value, BYTES_LITERAL("one two"));
+    CHECK_EQ_UINT(view.ttl_ms, 90000);
+    CHECK(engine_register(engine, BYTES_LITERAL("bound"), now, &view, &seq));
+    CHECK_EQ_BYTES(view.lock, BYTES_LITERAL("k"));
+    CHECK(!engine_register(engine, BYTES_LITERAL("gone"), now, &view, &seq));
+    CHECK(engine_member(engine, BYTES_LITERAL("key"), BYTES_LITERAL("ann"), &member));
+    CHECK(member.score < -2.9 && member.score > -3.1);
+    CHECK(!engine_member(engine, BYTES_LITERAL("key"), BYTES_LITERAL("bob"), &member));
+    /* What was before an event comes with it. */
+    struct seq last = engine_window_last(engine);
+    bool has_seen = false;
+    for (uint64_t at = engine_window_first(engine).value; at <= last.value; at++) {
+        struct record record;
+        CHECK(engine_window_read(engine, (struct seq){ at }, &record));
+        if (record.kind != RECORD_APPENDED) continue;
+        CHECK_EQ_BYTES(record.body, BYTES_LITERAL("one two"));
+        CHECK_EQ_BYTES(record.previous, BYTES_LITERAL("one"));
+        has_seen = true;
+    }
+    CHECK(has_seen);
+}
+
 /* -------------------------------------------------------------------- reading */
 
 static void make_ready(struct engine *engine, const struct harness *harness)
@@ -308,9 +379,20 @@ TEST(golden_of_version_1_is_read)
     read_version("engine-v1", check_locks);
 }
 
+static void check_all(const struct engine *engine)
+{
+    check_both(engine);
+    check_keys(engine);
+}
+
 TEST(golden_of_version_2_is_read)
 {
     read_version("engine-v2", check_both);
+}
+
+TEST(golden_of_version_3_is_read)
+{
+    read_version("engine-v3", check_all);
 }
 
 /* -------------------------------------------------------------------- writing */
@@ -323,7 +405,7 @@ static void check_written(const char *name, struct bytes written)
     if (directory != NULL) {
         write_golden(directory, name, written);
     } else {
-        CHECK_EQ_BYTES(written, read_golden("engine-v2", name, room));
+        CHECK_EQ_BYTES(written, read_golden("engine-v3", name, room));
     }
 }
 
@@ -347,12 +429,13 @@ TEST(golden_is_written_today_as_it_was)
     struct harness *harness = harness_open();
     tell_locks(harness);
     tell_queues(harness);
+    tell_keys(harness);
     struct buffer snapshot;
     struct seq seq;
     buffer_init(&snapshot, &memory_heap);
     engine_snapshot_begin(harness->engine, &seq);
     CHECK(engine_snapshot_write(harness->engine, &snapshot, SIZE_MAX / 2));
-    check_both(harness->engine);
+    check_all(harness->engine);
     check_kinds(buffer_bytes(&harness->journal));
     check_written("records", buffer_bytes(&harness->journal));
     check_written("snapshot", buffer_bytes(&snapshot));

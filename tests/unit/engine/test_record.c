@@ -1,3 +1,6 @@
+#include <float.h>
+#include <math.h>
+
 #include "base/limits.h"
 #include "engine/codec.h"
 #include "engine/record.h"
@@ -83,12 +86,34 @@ static struct record largest_work(struct record record)
     return record;
 }
 
+/* The same of shared state. */
+static struct record largest_key(struct record record)
+{
+    enum record_kind kind = record.kind;
+    bool is_of_rank = kind == RECORD_RANKED || kind == RECORD_UNRANKED;
+    record.more = UINT32_MAX;
+    if (is_of_rank) record.id = text(LIMIT_MEMBER_SIZE_MAX);
+    if (is_of_rank) record.score = -DBL_MAX;
+    if (kind == RECORD_RANKED) record.score_before = DBL_MIN;
+    if (kind == RECORD_UNSET) record.cause = CAUSE_COUNT - 1;
+    if (kind == RECORD_SET) {
+        record.ttl_ms = LIMIT_STATE_TTL_MS_MAX;
+        record.bond = text(LIMIT_NAME_SIZE_MAX);
+        record.token.value = TOKEN_MAX;
+    }
+    if (kind == RECORD_SET || kind == RECORD_APPENDED) {
+        record.body = (struct bytes){ NULL, LIMIT_VALUE_SIZE_MAX };
+    }
+    return record;
+}
+
 /* One of each kind, with every field at its limit. */
 static struct record largest(enum record_kind kind)
 {
     struct record record = { .kind = kind, .at = { INT64_MAX }, .name = text(LIMIT_NAME_SIZE_MAX) };
     if (kind == RECORD_AVAILABLE) return record;
     if (RECORD_KIND_IS_WORK(kind)) return largest_work(record);
+    if (RECORD_KIND_IS_KEY(kind)) return largest_key(record);
     record.owner = text(LIMIT_OWNER_SIZE_MAX);
     record.token.value = TOKEN_MAX;
     bool is_end = kind == RECORD_RELEASED || kind == RECORD_EXPIRED || kind == RECORD_BROKEN;
@@ -115,6 +140,10 @@ static struct record smallest(enum record_kind kind)
 {
     struct record record = { .kind = kind, .name = text(1) };
     if (kind == RECORD_AVAILABLE) return record;
+    if (kind == RECORD_SET) record.is_kept = true;
+    if (kind == RECORD_RANKED) record.is_new = true;
+    if (kind == RECORD_RANKED || kind == RECORD_UNRANKED) record.id = text(1);
+    if (RECORD_KIND_IS_KEY(kind)) return record;
     if (kind == RECORD_LIMITED) record.limits = GROUP_LIMITS_NONE;
     if (IS_ONE_OF(kind, RECORD_PAUSED, RECORD_RESUMED, RECORD_LIMITED)) return record;
     if (RECORD_KIND_IS_WORK(kind)) record.id = text(1);
@@ -153,6 +182,13 @@ static void check_equal(const struct record *left, const struct record *right)
     CHECK_EQ_INT(left->outcome, right->outcome);
     CHECK_EQ_INT(left->is_counted, right->is_counted);
     CHECK_EQ_INT(left->is_whole, right->is_whole);
+    CHECK_EQ_BYTES(left->bond, right->bond);
+    CHECK(memcmp(&left->score, &right->score, sizeof left->score) == 0);
+    CHECK(memcmp(&left->score_before, &right->score_before, sizeof left->score) == 0);
+    CHECK_EQ_INT(left->cause, right->cause);
+    CHECK_EQ_UINT(left->more, right->more);
+    CHECK_EQ_INT(left->is_kept, right->is_kept);
+    CHECK_EQ_INT(left->is_new, right->is_new);
 }
 
 static struct bytes encode(struct buffer *out, const struct record *record)
@@ -182,9 +218,17 @@ static void check_fault(struct record record)
     buffer_deinit(&out);
 }
 
+/* Not all numbers are kinds. */
+static enum record_kind next_kind(enum record_kind kind)
+{
+    do {
+        kind = (enum record_kind)(kind + 1);
+    } while (kind < RECORD_KIND_COUNT && record_kind_word(kind) == NULL);
+    return kind;
+}
+
 #define FOREACH_KIND(kind)                                                                         \
-    for (enum record_kind kind = RECORD_GRANTED; kind < RECORD_KIND_COUNT;                         \
-         kind = (enum record_kind)(kind + 1))
+    for (enum record_kind kind = RECORD_GRANTED; kind < RECORD_KIND_COUNT; kind = next_kind(kind))
 
 TEST(record_comes_back_as_it_was)
 {
@@ -312,6 +356,39 @@ TEST(record_of_queues_over_a_limit_is_refused)
     record = largest(RECORD_DONE);
     record.body.size = LIMIT_RESULT_SIZE_MAX + 1;
     check_fault(record);
+}
+
+TEST(record_of_shared_state_over_a_limit_is_refused)
+{
+    struct record record = largest(RECORD_SET);
+    record.ttl_ms++;
+    check_fault(record);
+    record = largest(RECORD_SET);
+    record.token.value = 0; /* but a bond */
+    check_fault(record);
+    record = largest(RECORD_SET);
+    record.is_kept = true; /* and a ttl */
+    check_fault(record);
+    record = largest(RECORD_APPENDED);
+    record.body.size++;
+    check_fault(record);
+    record = largest(RECORD_UNSET);
+    record.cause = CAUSE_COUNT;
+    check_fault(record);
+    record = largest(RECORD_RANKED);
+    record.id.size = 0;
+    check_fault(record);
+    record = largest(RECORD_RANKED);
+    record.score = INFINITY;
+    check_fault(record);
+    record = largest(RECORD_RANKED);
+    record.score_before = NAN;
+    check_fault(record);
+    record = largest(RECORD_UNRANKED);
+    record.score = -0.0;
+    check_fault(record);
+    /* The numbers between the kinds are none. */
+    check_refused(BYTES_LITERAL("\x18\x01\x01x"));
 }
 
 static void check_terms_fault(struct item_terms terms)

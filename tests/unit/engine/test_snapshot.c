@@ -527,7 +527,7 @@ TEST(snapshot_of_a_newer_format_is_unsupported)
     struct engine *engine = engine_create(&harness->options);
     CHECK(engine != NULL);
     CHECK_EQ_INT(
-        engine_restore_chunk(engine, BYTES_LITERAL("\x01\x04\x00\x00\x00\x03\x02\x05\x01")),
+        engine_restore_chunk(engine, BYTES_LITERAL("\x01\x04\x00\x00\x00\x04\x02\x05\x01")),
         TENURE_UNSUPPORTED);
     engine_destroy(&engine);
     engine = engine_create(&harness->options);
