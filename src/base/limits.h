@@ -27,7 +27,8 @@
 #define LIMIT_UNIQUE_SIZE_MAX  255u
 #define LIMIT_BODY_SIZE_MAX    1048576u
 #define LIMIT_RESULT_SIZE_MAX  65536u
-#define LIMIT_BATCH_SIZE_MAX   8388608u    /* bodies of one put, together */
+#define LIMIT_BATCH_SIZE_MAX   8388608u /* bodies of one put, together */
+#define LIMIT_TAKE_SIZE_MAX    1048576u /* bodies and headers of one take, unless it is one item */
 #define LIMIT_TIMEOUT_MS_MAX   2592000000u /* 30 days */
 #define LIMIT_RETENTION_MS_MAX 2592000000u
 #define LIMIT_BACKOFF_MS_MAX   86400000u

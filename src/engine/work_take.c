@@ -58,8 +58,14 @@ static void answer_one(
     output_depend(engine, engine->seq);
 }
 
+/* What the item adds to the answer. */
+static size_t size_of(const struct item *item)
+{
+    return item_body(item).size + item_headers(item).size;
+}
+
 /* Up to so many items of these queues; how many there were.  Fewer than there are when memory or
- * tokens run out. */
+ * tokens run out, or when the answer would be too large: one item fits always. */
 static uint32_t give(
     struct engine *engine,
     struct work *const *works,
@@ -67,10 +73,13 @@ static uint32_t give(
     const struct served *served)
 {
     uint32_t count = 0;
+    size_t size = 0;
     for (uint32_t index = 0; index < work_count; index++) {
         struct work *work = works[index];
         while (work != NULL && count < served->count_max && work_can_give(work)) {
             const struct item *item = work_next(work);
+            size += size_of(item);
+            if (count > 0 && size > LIMIT_TAKE_SIZE_MAX) return count;
             if (!give_one(engine, work, served)) return count;
             answer_one(engine, item, served, count == 0);
             count++;

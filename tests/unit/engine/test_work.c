@@ -319,6 +319,35 @@ TEST(work_too_large_is_refused)
     close_shop(&shop);
 }
 
+/* How many items one take gives that wants many. */
+static uint32_t take_many(struct shop *shop)
+{
+    struct bytes queues[1] = { QUEUE };
+    struct engine_take wish = {
+        .queues = queues, .queue_count = 1, .worker = BYTES_LITERAL("ann"), .count_max = 10
+    };
+    return ask(shop, (struct engine_command){ .kind = ENGINE_TAKE, .as.take = wish })->item_count;
+}
+
+TEST(work_taken_at_once_is_not_more_than_an_answer_holds)
+{
+    struct shop shop;
+    open_shop(&shop);
+    static char large[LIMIT_BODY_SIZE_MAX];
+    const char *const ids[] = { "a", "b", "c", "d" };
+    const size_t sizes[] = { LIMIT_TAKE_SIZE_MAX / 2, LIMIT_TAKE_SIZE_MAX / 2, 1, sizeof large };
+    for (size_t index = 0; index < 4; index++) {
+        struct engine_put wish = item(ids[index]);
+        wish.body = (struct bytes){ large, sizes[index] };
+        wish.headers = index == 3 ? BYTES_LITERAL("more") : BYTES_LITERAL("");
+        CHECK_EQ_INT(put(&shop, wish), TENURE_OK);
+    }
+    CHECK_EQ_UINT(take_many(&shop), 2);
+    CHECK_EQ_UINT(take_many(&shop), 1);
+    CHECK_EQ_UINT(take_many(&shop), 1); /* too large for any answer but its own */
+    close_shop(&shop);
+}
+
 TEST(work_is_listed_state_by_state)
 {
     struct shop shop;
