@@ -159,6 +159,7 @@ static bool begin_hold(struct take *take, const struct store_item *item)
         return false;
     }
     hold->taken = taken;
+    taken->item.worker = hold->owner;
     hold->on_cancel = take->on_cancel;
     take->timer_count--; /* it is the hold's now */
     struct store_grant grant = { .name = hold->names[0],
