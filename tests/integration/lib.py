@@ -218,7 +218,8 @@ def encode(*words):
 
 
 class Resp:
-    """RESP2 and RESP3 in few lines.  Maps are dicts; in RESP2 use pairs()."""
+    """RESP2 and RESP3 in few lines.  Maps are dicts; in RESP2 use pairs().  What is no text stays
+    bytes."""
 
     def __init__(self, server, is_unix=False):
         if is_unix:
@@ -276,7 +277,10 @@ class Resp:
         while len(self.buffer) < size + 2:
             self._more()
         data, self.buffer = self.buffer[:size], self.buffer[size + 2:]
-        return data.decode()
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return data
 
     def _value(self):
         line = self._line()
