@@ -13,10 +13,10 @@ static void discard_step(struct engine *engine, struct change_step *step)
 {
     value_discard(engine, step->value);
     step->value = NULL;
-    /* Another step may have had the same one. */
-    const struct engine_guard *guard = &step->operation->bond;
-    struct bond *bond = guard->lock.size == 0 ? NULL : bond_find(engine, guard->token);
-    if (bond != NULL) bond_settle(engine, bond);
+    if (step->bond != NULL) {
+        step->bond->pin_count--;
+        bond_settle(engine, step->bond);
+    }
     if (step->member != NULL && !step->member->is_in) {
         rank_discard(engine, step->member);
         step->member = NULL;
@@ -39,6 +39,7 @@ static bool make_bond(struct engine *engine, struct change_step *step)
     if (guard->lock.size == 0) return true;
     step->bond = bond_obtain(engine, guard->lock, guard->token);
     if (step->bond == NULL) return false;
+    step->bond->pin_count++;
     /* When the hold ends nothing may fail: so much room is always there from now on. */
     size_t size = step->bond->record_size + RECORD_NUMBERS_SIZE + step->operation->name.size;
     return output_reserve(engine, size + RECORD_SIZE_MAX, 0, 0);
@@ -194,11 +195,11 @@ static void carry_out_rank(
     struct engine_change_result *result)
 {
     enum engine_operation_kind kind = step->operation->kind;
-    /* An operation before may have made it, or another. */
     struct member *member = step->member;
-    if (member == NULL) member = rank_find(engine, step->key, step->operation->member);
-    if (kind == OPERATION_RANK_GET) {
+    if (!step->is_changing) {
+        /* Operations before may have added or removed it; one behind may be about to add it. */
         member = rank_find(engine, step->key, step->operation->member);
+        if (member != NULL && !member->is_in) member = NULL;
     }
     result->was_there = member != NULL && member->is_in;
     result->is_changed = step->is_changing;

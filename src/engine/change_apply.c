@@ -14,9 +14,9 @@ void change_apply_set(
     value->version = record->seq;
     key_set_value(engine, key, value);
     if (record->kind == RECORD_APPENDED || record->is_kept) return;
-    if (bond != NULL) bond->count++; /* the key may be the last that is bound to it */
+    if (bond != NULL) bond->pin_count++; /* the key may be the last that is bound to it */
     key_clear_terms(engine, key);
-    if (bond != NULL) bond->count--;
+    if (bond != NULL) bond->pin_count--;
     if (record->ttl_ms > 0) key_set_ttl(engine, key, record->ttl_ms);
     if (bond != NULL) key_bind(key, bond);
 }

@@ -303,8 +303,15 @@ void key_bind(struct key *key, struct bond *bond)
 {
     struct key_terms *terms = key->terms;
     ASSERT(terms != NULL && terms->bond == NULL);
+    /* In order of names, so that they end in the same order after a restart. */
+    struct list *before = &bond->keys;
+    while (before->previous != &bond->keys) {
+        const struct key_terms *other = CONTAINER_OF(before->previous, struct key_terms, bound);
+        if (bytes_compare(key_name(other->key), key_name(key)) < 0) break;
+        before = before->previous;
+    }
     terms->bond = bond;
-    list_append(&bond->keys, &terms->bound);
+    list_insert_before(before, &terms->bound);
     bond->count++;
     bond->record_size += unset_record_size(key);
 }
@@ -358,7 +365,7 @@ struct bond *bond_obtain(struct engine *engine, struct bytes lock, struct token 
 void bond_settle(struct engine *engine, struct bond *bond)
 {
     struct keys *keys = &engine->keys;
-    if (bond->count > 0) return;
+    if (bond->count > 0 || bond->pin_count > 0) return;
     map_remove(&keys->bonds, &bond->tokens);
     bond->tokens.next = keys->dead_bonds == NULL ? NULL : &keys->dead_bonds->tokens;
     keys->dead_bonds = bond;

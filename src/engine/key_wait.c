@@ -79,20 +79,34 @@ void key_wait_remove(struct engine *engine, struct key_wait *wait)
 
 /* ------------------------------------------------------------------- answering */
 
+struct waiting {
+    uint64_t client, tag, version;
+};
+
+/* When the register changed last, or a number behind that.  What is not set may have been removed
+ * before the window of events began, and be forgotten: who saw it at an older version is told to
+ * look again. */
+static uint64_t changed_at(const struct engine *engine, const struct key *key, uint64_t version)
+{
+    uint64_t forgotten = version > 0 ? engine->window.first.value - 1 : 0;
+    if (key == NULL) return forgotten;
+    if (key->value != NULL) return key_version(key);
+    return key->last_seq.value > forgotten ? key->last_seq.value : forgotten;
+}
+
 static struct engine_change_result *answer(
     struct engine *engine,
-    uint64_t client,
-    uint64_t tag,
+    const struct waiting *waiting,
     const struct key *key,
     enum tenure_err err)
 {
-    struct engine_reply *reply = output_reply(engine, client, tag);
+    struct engine_reply *reply = output_reply(engine, waiting->client, waiting->tag);
     reply->kind = ENGINE_STATE_WAIT;
     reply->err = err;
     struct engine_change_result *result = output_change(engine);
     if (key != NULL) key_view(key, engine->time_ns, &result->value);
     result->was_there = result->value.version > 0;
-    result->version = key == NULL ? 0 : key->last_seq.value;
+    result->version = changed_at(engine, key, waiting->version);
     output_depend(engine, key == NULL ? engine->seq : key->last_seq);
     return result;
 }
@@ -100,7 +114,8 @@ static struct engine_change_result *answer(
 bool key_wait_give_up(struct engine *engine, struct key_wait *wait, enum tenure_err err)
 {
     if (!output_reserve(engine, 0, 1, 0) || !output_reserve_changes(engine, 1)) return false;
-    (void)answer(engine, wait->client, wait->tag, wait->key, err);
+    struct waiting waiting = { wait->client, wait->tag, wait->version };
+    (void)answer(engine, &waiting, wait->key, err);
     key_wait_remove(engine, wait);
     return true;
 }
@@ -129,13 +144,6 @@ void keys_tell(struct engine *engine)
 
 /* --------------------------------------------------------------------- command */
 
-/* What changed last of this name was perhaps its rank. */
-static bool has_changed(const struct key *key, uint64_t version)
-{
-    if (key == NULL) return false;
-    return (key->value != NULL ? key_version(key) : key->last_seq.value) > version;
-}
-
 void command_state_wait(struct engine *engine, const struct engine_command *command)
 {
     const struct engine_state_wait *wish = &command->as.state_wait;
@@ -150,14 +158,15 @@ void command_state_wait(struct engine *engine, const struct engine_command *comm
         return;
     }
     struct key *key = key_find(engine, wish->name);
-    bool is_over = has_changed(key, wish->version);
+    bool is_over = changed_at(engine, key, wish->version) > wish->version;
     if (is_over || wish->wait_ms == 0) {
         if (!output_reserve(engine, 0, 1, 0) || !output_reserve_changes(engine, 1)) {
             output_refuse(engine, command, TENURE_NO_MEMORY, wish->name, NULL);
             return;
         }
         enum tenure_err err = is_over ? TENURE_OK : TENURE_TIMEOUT;
-        answer(engine, command->client, command->tag, key, err)->value.name = wish->name;
+        struct waiting waiting = { command->client, command->tag, wish->version };
+        answer(engine, &waiting, key, err)->value.name = wish->name;
         return;
     }
     if (engine->gate == ENGINE_GATE_DRAINING) {

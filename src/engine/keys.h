@@ -84,8 +84,9 @@ struct key_terms {
 struct bond {
     struct map_node tokens; /* in keys.bonds */
     struct token token;
-    struct list keys;
+    struct list keys; /* key_terms.bound, in order of names */
     uint32_t count;
+    uint32_t pin_count; /* somebody is about to use it */
     size_t record_size; /* of what must be recorded when the hold ends */
     uint8_t lock_size;
     char lock[];

@@ -745,3 +745,207 @@ TEST(state_is_written_with_the_end_of_an_item_or_not_at_all)
     CHECK_EQ_BYTES(look(harness, "count").value, BYTES_LITERAL("1"));
     harness_close(&harness);
 }
+
+/* -------------------------------------------------------------------- no memory */
+
+/* An engine whose allocations fail; what was refused for it is asked again. */
+struct shop {
+    struct fault_memory fault;
+    struct engine *engine;
+    int64_t now_ms;
+    uint64_t tag, token;
+    struct engine_update update;
+};
+
+static enum tenure_err step(struct shop *shop, struct engine_event event)
+{
+    event.now.ns = shop->now_ms * NS_PER_MS;
+    event.wall.us = INT64_C(1700000000000000) + shop->now_ms * 1000;
+    enum tenure_err err = engine_step(shop->engine, &event, &shop->update);
+    engine_check(shop->engine);
+    return err;
+}
+
+static void open_shop(struct shop *shop)
+{
+    *shop = (struct shop){ .now_ms = 1000 };
+    fault_memory_init(&shop->fault, 0);
+    struct engine_options options = { .memory = &shop->fault.memory,
+                                      .hold_count_max = 10,
+                                      .waiter_count_max = 10,
+                                      .window_size = ENGINE_WINDOW_SIZE_MIN,
+                                      .ageing_ms = 1000 };
+    shop->engine = engine_create(&options);
+    CHECK(shop->engine != NULL);
+    CHECK(step(shop, (struct engine_event){ .kind = ENGINE_READY }) == TENURE_OK);
+}
+
+static void insist(struct shop *shop, struct engine_command command)
+{
+    enum tenure_err err = TENURE_NO_MEMORY;
+    for (unsigned count = 0; err == TENURE_NO_MEMORY && count < 3; count++) {
+        uint64_t seq = engine_seq(shop->engine).value;
+        command.client = 1;
+        command.tag = ++shop->tag;
+        CHECK(
+            step(shop, (struct engine_event){ .kind = ENGINE_COMMAND, .command = &command }) ==
+            TENURE_OK);
+        err = shop->update.is_waiting ? TENURE_OK : shop->update.replies[0].err;
+        if (err == TENURE_NO_MEMORY) CHECK_EQ_UINT(engine_seq(shop->engine).value, seq);
+    }
+    CHECK(err != TENURE_NO_MEMORY);
+}
+
+static void take_or_give_lock(struct shop *shop)
+{
+    struct bytes name = BYTES_LITERAL("lock");
+    struct engine_command command = { .kind = ENGINE_ACQUIRE };
+    command.as.acquire = (struct engine_acquire){
+        .names = &name, .name_count = 1, .owner = BYTES_LITERAL("A"), .slots = 1
+    };
+    if (shop->token > 0) {
+        command.kind = ENGINE_RELEASE;
+        command.as.release = (struct engine_claim){ .name = name,
+                                                    .owner = BYTES_LITERAL("A"),
+                                                    .token = { shop->token } };
+    }
+    insist(shop, command);
+    bool is_held = command.kind == ENGINE_ACQUIRE;
+    shop->token = is_held ? shop->update.replies[0].results[0].hold.token.value : 0;
+}
+
+static void change_something(struct shop *shop, struct test_random *random)
+{
+    static const char names[] = "abcdefgh";
+    static const char value[200] = { 0 };
+    struct engine_operation operations[4];
+    struct engine_change wish = { .then_operations = operations,
+                                  .then_count = 1 + (uint32_t)test_random_below(random, 4) };
+    for (uint32_t index = 0; index < wish.then_count; index++) {
+        operations[index] = (struct engine_operation){
+            .kind = (enum engine_operation_kind)test_random_below(random, OPERATION_KIND_COUNT),
+            .name = { names + 2 * index + test_random_below(random, 2), 1 },
+            .member = { names + test_random_below(random, 8), 1 },
+            .value = { value, test_random_below(random, sizeof value) },
+            .score = (double)test_random_below(random, 3),
+        };
+        struct engine_operation *operation = &operations[index];
+        if (operation->kind == OPERATION_INCREMENT) operation->kind = OPERATION_SET;
+        if (operation->kind >= OPERATION_RANK_GET) continue;
+        if (test_random_below(random, 3) == 0) operation->ttl_ms = 500;
+        if (shop->token > 0 && test_random_below(random, 3) == 0) {
+            operation->bond = (struct engine_guard){ BYTES_LITERAL("lock"), { shop->token } };
+        }
+    }
+    insist(shop, (struct engine_command){ .kind = ENGINE_CHANGE, .as.change = wish });
+}
+
+static void live_step(struct shop *shop, struct test_random *random)
+{
+    static const char names[] = "abcdefgh";
+    switch (test_random_below(random, 6)) {
+    case 0: take_or_give_lock(shop); return;
+    case 1: {
+        struct engine_command command = { .kind = ENGINE_STATE_WAIT };
+        command.as.state_wait = (struct engine_state_wait){
+            { names + test_random_below(random, 8), 1 }, engine_seq(shop->engine).value, 300
+        };
+        if (engine_key_counters(shop->engine).wait_count < 9) insist(shop, command);
+        return;
+    }
+    case 2:
+        shop->now_ms += 200;
+        if (step(shop, (struct engine_event){ .kind = ENGINE_TIMER }) == TENURE_OK) return;
+        CHECK(shop->fault.has_failed);
+        CHECK(step(shop, (struct engine_event){ .kind = ENGINE_TIMER }) == TENURE_OK);
+        return;
+    default: change_something(shop, random); return;
+    }
+}
+
+TEST_WITHIN(120, state_survives_every_failing_allocation)
+{
+    bool has_failed = true;
+    for (uint64_t fail_at = 1; has_failed; fail_at++) {
+        struct shop shop;
+        struct test_random random = { 5 };
+        open_shop(&shop);
+        shop.fault.call_count = 0;
+        shop.fault.fail_at = fail_at;
+        for (unsigned count = 0; count < 120; count++) {
+            test_note("allocation %llu, step %u", (unsigned long long)fail_at, count);
+            live_step(&shop, &random);
+        }
+        has_failed = shop.fault.has_failed;
+        shop.fault.fail_at = 0;
+        engine_destroy(&shop.engine);
+        fault_memory_check_empty(&shop.fault);
+    }
+}
+
+/* What a snapshot and a journal are made of again. */
+static enum tenure_err
+restore(struct harness *harness, struct fault_memory *fault, struct bytes snapshot, struct seq seq)
+{
+    struct engine_options options = harness->options;
+    options.memory = &fault->memory;
+    struct engine *engine = engine_create(&options);
+    if (engine == NULL) return TENURE_NO_MEMORY;
+    struct engine_event event = { .kind = ENGINE_READY,
+                                  .now = harness->now,
+                                  .wall = harness->wall };
+    struct engine_update update;
+    enum tenure_err err = TENURE_OK;
+    if (snapshot.size > 0) {
+        err = engine_restore_chunk(engine, snapshot);
+        if (err == TENURE_OK) err = engine_restore_snapshot_end(engine, seq);
+    } else {
+        err = engine_restore_batch(
+            engine,
+            (struct seq){ 1 },
+            (uint32_t)engine_seq(harness->engine).value,
+            buffer_bytes(&harness->journal));
+    }
+    if (err == TENURE_OK) err = engine_step(engine, &event, &update);
+    fault->fail_at = 0;
+    if (err == TENURE_OK) CHECK_EQ_UINT(engine_hash(engine), harness_hash(harness));
+    engine_destroy(&engine);
+    return err;
+}
+
+TEST_WITHIN(120, state_is_restored_or_there_is_no_memory)
+{
+    struct harness *harness = harness_open();
+    uint64_t token = harness_hold(harness, ASK(.name = "lock", .owner = "A"));
+    CHECK_EQ_INT(bind(harness, "bound", "lock", token), TENURE_OK);
+    (void)set(harness, "a", "one");
+    (void)set(harness, "a", "two");
+    (void)run(harness, OP(.kind = OPERATION_REMOVE, .name = BYTES_LITERAL("a")));
+    (void)run(
+        harness,
+        OP(.kind = OPERATION_SET, .name = NAME, .value = BYTES_LITERAL("x"), .ttl_ms = 900));
+    for (int number = 0; number < 100; number++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "m%d", number);
+        add(harness, "r", name, number % 7);
+    }
+    struct buffer snapshot;
+    struct seq seq;
+    buffer_init(&snapshot, &memory_heap);
+    engine_snapshot_begin(harness->engine, &seq);
+    CHECK(engine_snapshot_write(harness->engine, &snapshot, SIZE_MAX / 2));
+    for (unsigned is_snapshot = 0; is_snapshot < 2; is_snapshot++) {
+        struct bytes bytes = is_snapshot ? buffer_bytes(&snapshot) : (struct bytes){ 0 };
+        bool has_failed = true;
+        for (uint64_t fail_at = 1; has_failed; fail_at++) {
+            struct fault_memory fault;
+            fault_memory_init(&fault, fail_at);
+            enum tenure_err err = restore(harness, &fault, bytes, seq);
+            has_failed = fault.has_failed;
+            CHECK_EQ_INT(err, has_failed ? TENURE_NO_MEMORY : TENURE_OK);
+            fault_memory_check_empty(&fault);
+        }
+    }
+    buffer_deinit(&snapshot);
+    harness_close(&harness);
+}
