@@ -175,7 +175,7 @@ void json_thousandths(struct json_writer *json, int64_t value)
     buffer_append(json->out, digits, decimal_format_thousandths(value, digits));
 }
 
-void json_real(struct json_writer *json, double value)
+void json_double(struct json_writer *json, double value)
 {
     char digits[REAL_SIZE_MAX];
     begin_value(json);

@@ -53,7 +53,7 @@ void json_bool(struct json_writer *json, bool value);
 /* Not json_null: that is a name of the library that reads JSON for the server. */
 void json_null_value(struct json_writer *json);
 /* A finite one. */
-void json_real(struct json_writer *json, double value);
+void json_double(struct json_writer *json, double value);
 /* A number with three decimals: 1234 becomes 1.234. */
 void json_thousandths(struct json_writer *json, int64_t value);
 
