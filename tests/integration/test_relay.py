@@ -732,6 +732,22 @@ def test_redis_acquire_renew_release():
     equal(front.resp()("HELLO", 3)["safety"], "quorum")
 
 
+def test_queues_are_refused():
+    _, front = redis_relay(1)
+    client, resp = http(front), front.resp()
+    info = client.get("/v1/server").json
+    equal(info["unsupported"].count("queues"), 1)
+    assert "queues" not in info and "items" not in info
+    for method, path in (("POST", "q/put"), ("POST", "q/take"), ("GET", "q/stat")):
+        answer = client(method, "/v1/queues/" + path, {} if method == "POST" else None)
+        equal((path, answer.status, answer.json["code"]), (path, 501, "unsupported"))
+    equal(client.get("/v1/queues").status, 501)
+    for words in (["PUT", "q", "b"], ["TAKE", "q", "w"], ["STAT", "q"], ["QUEUES"],
+                  ["DONE", "q", "i", 1]):
+        equal(refused(resp, "QUEUE." + words[0], *words[1:]).word, "UNSUPPORTED")
+    assert "tenure_items" not in client.get("/metrics").body.decode()
+
+
 def test_redis_refuses_what_it_cannot_do():
     _, front = redis_relay(1)
     client = http(front)
