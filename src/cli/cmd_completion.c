@@ -2,6 +2,7 @@
 #include <sysexits.h>
 
 #include "cli/arguments.h"
+#include "cli/queue.h"
 
 static const struct option_spec specs[] = {
     { 'h', "help", NULL, "this text" },
@@ -24,49 +25,82 @@ static const char *const examples[] = {
 /* Behind the options come names of locks, which the store is asked for; it has a second. */
 static const char head[] = "_tenure()\n"
                            "{\n"
-                           "    local word=${COMP_WORDS[COMP_CWORD]} commands options=\n"
+                           "    local word=${COMP_WORDS[COMP_CWORD]} name=${COMP_WORDS[1]}\n"
+                           "    local commands parts options=\n"
                            "    COMPREPLY=()\n";
 
 static const char middle[] =
     "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
     "        mapfile -t COMPREPLY < <(compgen -W \"$commands help\" -- \"$word\")\n"
     "        return\n"
+    "    elif [ \"$name\" = help ]; then\n"
+    "        mapfile -t COMPREPLY < <(compgen -W \"$commands\" -- \"$word\")\n"
+    "        return\n"
+    "    elif [ \"$name\" = queue ] && [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+    "        mapfile -t COMPREPLY < <(compgen -W \"$parts\" -- \"$word\")\n"
+    "        return\n"
     "    fi\n"
-    "    case ${COMP_WORDS[1]} in\n"
-    "        help) mapfile -t COMPREPLY < <(compgen -W \"$commands\" -- \"$word\"); return ;;\n";
+    "    [ \"$name\" != queue ] || name=\"queue ${COMP_WORDS[2]}\"\n"
+    "    case $name in\n";
 
 static const char tail[] =
     "    esac\n"
     "    if [ \"${word#-}\" != \"$word\" ]; then\n"
     "        mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$word\")\n"
-    "    elif [ \"${COMP_WORDS[1]}\" = completion ]; then\n"
+    "    elif [ \"$name\" = completion ]; then\n"
     "        COMPREPLY=(bash)\n"
     "    else\n"
+    "        case $name in\n"
+    "            queue* | work) set -- queue ls --timeout 1 ;;\n"
+    "            *) set -- ls --timeout 1 -- \"$word\" ;;\n"
+    "        esac\n"
     "        # Names are a stranger's words: quoted, they are no shell's business.\n"
-    "        while IFS= read -r word; do\n"
-    "            COMPREPLY+=(\"$(printf %q \"$word\")\")\n"
-    "        done < <(tenure ls --timeout 1 -- \"$word\" 2>/dev/null | sed -e 1d -e 's/  .*//')\n"
+    "        while IFS= read -r name; do\n"
+    "            [[ $name != \"$word\"* ]] || COMPREPLY+=(\"$(printf %q \"$name\")\")\n"
+    "        done < <(tenure \"$@\" 2>/dev/null | sed -e 1d -e 's/  .*//')\n"
     "    fi\n"
     "}\n"
     "complete -o default -F _tenure tenure\n";
 
-static void print_bash(void)
+typedef const struct command *(*command_at_fn)(size_t index);
+
+/* What is behind the last blank of its name: of "queue put", "put". */
+static const char *last_word(const struct command *command)
 {
-    (void)fputs(head, stdout);
-    (void)fputs("    commands='", stdout);
+    const char *blank = strrchr(command->name, ' ');
+    return blank == NULL ? command->name : blank + 1;
+}
+
+static void print_names(const char *variable, command_at_fn at)
+{
     const struct command *command;
-    for (size_t i = 0; (command = command_at(i)) != NULL; i++) {
-        (void)printf("%s%s", i > 0 ? " " : "", command->name);
+    (void)printf("    %s='", variable);
+    for (size_t i = 0; (command = at(i)) != NULL; i++) {
+        (void)printf("%s%s", i > 0 ? " " : "", last_word(command));
     }
     (void)fputs("'\n", stdout);
-    (void)fputs(middle, stdout);
-    for (size_t i = 0; (command = command_at(i)) != NULL; i++) {
-        (void)printf("        %s) options='", command->name);
+}
+
+static void print_options(command_at_fn at)
+{
+    const struct command *command;
+    for (size_t i = 0; (command = at(i)) != NULL; i++) {
+        (void)printf("        '%s') options='", command->name);
         for (const struct option_spec *option = command->options; option->id != 0; option++) {
             (void)printf("%s--%s", option == command->options ? "" : " ", option->name);
         }
         (void)fputs("' ;;\n", stdout);
     }
+}
+
+static void print_bash(void)
+{
+    (void)fputs(head, stdout);
+    print_names("commands", command_at);
+    print_names("parts", queue_command_at);
+    (void)fputs(middle, stdout);
+    print_options(command_at);
+    print_options(queue_command_at);
     (void)fputs(tail, stdout);
 }
 

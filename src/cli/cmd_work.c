@@ -26,7 +26,7 @@ enum {
 
 static const struct option_spec specs[] = {
     { 'j', "jobs", "N", "so many commands at a time (default 1)" },
-    { 'c', "command", "STRING", "$SHELL, else /bin/sh, runs it; no command behind --" },
+    { 'c', "command", "STRING", "$SHELL, else /bin/sh, runs it, and none behind --" },
     { OPTION_ONCE, "once", NULL, "do one item, and exit as its command did" },
     { OPTION_DRAIN, "drain", NULL, "end when there is nothing to take" },
     { OPTION_IDLE, "idle", "TIME", "end when nothing came for so long" },
@@ -36,12 +36,12 @@ static const struct option_spec specs[] = {
       NULL,
       "standard output is the result of the item\n"
       "(up to 64 KiB), for those who wait for it" },
-    { OPTION_LEASE, "lease", "TIME", "without a sign of life an item goes to somebody else" },
-    { OPTION_GRACE, "grace", "TIME", "told to end, what runs may go on for so long (30 s)" },
+    { OPTION_LEASE, "lease", "TIME", "not heard of for so long, an item goes elsewhere" },
+    { OPTION_GRACE, "grace", "TIME", "told to end, what runs may go on so long (30 s)" },
     { OPTION_KILL_GRACE,
       "kill-grace",
       "TIME",
-      "from TERM to KILL (a fifth of the lease, up to 5 s)" },
+      "from TERM to KILL (a fifth of the lease, up to\n5 s)" },
     { OPTION_WORKER, "worker", "NAME", "shown to those who look (default: a fresh one)" },
     { 'v', "verbose", NULL, "a line for each item" },
     OPTIONS_STORE,
@@ -56,8 +56,8 @@ static const char *const usages[] = {
 
 static const char *const examples[] = {
     "tenure work videos -- ./encode.sh",
-    "take items as they come; each is encoded by one worker at a time, and by another\n"
-    "      one when that dies; the item is on standard input",
+    "take items as they come, each on standard input; one worker at a time has\n"
+    "      it, and another one when that dies",
     "tenure work -j 4 urgent videos -- ./encode.sh",
     "four at a time; what is in `urgent` first",
     "tenure work --drain --result -c 'wc -c' texts",

@@ -5,6 +5,7 @@
 #include <sysexits.h>
 
 #include "cli/command.h"
+#include "cli/queue.h"
 
 static void print_overview(FILE *to)
 {
@@ -16,6 +17,8 @@ static void print_overview(FILE *to)
         "      wait for at most 30 seconds; a shell only because -c asks for one\n"
         "  tenure ls\n"
         "      who holds what\n"
+        "  tenure queue put videos 'a.mp4'; tenure work videos -- ./encode.sh\n"
+        "      items of a queue, each done by one worker, and by another if that dies\n"
         "\n"
         "usage:\n"
         "  tenure COMMAND [OPTIONS] …\n"
@@ -49,7 +52,8 @@ static int complain_unknown(const char *name)
     return EX_USAGE;
 }
 
-static int help(const char *name)
+/* `more` is a command of a command's own; NULL: none is meant. */
+static int help(const char *name, const char *more)
 {
     if (name == NULL) {
         print_overview(stdout);
@@ -57,6 +61,12 @@ static int help(const char *name)
     }
     const struct command *command = command_find(name);
     if (command == NULL) return complain_unknown(name);
+    if (more != NULL && command == &command_queue) {
+        const struct command *found = queue_command_find(more);
+        if (found == NULL) complain(command, "there is no command '%.60s'", more);
+        if (found == NULL) return EX_USAGE;
+        command = found;
+    }
     command_help(command, stdout);
     return EX_OK;
 }
@@ -68,8 +78,8 @@ static int dispatch(int argc, char **argv)
         print_overview(stderr);
         return EX_USAGE;
     }
-    if (strcmp(word, "help") == 0) return help(argv[2]);
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return help(NULL);
+    if (strcmp(word, "help") == 0) return help(argv[2], argv[2] == NULL ? NULL : argv[3]);
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return help(NULL, NULL);
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
         (void)printf("tenure %s\n", TENURE_VERSION);
         return EX_OK;

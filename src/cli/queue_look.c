@@ -21,7 +21,7 @@ enum {
 /* ------------------------------------------------------------------ ls */
 
 static const struct option_spec ls_specs[] = {
-    { OPTION_STATE, "state", "STATE", "only delayed, ready, taken, done, dead or cancelled" },
+    { OPTION_STATE, "state", "STATE", "delayed, ready, taken, done, dead or cancelled" },
     { OPTION_LIMIT, "limit", "N", "so many of each state (100); 0: all" },
     OPTIONS_JSON,
     OPTIONS_STORE,
@@ -303,7 +303,7 @@ static const char *const stat_examples[] = {
     "tenure queue stat videos",
     "how much is in which state, and what limits it",
     "tenure queue stat --check oldest=60s,dead=0 videos",
-    "for a monitor: 1 when the oldest waits for more than a minute, or one is dead",
+    "for a monitor: 1 when one waits for more than a minute, or is dead",
     NULL,
 };
 
@@ -487,8 +487,9 @@ static int run_wait(const struct command *command, int argc, char **argv)
     arguments_init(&arguments, command, argc, argv);
     int id;
     while ((id = arguments_next(&arguments)) > 0) {
-        if (!options_duration(&arguments.options, 0, WAIT_MS_MAX, &options.wait_ms))
+        if (!options_duration(&arguments.options, 0, WAIT_MS_MAX, &options.wait_ms)) {
             return EX_USAGE;
+        }
     }
     int code;
     if (!arguments_end(&arguments, id, 2, 2, "for which item?", &code)) return code;

@@ -43,7 +43,7 @@ enum {
 };
 
 static const struct option_spec specs[] = {
-    { 'f', "file", "FILE", "the body; - is standard input (the default without BODY)" },
+    { 'f', "file", "FILE", "the body; - is standard input, as without BODY" },
     { OPTION_LINES, "lines", NULL, "each line of the file is the body of an item" },
     { OPTION_ID, "id", "ID", "of one's own: put again, it is the same item" },
     { OPTION_GROUP, "group", "GROUP", "groups of a queue take turns" },
@@ -54,7 +54,7 @@ static const struct option_spec specs[] = {
     { OPTION_EXPIRE, "expire", "TIME", "cancelled when it was not taken within so long" },
     { OPTION_LEASE, "lease", "TIME", "its worker must be heard of so often (30 s)" },
     { OPTION_MAX_RUN, "max-run", "TIME", "a run that takes longer has failed" },
-    { OPTION_ATTEMPTS, "attempts", "N", "so many failures, and it is dead (25); 0: any number" },
+    { OPTION_ATTEMPTS, "attempts", "N", "so many failures, and it is dead (25); 0: any" },
     { OPTION_LAPSES, "lapses", "N", "so many lost workers, and it is dead (3); 0: any" },
     { OPTION_BACKOFF, "backoff", "TIME", "before the second attempt (1 s); then it doubles" },
     { OPTION_BACKOFF_MAX, "backoff-max", "TIME", "up to so much (1h)" },
@@ -66,7 +66,7 @@ static const struct option_spec specs[] = {
       "how long it is remembered when it is done or\n"
       "cancelled (1m with an id, else not at all)" },
     { OPTION_UNIQUE, "unique", "KEY", "only one item of this key at a time" },
-    { OPTION_UNTIL, "until", "WHEN", "done (the default) or started: then another may come" },
+    { OPTION_UNTIL, "until", "WHEN", "done (the default) or started: then another may\ncome" },
     { OPTION_WINDOW, "window", "TIME", "or when so much has passed since the put" },
     { OPTION_ON_CONFLICT,
       "on-conflict",

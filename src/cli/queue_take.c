@@ -48,7 +48,7 @@ static const char *const take_usages[] = { "[OPTION …] QUEUE …", NULL };
 
 static const char *const take_examples[] = {
     "item=$(tenure queue take --lease 5m --body job.txt jobs) || exit; eval \"$item\"",
-    "for a script: TENURE_QUEUE, TENURE_ID and TENURE_TOKEN say which item is ours",
+    "for a script: TENURE_QUEUE, _ID and _TOKEN say which item is ours",
     "tenure queue take -w 1m --json jobs",
     "for programs: the item and its body as a line of JSON",
     NULL,
@@ -198,7 +198,7 @@ const struct command queue_take = {
 /* ------------------------------------------------------------------ done, fail, extend */
 
 static const struct option_spec done_specs[] = {
-    { OPTION_RESULT, "result", "FILE", "up to 64 KiB for those who wait; - is standard input" },
+    { OPTION_RESULT, "result", "FILE", "up to 64 KiB for those who wait; - is input" },
     OPTION_SPEC_TOKEN,
     OPTIONS_STORE,
     { .id = 0 },

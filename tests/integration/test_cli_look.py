@@ -409,6 +409,12 @@ def test_completion():
     equal(complete("show", "de"), ["deploy/\\$\\(x\\)"])
     equal(complete("completion", ""), ["bash"])
     contains(complete("help", ""), "doctor")
+    equal(complete("queue", "pu"), ["put", "purge"])
+    equal(complete("queue", "take", "--bo"), ["--body"])
+    equal(tenure(server, "queue", "put", "my videos", "x")[0], 0)
+    equal(complete("queue", "put", "my"), ["my\\ videos"])
+    equal(complete("work", "m"), ["my\\ videos"])
+    equal(complete("work", "n"), [""])
     equal(tenure(None, "completion", "fish")[0], 64)
 
 
