@@ -34,6 +34,7 @@ void output_reset(struct engine *engine)
     output->result_count = 0;
     output->item_count = 0;
     output->change_count = 0;
+    output->item_promised = 0;
     output->is_waiting = false;
 }
 
@@ -84,7 +85,7 @@ bool output_reserve_items(struct engine *engine, size_t count)
         &items,
         sizeof *output->items,
         output->item_count,
-        count + engine->works.told_count,
+        count + engine->works.told_count + output->item_promised,
         &output->item_capacity);
     output->items = items;
     return is_done;
@@ -122,12 +123,20 @@ struct engine_change_result *output_change(struct engine *engine)
     return change;
 }
 
+bool output_promise_items(struct engine *engine, size_t count)
+{
+    if (!output_reserve_items(engine, count)) return false;
+    engine->output.item_promised = count;
+    return true;
+}
+
 struct engine_item_result *output_item(struct engine *engine)
 {
     struct output *output = &engine->output;
     ASSERT(output->item_count < output->item_capacity && output->reply_count > 0);
     struct engine_item_result *item = &output->items[output->item_count++];
     *item = (struct engine_item_result){ .err = TENURE_OK };
+    if (output->item_promised > 0) output->item_promised--;
     output->replies[output->reply_count - 1].item_count++;
     return item;
 }

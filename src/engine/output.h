@@ -14,6 +14,8 @@ MUST_USE bool
 output_reserve(struct engine *engine, size_t record_bytes, size_t reply_count, size_t result_count);
 /* Room for so many results about items. */
 MUST_USE bool output_reserve_items(struct engine *engine, size_t count);
+/* The same for an answer of many, while others are reserved in between. */
+MUST_USE bool output_promise_items(struct engine *engine, size_t count);
 /* A new, cleared one of the last reply. */
 struct engine_item_result *output_item(struct engine *engine);
 /* The same for results about shared state. */

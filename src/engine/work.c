@@ -128,10 +128,13 @@ struct group *group_obtain(struct engine *engine, struct work *work, struct byte
     return group;
 }
 
-/* It has given more than its rate lets it by now, and must not be forgotten for it. */
+/* It has given more than its rate lets it by now, and must not be forgotten for it.  The wall clock
+ * counts only while nothing else is known. */
 static bool is_late(const struct engine *engine, const struct group *group)
 {
-    return group_limits(group)->rate_count > 0 && group->rate_us > engine->wall.us;
+    if (group_limits(group)->rate_count == 0) return false;
+    return engine->is_restoring ? group->rate_us > engine->wall.us
+                                : group->rate_ns > engine->time_ns;
 }
 
 static void leave_ring(struct group *group)
@@ -192,6 +195,7 @@ void group_judge(struct engine *engine, struct group *group)
         group->rate_us = 0;
         group->rate_ns = INT64_MIN;
     }
+    if (group->deficit > limits->weight) group->deficit = limits->weight; /* it has become less */
     bool is_wanted = group->ready.count > 0 && !group->is_paused &&
                      (limits->running_max == 0 || group->running_count < limits->running_max);
     int64_t due_ns = is_wanted && !engine->is_restoring ? rate_due_ns(group) : INT64_MIN;
@@ -200,7 +204,7 @@ void group_judge(struct engine *engine, struct group *group)
     ordered_remove(&works->rate_timers, &group->rate_timer);
     if (group->open_count == 0 && !engine->is_restoring && is_late(engine, group)) {
         is_early = true; /* it is forgotten then */
-        due_ns = group->rate_ns > engine->time_ns ? group->rate_ns : engine->time_ns + NS_PER_MS;
+        due_ns = group->rate_ns;
     }
     if (is_early) ordered_insert(&works->rate_timers, &group->rate_timer, due_ns, group->number);
     bool is_in = !list_is_empty(&group->ring);
@@ -209,6 +213,7 @@ void group_judge(struct engine *engine, struct group *group)
         work_changed(engine, group->work);
     } else if (is_in && !(is_wanted && !is_early)) {
         leave_ring(group);
+        work_changed(engine, group->work);
     }
 }
 
@@ -368,8 +373,10 @@ static void destroy_work(struct engine *engine, struct work *work)
 {
     work->pin_count++;
     for (unsigned state = 0; state < ITEM_STATE_COUNT; state++) {
-        list_foreach_safe(link, following, &work->states[state]) {
-            item_end(engine, item_from_link(link));
+        /* The end of one may move another: into another list, or another to the end of this one. */
+        struct list *first;
+        while ((first = list_first(&work->states[state])) != NULL) {
+            item_end(engine, item_from_link(first));
         }
     }
     list_foreach_safe(link, following, &work->groups) {
@@ -377,6 +384,7 @@ static void destroy_work(struct engine *engine, struct work *work)
         group->is_paused = false;
         group->has_limits = false;
         group->rate_us = 0;
+        group->rate_ns = INT64_MIN;
         group_settle(engine, group);
     }
     work->is_paused = false;

@@ -176,13 +176,17 @@ static void sweep(struct engine *engine, const struct engine_command *command, s
 {
     const struct engine_sweep *wish = &command->as.sweep;
     bool is_redrive = command->kind == ENGINE_REDRIVE;
-    struct list *head = &work->states[is_redrive ? ITEM_DEAD : wish->state];
+    enum item_state state = is_redrive ? ITEM_DEAD : wish->state;
+    struct list *head = &work->states[state];
     uint32_t count = 0;
     bool is_swept = true;
     enum tenure_err err = TENURE_OK;
     work->pin_count++;
-    list_foreach_safe(link, following, head) {
+    for (struct list *link = head->next, *next = link->next; link != head;
+         link = next, next = link->next)
+    {
         struct item *item = item_from_link(link);
+        struct list *after = next->next;
         if (!matches(item, wish)) continue;
         is_swept = count < wish->count_max;
         if (!is_swept) break;
@@ -192,6 +196,8 @@ static void sweep(struct engine *engine, const struct engine_command *command, s
             break;
         }
         count++;
+        /* It was kept back for the key of this one, and has left the list as well. */
+        if (next != head && item_from_link(next)->state != (uint8_t)state) next = after;
     }
     struct engine_reply *reply = output_reply(engine, command->client, command->tag);
     reply->kind = command->kind;

@@ -131,13 +131,23 @@ void work_durable(struct engine *engine, struct seq durable)
     }
 }
 
-/* The rate is kept in wall time over a restart. */
+/* A schedule is never further ahead than one burst. */
+static int64_t rate_ahead_us_max(const struct group_limits *limits)
+{
+    int64_t ahead_us;
+    if (limits->rate_count == 0) return 0;
+    int64_t interval_us = limits->rate_ms * INT64_C(1000) / limits->rate_count;
+    if (__builtin_mul_overflow(interval_us, (int64_t)limits->burst, &ahead_us)) return INT64_MAX;
+    return ahead_us;
+}
+
+/* The rate is kept in wall time over a restart; the clock may have been set meanwhile. */
 static void restart_rates(struct engine *engine, struct work *work)
 {
     list_foreach(link, &work->groups) {
         struct group *group = CONTAINER_OF(link, struct group, all);
         int64_t ahead_us = group->rate_us - engine->wall.us;
-        int64_t ahead_us_max = (int64_t)LIMIT_TTL_MS_MAX * 1000; /* should the clock be wrong */
+        int64_t ahead_us_max = rate_ahead_us_max(group_limits(group));
         if (ahead_us > ahead_us_max) ahead_us = ahead_us_max;
         group->rate_ns = ahead_us <= 0 ? engine->time_ns : engine->time_ns + ahead_us * 1000;
     }

@@ -244,7 +244,7 @@ void command_put(struct engine *engine, const struct engine_command *command)
             return;
         }
     }
-    if (!output_reserve(engine, 0, 1, 0) || !output_reserve_items(engine, count)) {
+    if (!output_reserve(engine, 0, 1, 0) || !output_promise_items(engine, count)) {
         output_refuse(engine, command, TENURE_NO_MEMORY, name, NULL);
         return;
     }

@@ -255,6 +255,8 @@ void command_await(struct engine *engine, const struct engine_command *command)
         struct engine_item_result *result = work_answer(engine, command, item);
         if (!is_over) result->err = TENURE_TIMEOUT;
         engine->output.replies[engine->output.reply_count - 1].err = result->err;
+    } else if (engine->gate == ENGINE_GATE_DRAINING) {
+        output_refuse(engine, command, TENURE_DRAINING, await->queue, NULL);
     } else if (engine->works.takers.count >= engine->options.waiter_count_max) {
         output_refuse(
             engine, command, TENURE_TOO_MANY, await->queue, "too many requests are waiting");

@@ -133,6 +133,8 @@ static void judge(struct wm *model, uint32_t queue, uint32_t group)
 {
     struct wm_queue *q = &model->queues[queue];
     if (limits_of(model, queue, group)->rate_count == 0) q->groups[group].rate_ns = INT64_MIN;
+    uint32_t weight = limits_of(model, queue, group)->weight;
+    if (q->groups[group].deficit > weight) q->groups[group].deficit = weight;
     bool can = wants(model, queue, group) && rate_due(model, queue, group) <= model->time_ns;
     uint32_t at = 0;
     while (at < q->ring_count && q->ring[at] != group) {

@@ -18,8 +18,8 @@ struct request *client_request_by_tag(struct world *world, uint64_t tag)
     return NULL;
 }
 
-static struct request *
-request_new(struct world *world, enum engine_command_kind kind, uint32_t client)
+struct request *
+client_request_new(struct world *world, enum engine_command_kind kind, uint32_t client)
 {
     for (uint32_t index = 0; index < WORLD_REQUEST_COUNT_MAX; index++) {
         struct request *request = &world->requests[index];
@@ -51,7 +51,9 @@ static void send(struct world *world, struct request *request)
 static const char *kind_word(enum engine_command_kind kind)
 {
     static const char *const words[] = {
-        "acquire", "cancel", "renew", "release", "break", "proclaim", "transfer",
+        "acquire", "cancel",  "renew",  "release", "break", "proclaim", "transfer",
+        "put",     "take",    "extend", "done",    "fail",  "bury",     "call off",
+        "kick",    "redrive", "purge",  "await",   "pause", "resume",   "limit",
     };
     return words[kind];
 }
@@ -75,7 +77,18 @@ static void say_request(struct world *world, const struct request *request, cons
             claim->owner,
             claim->token.value);
     }
-    if (request->kind == ENGINE_ACQUIRE) {
+    if (ENGINE_COMMAND_IS_WORK(request->kind)) {
+        snprintf(
+            text + size,
+            sizeof text - (size_t)size,
+            " %s '%s' '%s' group %u token %" PRIu64 " wait %u",
+            job_queue_name(request->ask.queue).data,
+            request->ask.id,
+            request->ask.puts[0].id,
+            request->ask.puts[0].group,
+            request->ask.token.value,
+            request->wait_ms);
+    } else if (request->kind == ENGINE_ACQUIRE) {
         snprintf(
             text + size,
             sizeof text - (size_t)size,
@@ -93,7 +106,7 @@ static void say_request(struct world *world, const struct request *request, cons
     world_say(world, "client %u %s %s%s", request->client, what, kind_word(request->kind), text);
 }
 
-static void submit(struct world *world, struct request *request)
+void client_submit(struct world *world, struct request *request)
 {
     send(world, request);
     say_request(world, request, request->retry_count > 0 ? "repeats" : "asks:");
@@ -141,10 +154,8 @@ static struct belief *belief_pick(struct world *world, uint32_t client, bool is_
     return NULL;
 }
 
-/* Until when a careful client may believe, in true time: counted from before it
- * asked, by its own clock, with a margin. */
-static int64_t
-careful_until(const struct world *world, uint32_t client, int64_t from_ns, int64_t length_ms)
+int64_t
+client_careful_until(const struct world *world, uint32_t client, int64_t from_ns, int64_t length_ms)
 {
     int64_t local_ns = length_ms * NS_PER_MS;
     local_ns -= local_ns / 1000000 * MARGIN_PPM + MARGIN_NS;
@@ -194,9 +205,10 @@ believe(struct world *world, const struct request *request, const struct result_
     belief = belief_new(world);
     if (belief == NULL) return;
     int64_t length_ms = result->remaining_ms + result->waited_ms;
-    int64_t until_ns = result->remaining_ms < 0
-                           ? WORLD_NEVER
-                           : careful_until(world, request->client, request->sent_ns, length_ms);
+    int64_t until_ns =
+        result->remaining_ms < 0
+            ? WORLD_NEVER
+            : client_careful_until(world, request->client, request->sent_ns, length_ms);
     const struct grant *grant = oracle_grant_by_token(world, result->name, result->token);
     if (grant == NULL) world_fail(world, "I5: a grant was told that never was");
     /* It has been given back meanwhile; with a token that was guessed, even before it was granted.
@@ -265,7 +277,7 @@ static void ask_acquire(struct world *world, uint32_t client)
 {
     const struct swarm *swarm = &world->swarm;
     struct rng *rng = &world->rng;
-    struct request *request = request_new(world, ENGINE_ACQUIRE, client);
+    struct request *request = client_request_new(world, ENGINE_ACQUIRE, client);
     if (request == NULL) return;
     draw_names(world, request);
     request->owner = draw_owner(world, client);
@@ -283,7 +295,7 @@ static void ask_acquire(struct world *world, uint32_t client)
     }
     request->meta_size =
         swarm->has_big_meta && rng_percent(rng, 30) ? LIMIT_META_SIZE_MAX : rng_below(rng, 12);
-    submit(world, request);
+    client_submit(world, request);
 }
 
 static struct claim claim_of(const struct belief *belief)
@@ -331,7 +343,7 @@ static void give_up_belief(struct world *world, const struct claim *claim)
 static void ask_about_claim(struct world *world, enum engine_command_kind kind, uint32_t client)
 {
     struct rng *rng = &world->rng;
-    struct request *request = request_new(world, kind, client);
+    struct request *request = client_request_new(world, kind, client);
     if (request == NULL) return;
     request->claims[0] = draw_claim(world, client);
     request->claim_count = 1;
@@ -351,13 +363,13 @@ static void ask_about_claim(struct world *world, enum engine_command_kind kind, 
     if (kind == ENGINE_RELEASE || kind == ENGINE_TRANSFER) {
         give_up_belief(world, &request->claims[0]);
     }
-    submit(world, request);
+    client_submit(world, request);
 }
 
 static void ask_renew(struct world *world, uint32_t client)
 {
     struct rng *rng = &world->rng;
-    struct request *request = request_new(world, ENGINE_RENEW, client);
+    struct request *request = client_request_new(world, ENGINE_RENEW, client);
     if (request == NULL) return;
     uint32_t count = 1 + rng_below(rng, 3);
     for (uint32_t index = 0; index < count; index++) {
@@ -374,7 +386,7 @@ static void ask_renew(struct world *world, uint32_t client)
         request->claim_count = 1;
         belief->is_renewing = false;
         belief->renew_ns = WORLD_NEVER;
-        int64_t until_ns = careful_until(world, client, world->now_ns, ttl_ms);
+        int64_t until_ns = client_careful_until(world, client, world->now_ns, ttl_ms);
         if (until_ns < belief->valid_until_ns) belief->valid_until_ns = until_ns;
     }
     for (uint32_t index = 0; index < request->claim_count; index++) {
@@ -382,14 +394,14 @@ static void ask_renew(struct world *world, uint32_t client)
         belief = belief_find(world, claim->name, claim->owner, claim->token);
         if (belief != NULL) belief->renewals_sent++;
     }
-    submit(world, request);
+    client_submit(world, request);
 }
 
 static void ask_break(struct world *world, uint32_t client)
 {
     struct rng *rng = &world->rng;
     const struct oracle *oracle = &world->oracle;
-    struct request *request = request_new(world, ENGINE_BREAK, client);
+    struct request *request = client_request_new(world, ENGINE_BREAK, client);
     if (request == NULL || oracle->grant_count == 0) return;
     uint32_t from = rng_percent(rng, 80) ? oracle->live_from : 0;
     if (from == oracle->grant_count) from = 0;
@@ -398,7 +410,7 @@ static void ask_break(struct world *world, uint32_t client)
     request->claim_count = 1;
     if (rng_percent(rng, 10)) request->claims[0].token.value++;
     request->grace_ms = rng_percent(rng, 60) ? (uint32_t)rng_scale(rng, 1, 4000) : 0;
-    submit(world, request);
+    client_submit(world, request);
 }
 
 static void ask_cancel(struct world *world, uint32_t client)
@@ -407,10 +419,10 @@ static void ask_cancel(struct world *world, uint32_t client)
     for (uint32_t step = 0; step < WORLD_REQUEST_COUNT_MAX; step++) {
         const struct request *wait = &world->requests[(start + step) % WORLD_REQUEST_COUNT_MAX];
         if (wait->state != REQUEST_SERVED || !wait->is_waiting || wait->client != client) continue;
-        struct request *request = request_new(world, ENGINE_CANCEL, client);
+        struct request *request = client_request_new(world, ENGINE_CANCEL, client);
         if (request == NULL) return;
         request->cancel_tag = wait->tag;
-        submit(world, request);
+        client_submit(world, request);
         return;
     }
 }
@@ -419,6 +431,10 @@ void client_act(struct world *world)
 {
     struct rng *rng = &world->rng;
     uint32_t client = rng_below(rng, world->swarm.client_count);
+    if (world->swarm.has_jobs && rng_percent(rng, world->swarm.job_percent)) {
+        job_act(world, client);
+        return;
+    }
     uint32_t dice = rng_below(rng, 100);
     if (dice < 48) {
         ask_acquire(world, client);
@@ -455,7 +471,8 @@ static void on_renewed(struct world *world, const struct request *request)
             int64_t until_ns =
                 result->remaining_ms < 0
                     ? WORLD_NEVER
-                    : careful_until(world, belief->client, request->sent_ns, result->remaining_ms);
+                    : client_careful_until(
+                          world, belief->client, request->sent_ns, result->remaining_ms);
             if (until_ns > belief->valid_until_ns) belief->valid_until_ns = until_ns;
             if (belief->is_believed) renew_later(world, belief);
             if (belief->is_believed && !belief->is_forced && until_ns > world->now_ns) {
@@ -491,6 +508,7 @@ static void on_reply(struct world *world, struct request *request)
         }
     }
     if (request->kind == ENGINE_RENEW) on_renewed(world, request);
+    if (ENGINE_COMMAND_IS_WORK(request->kind)) job_replied(world, request);
     bool is_refused_now = reply->err == TENURE_NO_MEMORY || reply->err == TENURE_NO_SPACE;
     bool is_repeated =
         is_refused_now && request->kind == ENGINE_RELEASE && request->retry_count < 3;
@@ -500,7 +518,7 @@ static void on_reply(struct world *world, struct request *request)
                    request->kind != ENGINE_CANCEL && rng_percent(&world->rng, 8));
     if (is_repeated) {
         request->retry_count++;
-        submit(world, request);
+        client_submit(world, request);
     } else {
         request->state = REQUEST_FREE;
     }
@@ -520,14 +538,14 @@ static void renew_due(struct world *world, uint32_t client)
             belief->renew_ns = WORLD_NEVER;
             continue;
         }
-        if (request == NULL) request = request_new(world, ENGINE_RENEW, client);
+        if (request == NULL) request = client_request_new(world, ENGINE_RENEW, client);
         if (request == NULL) return;
         request->claims[request->claim_count++] = claim_of(belief);
         belief->renewals_sent++;
         renew_later(world, belief);
         if (request->claim_count == WORLD_CLAIM_COUNT_MAX) break;
     }
-    if (request != NULL) submit(world, request);
+    if (request != NULL) client_submit(world, request);
 }
 
 void client_turn(struct world *world)
@@ -538,6 +556,7 @@ void client_turn(struct world *world)
             on_reply(world, request);
         }
     }
+    job_turn(world);
     if (world->is_calm) return;
     for (uint32_t index = 0; index < WORLD_BELIEF_COUNT_MAX; index++) {
         const struct belief *belief = &world->beliefs[index];
@@ -548,7 +567,7 @@ void client_turn(struct world *world)
 
 int64_t client_next_ns(const struct world *world)
 {
-    int64_t next_ns = WORLD_NEVER;
+    int64_t next_ns = job_next_ns(world);
     for (uint32_t index = 0; index < WORLD_REQUEST_COUNT_MAX; index++) {
         const struct request *request = &world->requests[index];
         if (request->state == REQUEST_REPLIED && request->reply_ns < next_ns) {
@@ -578,6 +597,7 @@ void client_disconnect(struct world *world, uint32_t number, bool is_host_told)
         world_say(world, "client %u: connection lost", number);
     }
     client->connection = world->next_connection++;
+    job_disconnected(world, number);
     for (uint32_t index = 0; index < WORLD_REQUEST_COUNT_MAX; index++) {
         struct request *request = &world->requests[index];
         if (request->state == REQUEST_FREE || request->client != number) continue;
@@ -597,7 +617,7 @@ void client_disconnect(struct world *world, uint32_t number, bool is_host_told)
         if (is_repeated) {
             request->retry_count++;
             if (!is_host_told) world_probe(world, PROBE_RETRY_AFTER_CRASH);
-            submit(world, request);
+            client_submit(world, request);
         } else {
             request->state = REQUEST_FREE;
         }
@@ -621,12 +641,13 @@ void client_give_back(struct world *world)
                        request->claims[0].token.value == claim.token.value &&
                        request->claims[0].owner == claim.owner;
         }
-        struct request *request = is_asked ? NULL : request_new(world, ENGINE_RELEASE, client);
+        struct request *request =
+            is_asked ? NULL : client_request_new(world, ENGINE_RELEASE, client);
         if (request == NULL) continue;
         request->claims[0] = claim;
         request->claim_count = 1;
         give_up_belief(world, &claim);
-        submit(world, request);
+        client_submit(world, request);
     }
 }
 

@@ -4,12 +4,14 @@
 #define TESTS_SIM_CLIENT_H
 
 #include "engine/engine.h"
+#include "sim/job.h"
 
 #define WORLD_CLIENT_COUNT_MAX  12u
 #define WORLD_NAME_COUNT_MAX    6u
 #define WORLD_REQUEST_COUNT_MAX 160u
 #define WORLD_CLAIM_COUNT_MAX   12u
 #define WORLD_BELIEF_COUNT_MAX  256u
+#define REQUEST_ITEM_COUNT_MAX  4u
 
 struct world;
 
@@ -30,6 +32,8 @@ struct reply_copy {
     struct seq seq;
     uint32_t result_count;
     struct result_copy results[LIMIT_NAME_COUNT_MAX];
+    uint32_t item_count;
+    struct job_reply items[REQUEST_ITEM_COUNT_MAX];
 };
 
 enum request_state {
@@ -65,6 +69,7 @@ struct request {
     uint32_t claim_count;
     uint32_t to; /* transfer: owner */
     uint64_t cancel_tag;
+    struct job_ask ask; /* of queues */
     struct reply_copy reply;
 };
 
@@ -99,6 +104,15 @@ int64_t client_next_ns(const struct world *world);
 void client_disconnect(struct world *world, uint32_t client, bool is_host_told);
 /* In the calm: give back what is held. */
 void client_give_back(struct world *world);
+/* NULL when there are too many. */
+struct request *
+client_request_new(struct world *world, enum engine_command_kind kind, uint32_t client);
+/* Put it on the wire. */
+void client_submit(struct world *world, struct request *request);
+/* Until when a careful client may believe, in true time: counted from before it asked, by its own
+ * clock, with a margin. */
+int64_t client_careful_until(
+    const struct world *world, uint32_t client, int64_t from_ns, int64_t length_ms);
 struct request *client_request_by_tag(struct world *world, uint64_t tag);
 
 #endif

@@ -12,6 +12,7 @@ struct engine_event host_event(const struct world *world, enum engine_event_kind
         .kind = kind,
         .now = world_mono(world),
         .wall = world_wall(world),
+        .random = rng_mix(world->hash),
     };
 }
 
@@ -28,9 +29,10 @@ static void gather(struct world *world, const struct engine_update *update)
 static void
 copy_result(struct world *world, const struct engine_result *from, struct result_copy *to)
 {
+    bool has_name = from->name.size > 0 && world_is_name(from->name); /* or it is a queue's */
     *to = (struct result_copy){
         .err = from->err,
-        .name = from->name.size == 0 ? WORLD_NAME_COUNT_MAX : world_name_number(world, from->name),
+        .name = has_name ? world_name_number(world, from->name) : WORLD_NAME_COUNT_MAX,
         .token = from->hold.token,
         .slot = from->hold.slot,
         .slots = from->hold.slots,
@@ -70,9 +72,14 @@ static void post(struct world *world, const struct engine_reply *reply)
     request->reply.err = reply->err;
     request->reply.seq = reply->seq;
     request->reply.result_count = reply->result_count;
+    request->reply.item_count = reply->item_count;
     if (reply->result_count > LIMIT_NAME_COUNT_MAX) world_fail(world, "I13: too many results");
     for (uint32_t index = 0; index < reply->result_count; index++) {
         copy_result(world, &reply->results[index], &request->reply.results[index]);
+    }
+    if (reply->item_count > REQUEST_ITEM_COUNT_MAX) world_fail(world, "I13: too many items");
+    for (uint32_t index = 0; index < reply->item_count; index++) {
+        job_copy_reply(world, &reply->items[index], &request->reply.items[index]);
     }
 }
 
@@ -183,7 +190,7 @@ static void serve(struct world *world, struct request *request)
         command.as.transfer.claim = claims[0];
         command.as.transfer.to = world_owner(request->to, to_text);
         break;
-    case ENGINE_WORK_COMMANDS: break; /* nobody in this world asks for them */
+    case ENGINE_WORK_COMMANDS: job_command(request, &command); break;
     }
     command.kind = request->kind;
     command.client = request->connection;
@@ -243,6 +250,7 @@ static void run_timers(struct world *world)
         host_step(world, &event, NULL);
     }
     oracle_after_timers(world);
+    job_after_timers(world);
 }
 
 /* ----------------------------------------------------------------- commits */

@@ -10,7 +10,7 @@
 
 #include "sim/world.h"
 
-#define JOB_COUNT_MAX      64u
+#define PART_COUNT_MAX     64u
 #define FAILURE_COUNT_MAX  5u
 #define SHRINK_RUNS_MAX    3000u
 #define TIMELINE_LINES_MAX 120u
@@ -35,7 +35,7 @@ struct failure {
 };
 
 /* What one job has done; shared with the parent. */
-struct job {
+struct part {
     uint64_t seed; /* under way */
     uint64_t passed, failed;
     uint64_t command_count, crash_count, refused_count;
@@ -63,12 +63,13 @@ static void add_counts(struct disk_counts *to, const struct disk_counts *from)
 {
     uint64_t *left = (uint64_t *)to;
     const uint64_t *right = (const uint64_t *)from;
-    for (size_t index = 0; index < sizeof *to / sizeof *left; index++)
+    for (size_t index = 0; index < sizeof *to / sizeof *left; index++) {
         left[index] += right[index];
+    }
 }
 
 static void
-run_seed(const struct settings *settings, struct world *world, struct job *job, uint64_t seed)
+run_seed(const struct settings *settings, struct world *world, struct part *job, uint64_t seed)
 {
     struct world_options options = { .seed = seed, .step_count = steps_of(settings, seed) };
     struct world_result result;
@@ -97,7 +98,7 @@ run_seed(const struct settings *settings, struct world *world, struct job *job, 
     job->failed++;
 }
 
-static void work(const struct settings *settings, struct job *job, uint32_t number)
+static void work(const struct settings *settings, struct part *job, uint32_t number)
 {
     struct world *world = calloc(1, sizeof *world);
     if (world == NULL) _exit(71);
@@ -293,12 +294,12 @@ static void print_disk(const struct disk_counts *disk)
         disk->sizes_lost);
 }
 
-static void wait_for_jobs(const pid_t *children, struct job *jobs, uint32_t count)
+static void wait_for_jobs(const pid_t *children, struct part *jobs, uint32_t count)
 {
     for (uint32_t index = 0; index < count; index++) {
         int status = 0;
         if (waitpid(children[index], &status, 0) < 0 || jobs[index].is_done) continue;
-        struct job *job = &jobs[index];
+        struct part *job = &jobs[index];
         uint32_t at = job->failed < FAILURE_COUNT_MAX ? (uint32_t)job->failed : 0;
         job->failures[at].seed = job->seed;
         snprintf(
@@ -312,15 +313,15 @@ static void wait_for_jobs(const pid_t *children, struct job *jobs, uint32_t coun
 
 static int run_all(const struct settings *settings)
 {
-    struct job *jobs = mmap(
+    struct part *jobs = mmap(
         NULL,
-        sizeof(struct job) * JOB_COUNT_MAX,
+        sizeof(struct part) * PART_COUNT_MAX,
         PROT_READ | PROT_WRITE,
         MAP_SHARED | MAP_ANONYMOUS,
         -1,
         0);
     if (jobs == MAP_FAILED) abort();
-    pid_t children[JOB_COUNT_MAX];
+    pid_t children[PART_COUNT_MAX];
     double start_s = now_s();
     for (uint32_t index = 0; index < settings->jobs; index++) {
         children[index] = fork();
@@ -333,18 +334,19 @@ static int run_all(const struct settings *settings)
     wait_for_jobs(children, jobs, settings->jobs);
     double elapsed_s = now_s() - start_s;
 
-    struct job sum = { 0 };
+    struct part sum = { 0 };
     const struct failure *first = NULL;
     for (uint32_t index = 0; index < settings->jobs; index++) {
-        const struct job *job = &jobs[index];
+        const struct part *job = &jobs[index];
         sum.passed += job->passed;
         sum.failed += job->failed;
         sum.command_count += job->command_count;
         sum.crash_count += job->crash_count;
         sum.refused_count += job->refused_count;
         add_counts(&sum.disk, &job->disk);
-        for (uint32_t probe = 0; probe < PROBE_COUNT; probe++)
+        for (uint32_t probe = 0; probe < PROBE_COUNT; probe++) {
             sum.probes[probe] += job->probes[probe];
+        }
         for (uint64_t at = 0; at < job->failed && at < FAILURE_COUNT_MAX; at++) {
             const struct failure *failure = &job->failures[at];
             if (first == NULL || failure->seed < first->seed) first = failure;
@@ -411,7 +413,7 @@ static bool *parse_only(const struct settings *settings, uint32_t count)
 
 int main(int argc, char **argv)
 {
-    struct settings settings = { .first = 1, .last = UINT64_MAX - JOB_COUNT_MAX, .jobs = 1 };
+    struct settings settings = { .first = 1, .last = UINT64_MAX - PART_COUNT_MAX, .jobs = 1 };
     uint64_t seed = 0;
     bool is_bounded = false;
     for (int index = 1; index < argc; index++) {
@@ -443,7 +445,7 @@ int main(int argc, char **argv)
             settings.seconds = (double)number;
             is_bounded = true;
         } else if (strcmp(option, "--jobs") == 0) {
-            is_good = parse_number(value, &number, '\0') && number >= 1 && number <= JOB_COUNT_MAX;
+            is_good = parse_number(value, &number, '\0') && number >= 1 && number <= PART_COUNT_MAX;
             settings.jobs = (uint32_t)number;
         } else if (strcmp(option, "--steps") == 0) {
             is_good = parse_number(value, &number, '\0');

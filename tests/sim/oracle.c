@@ -250,7 +250,7 @@ static void check_cause(
     case RECORD_REMOVED:
     case RECORD_PAUSED:
     case RECORD_RESUMED:
-    case RECORD_LIMITED: is_caused = false; break; /* there are no queues in this world */
+    case RECORD_LIMITED: is_caused = false; break; /* job_oracle.c judges them */
     }
     if (!is_caused) {
         world_fail(
@@ -285,21 +285,31 @@ static void take_record(
     if (record_decode(records, &record) != TENURE_OK) world_fail(world, "a record does not decode");
     record.seq.value = oracle->last + 1;
     before.size -= records->size;
-    if (before.size > RECORD_SIZE_MAX) world_fail(world, "I13: a record of %zu bytes", before.size);
+    if (before.size > RECORD_SIZE_MAX + record.body.size) {
+        world_fail(world, "I13: a record of %zu bytes", before.size);
+    }
     ledger_append(world, before);
     world_mix(world, rng_mix(record.kind) ^ record.token.value);
     if (world->options.out != NULL) {
         world_say(
             world,
-            "    %" PRIu64 " %s %.*s %.*s token %" PRIu64 " slot %u",
+            "    %" PRIu64 " %s %.*s%.*s %.*s %.*s token %" PRIu64 " slot %u",
             record.seq.value,
             record_kind_word(record.kind),
+            (int)record.id.size,
+            record.id.data,
+            (int)record.group.size,
+            record.group.data,
             (int)record.name.size,
             record.name.data,
             (int)record.owner.size,
             record.owner.data,
             record.token.value,
             record.slot);
+    }
+    if (RECORD_KIND_IS_WORK(record.kind)) {
+        job_record(world, event, request, &record);
+        return;
     }
     if (record.kind == RECORD_AVAILABLE) check_cause(world, event, request, &record, NULL);
     struct grant *grant = ledger_apply(world, &record);
@@ -343,6 +353,8 @@ void oracle_update(
 {
     struct oracle *oracle = &world->oracle;
     struct before before = answers_look_before(world, request);
+    struct job_before job_before = job_look_before(world, request);
+    if (event->kind == ENGINE_TIMER && !world->swarm.has_memory_faults) job_pass(world);
     struct bytes records = update->records;
     if (update->record_count > 0 && update->first.value != oracle->last + 1) {
         world_fail(
@@ -362,7 +374,9 @@ void oracle_update(
         world_fail(world, "I6: the state changed without a record");
     }
     if (event->kind == ENGINE_CLIENT_GONE) oracle_wait_remove(world, event->client, 0);
+    if (event->kind == ENGINE_CLIENT_GONE) job_gone(world, event->client);
     mark_answered(world, update);
+    job_mark_answered(world, update);
     check_waits(world, request);
     bool is_granted_now = false;
     for (uint32_t index = grants_before; index < oracle->grant_count && request != NULL; index++) {
@@ -382,6 +396,11 @@ void oracle_update(
         world_mix(world, reply->tag ^ (uint64_t)reply->err << 32);
         answers_count(world, reply->err);
         if (reply->seq.value > oracle->last) world_fail(world, "I10: an answer from the future");
+        if (ENGINE_COMMAND_IS_WORK(reply->kind)) {
+            if (is_own) job_check_own(world, request, reply, &job_before);
+            if (!is_own) job_check_wait(world, reply);
+            continue;
+        }
         answers_check_dependence(world, name_last, reply);
         if (is_own) {
             answers_check_own(world, request, reply, &before);
@@ -389,7 +408,10 @@ void oracle_update(
             answers_check_wait(world, reply);
         }
     }
-    if (update->is_waiting) wait_add(world, request);
+    bool is_work = request != NULL && ENGINE_COMMAND_IS_WORK(request->kind);
+    if (update->is_waiting && is_work) job_wait_add(world, request);
+    if (update->is_waiting && !is_work) wait_add(world, request);
+    job_check_idle(world);
 }
 
 /* ------------------------------------------------------- time and durability

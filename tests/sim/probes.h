@@ -74,7 +74,30 @@
     X(SECOND_SERVER, "second server kept out")                                                     \
     X(HOLD_SURVIVED, "hold survived a restart")                                                    \
     X(RETRY_AFTER_CRASH, "request repeated after a crash")                                         \
-    X(WINDOW_WRAPPED, "window of events wrapped")
+    X(WINDOW_WRAPPED, "window of events wrapped")                                                  \
+    X(JOB_PUT, "item put")                                                                         \
+    X(JOB_PUT_AGAIN, "item put that was there")                                                    \
+    X(JOB_KEPT_BACK, "item kept back for its key")                                                 \
+    X(JOB_DELAYED, "delayed item became ready")                                                    \
+    X(JOB_TAKEN, "item taken")                                                                     \
+    X(JOB_MANY, "several items taken at once")                                                     \
+    X(JOB_AFTER_WAIT, "item taken after a wait")                                                   \
+    X(JOB_PRIORITY, "item with a priority taken")                                                  \
+    X(JOB_TURNS, "item taken while another group could give")                                      \
+    X(JOB_RUNNING_MAX, "limit of running items reached")                                           \
+    X(JOB_RATE, "item taken within a rate")                                                        \
+    X(JOB_EXTENDED, "lease extended")                                                              \
+    X(JOB_LAPSED, "lease lapsed")                                                                  \
+    X(JOB_DISCONNECTED, "lease ended with its connection")                                         \
+    X(JOB_TIMEOUT, "item failed: it ran too long")                                                 \
+    X(JOB_EXPIRED, "item expired")                                                                 \
+    X(JOB_DEAD, "item dead after its last try")                                                    \
+    X(JOB_CANCELLING, "worker told to stop")                                                       \
+    X(JOB_LOST, "worker told that its lease is lost")                                              \
+    X(JOB_DONE_AGAIN, "end of an item repeated, same answer")                                      \
+    X(JOB_AWAITED, "end of an item awaited")                                                       \
+    X(JOB_AWAITED_PURGED, "awaited item purged")                                                   \
+    X(JOB_SURVIVED, "lease survived a restart")
 
 enum probe {
 #define X(name, text) PROBE_##name,

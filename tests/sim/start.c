@@ -79,7 +79,9 @@ void host_leave(struct world *world)
     if (err != TENURE_OK && !world->swarm.has_io_errors && !world->swarm.has_no_space) {
         world_fail(world, "journal_mark: %s: %s", tenure_err_name(err), error.text);
     }
-    if (engine_counters(host->engine).waiter_count > 0) world_fail(world, "draining left waiters");
+    bool has_waiters = engine_counters(host->engine).waiter_count > 0 ||
+                       engine_work_counters(host->engine).taker_count > 0;
+    if (has_waiters) world_fail(world, "draining left waiters");
     world_say(world, "the host has drained and exits");
     host_forget(world);
     disk_kill(&world->disk);
@@ -166,6 +168,7 @@ static struct engine *make_engine(struct world *world)
         .waiter_count_max = world->host.waiter_count_max,
         .window_size = ENGINE_WINDOW_SIZE_MIN,
         .ageing_ms = WORLD_AGEING_MS,
+        .item_count_max = JOB_COUNT_MAX,
     };
     world->memory_fail_at = 0;
     struct engine *engine = engine_create(&options);

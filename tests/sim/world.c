@@ -69,6 +69,14 @@ struct bytes world_name(uint32_t name)
     return bytes_from_text(texts[name]);
 }
 
+bool world_is_name(struct bytes name)
+{
+    for (uint32_t number = 0; number < WORLD_NAME_COUNT_MAX; number++) {
+        if (bytes_equal(name, world_name(number))) return true;
+    }
+    return false;
+}
+
 uint32_t world_name_number(struct world *world, struct bytes name)
 {
     for (uint32_t number = 0; number < WORLD_NAME_COUNT_MAX; number++) {
@@ -227,6 +235,8 @@ static void draw_swarm(struct world *world, struct rng *rng)
     swarm->name_count = 1 + rng_below(rng, WORLD_NAME_COUNT_MAX);
     swarm->client_count = 2 + rng_below(rng, WORLD_CLIENT_COUNT_MAX - 1);
     swarm->ttl_ms_max = (uint32_t)rng_scale(rng, 400, 60000);
+    swarm->has_jobs = rng_percent(rng, 60);
+    swarm->job_percent = rng_percent(rng, 40) ? 95 : 50;
 }
 
 /* In each step with other intensity. */
@@ -327,8 +337,10 @@ static void calm(struct world *world)
         advance(world, 20 * NS_PER_MS);
         if (world->is_refused) return;
         client_give_back(world);
+        job_give_back(world);
         advance(world, NS_PER_MS);
-        bool is_still = world->host.is_up && world->oracle.live_from == world->oracle.grant_count;
+        bool is_still = world->host.is_up && world->oracle.live_from == world->oracle.grant_count &&
+                        job_is_still(world);
         for (uint32_t index = 0; index < WORLD_REQUEST_COUNT_MAX && is_still; index++) {
             is_still = world->requests[index].state == REQUEST_FREE;
         }
@@ -353,6 +365,10 @@ static void calm(struct world *world)
     struct bytes after;
     if (engine_list(world->host.engine, &query, world_mono(world), views, &after) != 0) {
         world_fail(world, "I9: the list is not empty");
+    }
+    struct engine_work_counters works = engine_work_counters(world->host.engine);
+    if (works.taker_count > 0 || works.item_count != world->jobs.count) {
+        world_fail(world, "I9: somebody waits for items, or there are others than there should be");
     }
     oracle_check_window(world);
     oracle_check_replay(world);
@@ -395,6 +411,7 @@ static void begin(struct world *world)
     world->env = disk_env(&world->disk);
     client_init(world);
     oracle_init(world);
+    job_init(world);
     host_init(world);
 }
 
@@ -441,5 +458,6 @@ void world_run(
 void world_deinit(struct world *world)
 {
     oracle_deinit(world);
+    job_deinit(world);
     disk_deinit(&world->disk);
 }

@@ -4,6 +4,7 @@
  *   world.c    the run: steps, time, faults, and the quiet end in which all
  * must come to rest host.c     the process: start, turns, commits, snapshots,
  * outbox, crashes client.c   what clients ask, and what they believe to hold
+ *   job_*.c    queues: what is asked of them, and what must be true
  *   oracle.c   what must be true: the checkers; ledger.c and answers.c belong
  * to it
  *
@@ -22,6 +23,7 @@
 #include "sim/client.h"
 #include "sim/disk.h"
 #include "sim/host.h"
+#include "sim/job.h"
 #include "sim/oracle.h"
 #include "sim/probes.h"
 #include "sim/rng.h"
@@ -38,6 +40,8 @@ struct swarm {
     bool has_breaks, has_shared, has_slots, has_many, has_delays, has_priorities, has_big_meta;
     bool has_copying_disk, has_lags;
     bool has_memory_faults, has_forever, has_small_limits, has_slow_commits, has_draining;
+    bool has_jobs;
+    uint32_t job_percent; /* of what clients do */
     uint32_t name_count, client_count;
     uint32_t ttl_ms_max;
 };
@@ -60,6 +64,7 @@ struct world {
     uint64_t memory_used, memory_calls, memory_fail_at;
     struct host host;
     struct oracle oracle;
+    struct jobs jobs;
     struct client clients[WORLD_CLIENT_COUNT_MAX];
     struct request requests[WORLD_REQUEST_COUNT_MAX];
     struct belief beliefs[WORLD_BELIEF_COUNT_MAX];
@@ -121,6 +126,7 @@ static inline void world_probe(struct world *world, enum probe probe)
 
 /* Names and owners are numbers here and texts there. */
 struct bytes world_name(uint32_t name);
+bool world_is_name(struct bytes name);
 uint32_t world_name_number(struct world *world, struct bytes name);
 struct bytes world_owner(uint32_t owner, char out_text[static 16]);
 uint32_t world_owner_number(struct world *world, struct bytes owner);

@@ -370,6 +370,82 @@ TEST(work_is_listed_state_by_state)
     close_shop(&shop);
 }
 
+TEST(work_that_is_purged_frees_what_was_kept_back_for_its_key)
+{
+    struct shop shop;
+    open_shop(&shop);
+    struct engine_put wish = item("first");
+    wish.unique = BYTES_LITERAL("key");
+    wish.terms.unique_scope = UNIQUE_UNTIL_DONE;
+    wish.terms.conflict = UNIQUE_KEEP_LAST;
+    CHECK_EQ_INT(put(&shop, wish), TENURE_OK);
+    CHECK_EQ_TEXT(take(&shop), "first");
+    CHECK_EQ_INT(put(&shop, item("other")), TENURE_OK);
+    wish.id = BYTES_LITERAL("second");
+    CHECK_EQ_INT(put(&shop, wish), TENURE_OK);
+    struct engine_command command = { .kind = ENGINE_FAIL };
+    command.as.end_work = (struct engine_end_work){
+        .claim = { .queue = QUEUE, .id = BYTES_LITERAL("first"), .token = { shop.token } },
+        .delay_ms = 60000,
+    };
+    CHECK_EQ_INT(ask(&shop, command)->err, TENURE_OK);
+    /* Takes the place of the second, and stands right behind the first. */
+    wish.id = BYTES_LITERAL("third");
+    CHECK_EQ_INT(put(&shop, wish), TENURE_OK);
+    CHECK_EQ_INT(state_of(&shop, "second"), ITEM_CANCELLED);
+    CHECK_EQ_INT(state_of(&shop, "third"), ITEM_DELAYED);
+
+    command = (struct engine_command){ .kind = ENGINE_PURGE };
+    command.as.sweep =
+        (struct engine_sweep){ .queue = QUEUE, .state = ITEM_DELAYED, .count_max = 10 };
+    CHECK_EQ_UINT(ask(&shop, command)->swept_count, 1);
+    CHECK_EQ_INT(state_of(&shop, "first"), ITEM_STATE_COUNT);
+    CHECK_EQ_INT(state_of(&shop, "third"), ITEM_READY);
+    CHECK_EQ_INT(state_of(&shop, "other"), ITEM_READY);
+    close_shop(&shop);
+}
+
+TEST(work_put_in_a_batch_answers_those_who_wait_for_what_it_replaces)
+{
+    struct shop shop;
+    open_shop(&shop);
+    struct engine_put wishes[3];
+    for (size_t at = 0; at < 3; at++) {
+        wishes[at] = item("");
+        wishes[at].unique = BYTES_LITERAL("key");
+        wishes[at].terms.unique_scope = UNIQUE_UNTIL_DONE;
+        wishes[at].terms.conflict = UNIQUE_REPLACE;
+    }
+    struct engine_put first = wishes[0];
+    first.id = BYTES_LITERAL("first");
+    CHECK_EQ_INT(put(&shop, first), TENURE_OK);
+    struct engine_command command = { .kind = ENGINE_AWAIT };
+    command.as.await_end = (struct engine_await){ QUEUE, first.id, 1000 };
+    for (uint64_t client = 2; client < 7; client++) {
+        command.client = client;
+        CHECK(ask(&shop, command) == NULL);
+    }
+    command = (struct engine_command){ .kind = ENGINE_PUT, .as.put = { wishes, 3 } };
+    CHECK_EQ_UINT(ask(&shop, command)->item_count, 3);
+    CHECK_EQ_UINT(shop.update.reply_count, 6);
+    close_shop(&shop);
+}
+
+TEST(work_is_not_awaited_while_the_server_drains)
+{
+    struct shop shop;
+    open_shop(&shop);
+    CHECK_EQ_INT(put(&shop, item("a")), TENURE_OK);
+    struct engine_event event = { .kind = ENGINE_GATE, .gate = ENGINE_GATE_DRAINING };
+    CHECK(step(&shop, event) == TENURE_OK);
+    struct engine_command command = { .kind = ENGINE_AWAIT };
+    command.as.await_end = (struct engine_await){ QUEUE, BYTES_LITERAL("a"), 1000 };
+    const struct engine_reply *reply = ask(&shop, command);
+    CHECK(reply != NULL);
+    CHECK_EQ_INT(reply->err, TENURE_DRAINING);
+    close_shop(&shop);
+}
+
 /* What an answer says stays readable, whatever happens to the item in the same step. */
 TEST(work_answers_outlast_what_the_step_does_next)
 {
