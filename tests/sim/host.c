@@ -191,6 +191,7 @@ static void serve(struct world *world, struct request *request)
         command.as.transfer.to = world_owner(request->to, to_text);
         break;
     case ENGINE_WORK_COMMANDS: job_command(request, &command); break;
+    case ENGINE_STATE_COMMANDS: break; /* nobody in this world asks for them */
     }
     command.kind = request->kind;
     command.client = request->connection;

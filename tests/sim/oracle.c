@@ -202,7 +202,7 @@ static void check_cause(
     const struct grant *grant)
 {
     bool is_caused = true;
-    switch (record->kind) {
+    switch ((unsigned)record->kind) {
     case RECORD_GRANTED: check_granted(world, request, record, grant); break;
     case RECORD_RENEWED:
         is_caused = has_claim(request, grant, ENGINE_RENEW);
@@ -236,21 +236,7 @@ static void check_cause(
         world_probe(world, PROBE_DELAY_ENDED);
         break;
     }
-    case RECORD_PUT:
-    case RECORD_TAKEN:
-    case RECORD_EXTENDED:
-    case RECORD_PROGRESSED:
-    case RECORD_DONE:
-    case RECORD_FAILED:
-    case RECORD_LAPSED:
-    case RECORD_BURIED:
-    case RECORD_CANCELLING:
-    case RECORD_CANCELLED:
-    case RECORD_KICKED:
-    case RECORD_REMOVED:
-    case RECORD_PAUSED:
-    case RECORD_RESUMED:
-    case RECORD_LIMITED: is_caused = false; break; /* job_oracle.c judges them */
+    default: is_caused = false; break; /* those of queues are judged by job_oracle.c */
     }
     if (!is_caused) {
         world_fail(
