@@ -29,7 +29,7 @@ static void put_number(struct json_writer *json, const char *key, uint64_t value
 static void put_score(struct json_writer *json, const char *key, double score)
 {
     json_key(json, key);
-    json_real(json, score);
+    json_double(json, score);
 }
 
 static void put_bond(struct json_writer *json, struct bytes lock, struct token token)
