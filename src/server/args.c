@@ -147,20 +147,33 @@ bool args_set_number(struct args *args, enum arg arg, uint64_t value, struct arg
     return keep_number(args, arg, value);
 }
 
+/* "a", "b" or "c": all that the argument may be. */
+static void list_words(enum arg arg, char *out_text, size_t size_max)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < WORD_COUNT; i++) {
+        left += words[i].arg == arg;
+    }
+    size_t size = 0;
+    for (size_t i = 0; i < WORD_COUNT && size < size_max; i++) {
+        if (words[i].arg != arg) continue;
+        left--;
+        const char *separator = left == 0 ? "" : left == 1 ? " or " : ", ";
+        size += (size_t)snprintf(
+            out_text + size, size_max - size, "\"%s\"%s", words[i].word, separator);
+    }
+}
+
 static bool
 set_word(struct args *args, enum arg arg, struct bytes text, struct args_error *out_error)
 {
-    char known[96] = "";
     for (size_t i = 0; i < WORD_COUNT; i++) {
-        if (words[i].arg != arg) continue;
-        if (bytes_equal(text, bytes_from_text(words[i].word))) {
-            return keep_number(args, arg, words[i].value);
-        }
-        size_t size = strlen(known);
-        const char *separator = size == 0 ? "" : ", ";
-        (void)snprintf(known + size, sizeof(known) - size, "%s\"%s\"", separator, words[i].word);
+        bool is_it = words[i].arg == arg && bytes_equal(text, bytes_from_text(words[i].word));
+        if (is_it) return keep_number(args, arg, words[i].value);
     }
-    return args_fail(out_error, arg_name(arg), "%s must be one of %s", arg_name(arg), known);
+    char known[96];
+    list_words(arg, known, sizeof(known));
+    return args_fail(out_error, arg_name(arg), "%s must be %s", arg_name(arg), known);
 }
 
 static bool check_text(const struct arg_rule *rule, struct bytes text, struct args_error *out_error)
