@@ -76,16 +76,19 @@ TENURE_API TENURE_MUST_USE enum tenure_err tenure_list(
 
 struct tenure_event {
     uint64_t seq;
-    int64_t at_us;    /* wall clock */
-    const char *kind; /* "granted", "renewed", "released", "expired", "breaking", … */
-    const char *name;
-    const char *owner;
+    int64_t at_us;     /* wall clock */
+    const char *kind;  /* "granted", "renewed", "released", "expired", "breaking", …; of queues
+                          "put",  "taken", "progressed", "done", "failed", "lapsed", … */
+    const char *name;  /* of a lock, or a queue */
+    const char *owner; /* or the worker */
     uint64_t token;
     enum tenure_mode mode;
     uint32_t slot;
     uint32_t ttl_ms;
     const char *meta;
-    const char *reason;
+    const char *reason; /* or how far it is */
+    const char *id;     /* of the item; "": none */
+    const char *group;  /* "put": of the item */
 };
 /* Return false to stop. */
 typedef bool (*tenure_event_fn)(const struct tenure_event *event, void *user);
@@ -107,7 +110,7 @@ struct tenure_watch {
 typedef void (*tenure_watch_end_fn)(enum tenure_err err, void *user);
 struct tenure_watch_options {
     size_t size;
-    const char *prefix; /* NULL: of all locks */
+    const char *prefix; /* NULL: of all names */
     uint64_t since;     /* from behind this event on; 0: from now */
     tenure_event_fn on_event;
     tenure_watch_end_fn on_end; /* NULL: nobody wants to know */

@@ -53,6 +53,10 @@ static void print_line(const struct tenure_event *event)
     text_init(&line, buffer, sizeof(buffer));
     text_addf(&line, "%s  %-10s ", out_time(event->at_us, time), event->kind);
     text_add_visible(&line, event->name);
+    if (event->id[0] != '\0') {
+        text_add(&line, "  ");
+        text_add_visible(&line, event->id);
+    }
     if (event->owner != NULL && event->owner[0] != '\0') {
         text_add(&line, "  ");
         text_add_visible(&line, out_owner(event->owner, owner));

@@ -32,6 +32,8 @@ void event_print_json(const struct tenure_event *event)
     json_span(&json, "ttl_ms", is_granted ? (int64_t)event->ttl_ms : -1);
     json_string(&json, "meta", or_null(event->meta));
     json_string(&json, "reason", or_null(event->reason));
+    json_string(&json, "id", or_null(event->id));
+    json_string(&json, "group", or_null(event->group));
     json_close(&json, '}');
     json_end();
 }

@@ -54,6 +54,8 @@ struct tenure_event tni_event_of(const struct store_event *event)
         .ttl_ms = event->ttl_ms,
         .meta = event->meta,
         .reason = event->reason,
+        .id = event->id,
+        .group = event->group,
     };
 }
 

@@ -141,7 +141,8 @@ static const char *keep_text(char **at, const char *text)
 static struct kept_event *copy_event(struct watch *watch, const struct tenure_event *event)
 {
     size_t size = sizeof(struct kept_event) + strlen(event->kind) + strlen(event->name) +
-                  strlen(event->owner) + strlen(event->meta) + strlen(event->reason) + 5;
+                  strlen(event->owner) + strlen(event->meta) + strlen(event->reason) +
+                  strlen(event->id) + strlen(event->group) + 7;
     struct kept_event *kept = memory_take(watch->client->memory, size);
     if (kept == NULL) return NULL;
     *kept = (struct kept_event){ .size = size, .event = *event };
@@ -151,6 +152,8 @@ static struct kept_event *copy_event(struct watch *watch, const struct tenure_ev
     kept->event.owner = keep_text(&at, event->owner);
     kept->event.meta = keep_text(&at, event->meta);
     kept->event.reason = keep_text(&at, event->reason);
+    kept->event.id = keep_text(&at, event->id);
+    kept->event.group = keep_text(&at, event->group);
     list_init(&kept->link);
     return kept;
 }

@@ -79,6 +79,8 @@ struct store_event {
     uint32_t ttl_ms;
     const char *meta;
     const char *reason;
+    const char *id;    /* of an item */
+    const char *group; /* likewise */
 };
 
 /* One of the servers that a store consists of, as this process sees it.  Texts are "" where nothing

@@ -175,7 +175,7 @@ static bool read_message(char *message, char *texts, size_t texts_size, struct s
     uint64_t at_us = 0;
     uint64_t sizes[4] = { 0 };
     char *parts[4];
-    *out = (struct store_event){ 0 };
+    *out = (struct store_event){ .id = "", .group = "" };
     if (!cut_number(&message, &version) || version != 1) return false;
     out->kind = cut_word(&message);
     bool is_good = out->kind != NULL && cut_number(&message, &out->token) &&

@@ -140,7 +140,9 @@ decode_lock(struct remote *remote, struct reply *reply, struct store_lock_view *
 
 void tni_decode_event(struct reply *reply, struct store_event *out_event)
 {
-    struct store_event event = { .kind = "", .name = "", .owner = "", .meta = "", .reason = "" };
+    struct store_event event = {
+        .kind = "", .name = "", .owner = "", .meta = "", .reason = "", .id = "", .group = ""
+    };
     struct fields fields = fields_of(reply);
     while (next_field(&fields)) {
         if (is_field(&fields, "seq")) {
@@ -151,15 +153,19 @@ void tni_decode_event(struct reply *reply, struct store_event *out_event)
             event.at_us = tni_reply_integer(reply) * 1000;
         } else if (is_field(&fields, "name")) {
             event.name = tni_reply_text_or_empty(reply);
-        } else if (is_field(&fields, "owner")) {
+        } else if (is_field(&fields, "owner") || is_field(&fields, "worker")) {
             event.owner = tni_reply_text_or_empty(reply);
+        } else if (is_field(&fields, "id")) {
+            event.id = tni_reply_text_or_empty(reply);
+        } else if (is_field(&fields, "group")) {
+            event.group = tni_reply_text_or_empty(reply);
         } else if (is_field(&fields, "token")) {
             event.token = tni_reply_unsigned(reply);
         } else if (is_field(&fields, "mode")) {
             event.is_shared = is_shared_word(tni_reply_text_or_empty(reply));
         } else if (is_field(&fields, "slot")) {
             event.slot = tni_reply_unsigned32(reply);
-        } else if (is_field(&fields, "ttl_ms")) {
+        } else if (is_field(&fields, "ttl_ms") || is_field(&fields, "lease_ms")) {
             event.ttl_ms = tni_reply_unsigned32(reply);
         } else if (is_field(&fields, "meta")) {
             event.meta = tni_reply_text_or_empty(reply);
