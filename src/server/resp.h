@@ -9,9 +9,7 @@
  *   resp_lock.c     LOCK.* and ELECT.* that the engine decides
  *   resp_view.c     LOCK.* and ELECT.* that only look
  *   resp_follow.c   EVENTS.FOLLOW and ELECT.OBSERVE
- *   resp_queue.c    QUEUE.* that the engine decides
- *   resp_queue_answer.c  … and what it has decided; items and queues as maps
- *   resp_queue_view.c    QUEUE.* that only look
+ *   resp_queue*.c   QUEUE.* (resp_queue.h)
  *
  * Each handler writes exactly one whole answer, or submits one command to the engine, whose reply
  * becomes the answer. */
@@ -19,7 +17,6 @@
 #define TENURE_SERVER_RESP_H
 
 #include "engine/engine.h"
-#include "engine/queues.h"
 #include "proto/resp_reader.h"
 #include "proto/resp_writer.h"
 #include "server/args.h"
@@ -164,20 +161,6 @@ bool resp_refuse_keyword(struct resp_args *args);
 
 void resp_answer(struct resp *resp, const struct engine_reply *reply);
 
-/* ---- queues (resp_queue_answer.c) */
-
-void resp_answer_queue(struct resp *resp, const struct engine_reply *reply);
-
-/* How much of an item is shown: in a list; by itself; with its body. */
-enum resp_item_detail { RESP_ITEM_BRIEF, RESP_ITEM_WHOLE, RESP_ITEM_BODY };
-
-void resp_write_item(
-    struct resp *resp, const struct engine_item_view *item, enum resp_item_detail detail);
-/* What happened in a queue, as a map. */
-void resp_write_work_record(struct resp *resp, const struct record *record);
-void resp_write_queue(struct resp *resp, const struct engine_queue_view *queue);
-void resp_write_group(struct resp *resp, const struct engine_group_view *group);
-
 /* ---- following (resp_follow.c) */
 
 void resp_follow_stop(struct resp *resp);
@@ -215,24 +198,5 @@ void resp_run_transfer(struct resp *resp, const struct resp_command *command);
 void resp_run_leader(struct resp *resp, const struct resp_command *command);
 void resp_run_observe(struct resp *resp, const struct resp_command *command);
 void resp_run_follow(struct resp *resp, const struct resp_command *command);
-void resp_run_put(struct resp *resp, const struct resp_command *command);
-void resp_run_take(struct resp *resp, const struct resp_command *command);
-void resp_run_extend(struct resp *resp, const struct resp_command *command);
-void resp_run_progress(struct resp *resp, const struct resp_command *command);
-void resp_run_done(struct resp *resp, const struct resp_command *command);
-void resp_run_fail(struct resp *resp, const struct resp_command *command);
-void resp_run_bury(struct resp *resp, const struct resp_command *command);
-void resp_run_cancel(struct resp *resp, const struct resp_command *command);
-void resp_run_kick(struct resp *resp, const struct resp_command *command);
-void resp_run_redrive(struct resp *resp, const struct resp_command *command);
-void resp_run_purge(struct resp *resp, const struct resp_command *command);
-void resp_run_pause(struct resp *resp, const struct resp_command *command);
-void resp_run_resume(struct resp *resp, const struct resp_command *command);
-void resp_run_limit(struct resp *resp, const struct resp_command *command);
-void resp_run_await(struct resp *resp, const struct resp_command *command);
-void resp_run_stat(struct resp *resp, const struct resp_command *command);
-void resp_run_peek(struct resp *resp, const struct resp_command *command);
-void resp_run_items(struct resp *resp, const struct resp_command *command);
-void resp_run_queues(struct resp *resp, const struct resp_command *command);
 
 #endif

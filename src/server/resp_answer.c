@@ -1,4 +1,4 @@
-#include "server/resp.h"
+#include "server/resp_queue.h"
 
 /* What the engine has decided, in the client's protocol.  Grants, releases and renewals are the hot
  * path: their keys are written as they look on the wire, without formatting. */

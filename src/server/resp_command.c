@@ -1,4 +1,4 @@
-#include "server/resp.h"
+#include "server/resp_queue.h"
 
 /* Every command.  The documentation is held against it by a test.  What is asked most comes
  * first. */

@@ -1,5 +1,5 @@
 #include "server/queue_request.h"
-#include "server/resp.h"
+#include "server/resp_queue.h"
 
 /* ------------------------------------------------------------------ options */
 

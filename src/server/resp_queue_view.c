@@ -1,5 +1,5 @@
 #include "server/queue_request.h"
-#include "server/resp.h"
+#include "server/resp_queue.h"
 
 /* What a read of this queue depends on: its last change, or that there is none. */
 static struct seq seq_of(const struct resp *resp, struct bytes queue)

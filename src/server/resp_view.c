@@ -1,4 +1,4 @@
-#include "server/resp.h"
+#include "server/resp_queue.h"
 
 #define WAITER_COUNT_MAX 100u /* shown of one lock; waiter_count tells of the rest */
 
