@@ -84,6 +84,7 @@ struct tenure_item {
     size_t result_size;
     enum tenure_item_state state;
     uint32_t priority;
+    uint64_t seq;      /* of its put: a watch since then misses nothing of it; 0: not told */
     uint64_t token;    /* of the last take; 0: never taken */
     uint32_t attempts; /* that failed */
     uint32_t attempts_max;

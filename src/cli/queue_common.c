@@ -176,6 +176,7 @@ void queue_print_item_json(const struct tenure_item *item)
     json_string(&json, "state", tenure_item_state_name(item->state));
     json_string(&json, "group", or_null(item->group));
     json_number(&json, "priority", item->priority);
+    json_span(&json, "seq", item->seq == 0 ? -1 : (int64_t)item->seq);
     json_span(&json, "token", item->token == 0 ? -1 : (int64_t)item->token);
     json_number(&json, "attempts", item->attempts);
     json_number(&json, "lapses", item->lapses);

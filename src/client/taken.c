@@ -28,6 +28,7 @@ struct tenure_item tni_item_of(const struct store_item *item)
         .result_size = item->result.size,
         .state = (enum tenure_item_state)item->state,
         .priority = item->priority,
+        .seq = item->seq,
         .token = item->token,
         .attempts = item->attempts,
         .attempts_max = item->attempts_max,

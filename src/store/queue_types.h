@@ -138,6 +138,7 @@ struct store_item {
     struct bytes result; /* and behind it */
     enum store_item_state state;
     uint32_t priority;
+    uint64_t seq;
     uint64_t token;
     uint32_t attempts;
     uint32_t attempts_max;

@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.request
 
-from cli import environment, tenure
+from cli import TENURE, environment, start, tenure
 from lib import ROOT, Server, cleanup, equal, run, scratch, wait_for
 
 EXAMPLES = os.environ.get("EXAMPLES", os.path.join(ROOT, "build", "examples"))
@@ -23,9 +23,12 @@ REQUESTS = 'tenure_requests_total{protocol="resp"}'
 class Program:
     """One process of an example; `lines` grows with what it says."""
 
-    def __init__(self, server, name, *arguments):
+    def __init__(self, server, name, *arguments, stdin=os.devnull):
+        file = open(stdin, encoding="ascii")
+        cleanup(file.close)
         self.process = subprocess.Popen(
             [os.path.join(EXAMPLES, name)] + [str(a) for a in arguments],
+            stdin=file,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment(server),
@@ -252,6 +255,149 @@ def test_a_loop_is_told_of_the_loss():
     equal(loop.said("lost"), ["lost: broken"])
     # Whoever breaks gives a moment; it may be given back within it.
     assert loop.said("released")[0] in ("released: broken", "released: released"), loop.lines
+
+
+# ---- encoders
+
+
+def script(name):
+    return os.path.join(ROOT, "examples", name)
+
+
+def encoder(server, log):
+    """A worker, as on a host of its own."""
+    path = os.path.dirname(TENURE) + ":" + os.environ["PATH"]
+    return start(server, "work", "videos", "--", script("encode.sh"),
+                 env={"ENCODE_LOG": log, "ENCODE_STEP_S": "0.1", "PATH": path})
+
+
+def words_of(path):
+    with open(path, encoding="utf-8") as file:
+        return [line.split() for line in file]
+
+
+def film(folder, customer, number):
+    os.makedirs(os.path.join(folder, customer), exist_ok=True)
+    path = os.path.join(folder, customer, "film%d.mp4" % number)
+    with open(path, "w", encoding="ascii"):
+        pass
+    return path
+
+
+def manage(server, videos, folder):
+    """The manager, with its list of videos."""
+    with open(os.path.join(folder, "list"), "w", encoding="ascii") as file:
+        file.write("".join(video + "\n" for video in videos))
+    manager = Program(server, "encoders", "videos", stdin=file.name)
+    wait_for(lambda: set(videos) <= set(queued(server)), "all to be queued")
+    return manager
+
+
+def queued(server):
+    """The ids of all that there are, in whatever state."""
+    lines = tenure(server, "queue", "ls", "--json", "videos")[1].splitlines()
+    return [json.loads(line)["id"] for line in lines]
+
+
+def test_encoders_do_each_video_once_though_one_is_killed():
+    server = Server()
+    folder = scratch()
+    log = os.path.join(folder, "log")
+    open(log, "w", encoding="ascii").close()
+    videos = [film(folder, "acme", n) for n in range(8)]
+    videos += [film(folder, customer, n) for customer in ("bolt", "coco") for n in range(2)]
+    manager = manage(server, videos, folder)
+    encoders = [encoder(server, log) for _ in range(3)]
+    # Three customers, three encoders: nobody waits behind acme's eight.
+    wait_for(lambda: len(words_of(log)) >= 3, "three at work")
+    equal(sorted(words[2] for words in words_of(log)[:3]), ["acme", "bolt", "coco"])
+    wait_for(lambda: len(manager.said("busy")) >= 3, "the manager to see it")
+    wait_for(lambda: manager.said("progress"), "the progress")
+
+    victim = encoders.pop()
+    victim.kill()
+    equal(manager.process.wait(60), 0)
+    wait_for(lambda: len(manager.said("complete")) == len(videos), "its words")
+    equal(sorted(line.split()[1] for line in manager.said("complete")), sorted(videos))
+    equal(len(manager.said("lost")), 1)
+    for video in videos:
+        with open(video + ".encoded", encoding="utf-8") as file:
+            equal(len(file.readlines()), 5)
+    check_log(words_of(log), videos)
+    # The first six that begin are two of each.
+    begun = [words[2] for words in words_of(log) if words[0] == "begin"]
+    equal(sorted(begun[:6]).count("acme"), 2)
+    for process in encoders:
+        process.terminate()
+        equal(process.wait(20), 0)
+    equal([name for _, _, names in os.walk(folder) for name in names if ".part." in name], [])
+
+
+def check_log(log, videos):
+    """Each video is ended once; one that begins again has a higher token."""
+    ended = [words[3] for words in log if words[0] == "end"]
+    equal(sorted(ended), sorted(videos))
+    tokens = {}
+    for kind, token, _, video in log:
+        if kind == "begin":
+            assert int(token) > tokens.get(video, 0)
+            tokens[video] = int(token)
+        else:
+            equal(tokens[video], int(token))  # nobody has begun it in between
+    begun = [words[3] for words in log if words[0] == "begin"]
+    equal(len(begun), len(videos) + 1)  # that of the one that was killed, twice
+
+
+def test_a_manager_asks_for_nothing_while_encoders_work():
+    server = Server()
+    folder = scratch()
+    log = os.path.join(folder, "log")
+    manager = manage(server, [film(folder, "acme", 1)], folder)
+    time.sleep(0.3)
+    before = metric(server, REQUESTS)
+    time.sleep(2)
+    equal(metric(server, REQUESTS), before)
+    worker = encoder(server, log)
+    equal(manager.process.wait(20), 0)
+    # What is not there cannot be encoded.
+    missing = manage(server, [os.path.join(folder, "acme", "none.mp4")], folder)
+    equal(missing.process.wait(20), 1)
+    wait_for(lambda: missing.said("buried"), "its words")
+    worker.terminate()
+    equal(worker.wait(20), 0)
+
+
+# ---- report
+
+
+def ask_for_report(server, day):
+    path = os.path.dirname(TENURE) + ":" + os.environ["PATH"]
+    process = subprocess.Popen([script("report.sh"), day], stdout=subprocess.PIPE,
+                               env=environment(server, {"PATH": path}))
+    cleanup(process.stdout.close)
+    return process
+
+
+def test_ten_who_ask_for_the_report_get_the_same_one():
+    server = Server()
+    log = os.path.join(scratch(), "log")
+    asking = [ask_for_report(server, "2026-11-21") for _ in range(10)]
+    wait_for(lambda: tenure(server, "queue", "stat", "reports")[0] == 0, "the item")
+    workers = [start(server, "work", "--result", "reports", "--", script("make-report.sh"),
+                     env={"REPORT_LOG": log, "REPORT_S": "0.5"}) for _ in range(3)]
+    reports = [process.communicate(timeout=30)[0] for process in asking]
+    equal([process.returncode for process in asking], [0] * 10)
+    equal(len(set(reports)), 1)
+    assert reports[0].startswith(b"Report of 2026-11-21, made by process "), reports
+    # Who comes later gets it, too; another day has another one.
+    late = ask_for_report(server, "2026-11-21")
+    equal(late.communicate(timeout=30)[0], reports[0])
+    other = ask_for_report(server, "2026-11-22")
+    assert other.communicate(timeout=30)[0].startswith(b"Report of 2026-11-22")
+    equal([words[0] for words in words_of(log)], ["2026-11-21", "2026-11-22"])
+    for worker in workers:
+        worker.terminate()
+        equal(worker.wait(20), 0)
 
 
 if __name__ == "__main__":

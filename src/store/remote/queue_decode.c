@@ -97,6 +97,8 @@ static struct store_item decode_item(struct reply *reply, enum store_item_state 
             item.body = tni_reply_bytes(reply);
         } else if (is_field(&fields, "result")) {
             item.result = tni_reply_bytes(reply);
+        } else if (is_field(&fields, "seq")) {
+            item.seq = tni_reply_unsigned(reply);
         } else if (is_field(&fields, "token")) {
             item.token = tni_reply_unsigned(reply);
         } else if (is_field(&fields, "state")) {
