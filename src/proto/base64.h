@@ -7,7 +7,7 @@
 #include "base/types.h"
 
 /* How many letters so many bytes make. */
-#define BASE64_SIZE(size) (((size) + 2) / 3 * 4)
+#define BASE64_SIZE(size) (((size_t)(size) + 2) / 3 * 4)
 
 /* `out_text` has room for BASE64_SIZE(bytes.size) letters, and gets as many. */
 void base64_encode(struct bytes bytes, char *out_text);

@@ -157,17 +157,22 @@ static void write_take(struct resp *resp, const struct engine_item_result *resul
     write_taken(resp, &result->item);
 }
 
+static const struct engine_item_result *first_item(const struct engine_reply *reply)
+{
+    ASSERT(reply->item_count > 0);
+    return &reply->items[0];
+}
+
 static void write_success(struct resp *resp, const struct engine_reply *reply)
 {
     bool is_many = (reply->tag & RESP_TAG_MANY) != 0;
-    const struct engine_item_result *result = reply->item_count > 0 ? &reply->items[0] : NULL;
     switch (reply->kind) {
     case ENGINE_PUT:
         if (is_many) {
             write_items(resp, reply, write_put_of_many);
         } else {
             resp_write_map(&resp->out, 3);
-            write_put_members(resp, result);
+            write_put_members(resp, first_item(reply));
         }
         return;
     case ENGINE_TAKE: write_items(resp, reply, write_take); return;
@@ -175,17 +180,17 @@ static void write_success(struct resp *resp, const struct engine_reply *reply)
         if (is_many) {
             write_items(resp, reply, write_extension);
         } else {
-            write_extension(resp, result);
+            write_extension(resp, first_item(reply));
         }
         return;
     case ENGINE_DONE:
     case ENGINE_FAIL:
     case ENGINE_BURY:
     case ENGINE_CANCEL_ITEM:
-    case ENGINE_KICK: write_end(resp, result); return;
+    case ENGINE_KICK: write_end(resp, first_item(reply)); return;
     case ENGINE_REDRIVE:
     case ENGINE_PURGE: write_swept(resp, reply); return;
-    case ENGINE_AWAIT: resp_write_item(resp, &result->item, RESP_ITEM_WHOLE); return;
+    case ENGINE_AWAIT: resp_write_item(resp, &first_item(reply)->item, RESP_ITEM_WHOLE); return;
     case ENGINE_PAUSE:
     case ENGINE_RESUME:
     case ENGINE_LIMIT: resp_write_simple(&resp->out, BYTES_LITERAL("OK")); return;
