@@ -201,6 +201,7 @@ static void carry_out_rank(
         member = rank_find(engine, step->key, step->operation->member);
         if (member != NULL && !member->is_in) member = NULL;
     }
+    result->is_of_rank = true;
     result->was_there = member != NULL && member->is_in;
     result->is_changed = step->is_changing;
     result->number = step->count;

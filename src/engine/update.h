@@ -105,6 +105,7 @@ struct engine_change_result {
     int64_t number;                    /* INCREMENT: the new one; RANK_TRIM: so many were removed */
     double score; /* RANK_ADD, RANK_INCREMENT, RANK_GET: as it is now, if `is_member` */
     bool is_member;
+    bool is_of_rank;
     uint64_t version; /* of ranks: the seq of the last change of the name; state wait: what to wait
                          on from, also where nothing is set */
 };

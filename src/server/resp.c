@@ -151,8 +151,20 @@ static void run_command(struct resp *resp, const struct resp_command *command)
             "this connection follows events: only PING, RESET and QUIT are taken");
         return;
     }
+    bool is_listening = resp->subscription_count > 0 && !resp->out.is_resp3;
+    if (is_listening && (spec->flags & RESP_FLAG_SUBSCRIBER) == 0) {
+        resp_refuse_word(
+            resp,
+            "ERR",
+            "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this "
+            "context");
+        return;
+    }
     if ((spec->flags & RESP_FLAG_EMBEDDED) != 0 && resp->server->engine == NULL) {
-        resp_refuse(resp, TENURE_UNSUPPORTED, "the store behind this server has no queues");
+        resp_refuse(
+            resp,
+            TENURE_UNSUPPORTED,
+            "the store behind this server has no queues and no shared state");
         return;
     }
     spec->run(resp, command);
@@ -252,6 +264,7 @@ static bool on_open(struct session *session)
         .server = session->server,
         .out = { .out = session_out(session) },
     };
+    list_init(&resp->subscriptions);
     resp_reader_init(&resp->reader, &memory_heap);
     session->state = resp;
     return true;
@@ -261,6 +274,7 @@ static void on_close(struct session *session)
 {
     struct resp *resp = session->state;
     resp_follow_stop(resp);
+    resp_channels_stop(resp);
     resp_reader_deinit(&resp->reader);
     memory_give(&memory_heap, resp, sizeof(*resp));
 }

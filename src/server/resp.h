@@ -10,6 +10,11 @@
  *   resp_view.c     LOCK.* and ELECT.* that only look
  *   resp_follow.c   EVENTS.FOLLOW and ELECT.OBSERVE
  *   resp_queue*.c   QUEUE.* (resp_queue.h)
+ *   resp_state.c    STATE.*; resp_state.h has what is shared with the next three
+ *   resp_state_txn.c     … a transaction in words
+ *   resp_state_answer.c  … what the engine has decided, and events
+ *   resp_rank.c     RANK.*
+ *   resp_channel.c  PUBLISH, SUBSCRIBE …
  *
  * Each handler writes exactly one whole answer, or submits one command to the engine, whose reply
  * becomes the answer. */
@@ -25,6 +30,8 @@
 #define RESP_CLIENT_NAME_SIZE 64u
 #define RESP_TEXT_SIZE        640u
 
+#define RESP_SUBSCRIPTION_COUNT_MAX 1024u
+
 struct resp_follow;
 
 struct resp {
@@ -33,10 +40,12 @@ struct resp {
     struct resp_reader reader;
     struct resp_writer out;
     struct resp_follow *follow; /* of EVENTS.FOLLOW and ELECT.OBSERVE; NULL = none is under way */
-    bool is_following;          /* EVENTS.FOLLOW: only PING, QUIT and RESET are taken */
-    bool is_backlogged;         /* takes no input until its answers have left */
-    bool is_midway;             /* a command has begun to arrive … */
-    struct mono since;          /* … at that time */
+    struct list subscriptions;  /* subscription.own: the channels and patterns it listens to */
+    uint32_t subscription_count;
+    bool is_following;  /* EVENTS.FOLLOW: only PING, QUIT and RESET are taken */
+    bool is_backlogged; /* takes no input until its answers have left */
+    bool is_midway;     /* a command has begun to arrive … */
+    struct mono since;  /* … at that time */
     struct {
         uint64_t since;
         uint32_t wait_ms;
@@ -53,8 +62,9 @@ enum resp_flag {
     RESP_FLAG_BLOCKING = 8,  /* may wait */
     RESP_FLAG_FOLLOWER = 16, /* allowed on a connection that follows events */
     RESP_FLAG_PUBSUB = 32,
-    RESP_FLAG_ALONE = 64,     /* only when every command before it is answered */
-    RESP_FLAG_EMBEDDED = 128, /* only the embedded engine can do it */
+    RESP_FLAG_ALONE = 64,       /* only when every command before it is answered */
+    RESP_FLAG_EMBEDDED = 128,   /* only the embedded engine can do it */
+    RESP_FLAG_SUBSCRIBER = 256, /* allowed on a connection of RESP2 that listens to channels */
 };
 
 struct resp_spec {
@@ -173,7 +183,18 @@ void resp_write_record(struct resp *resp, const struct record *record);
 /* The leader of an election, as a map; ends the answer (resp_view.c). */
 void resp_tell_leader(struct session *session, const struct query_answer *answer);
 
+/* ---- channels (resp_channel.c) */
+
+void resp_channels_stop(struct resp *resp);
+
 /* ---- handlers */
+
+void resp_run_publish(struct resp *resp, const struct resp_command *command);
+void resp_run_subscribe(struct resp *resp, const struct resp_command *command);
+void resp_run_psubscribe(struct resp *resp, const struct resp_command *command);
+void resp_run_unsubscribe(struct resp *resp, const struct resp_command *command);
+void resp_run_punsubscribe(struct resp *resp, const struct resp_command *command);
+void resp_run_pubsub(struct resp *resp, const struct resp_command *command);
 
 void resp_run_ping(struct resp *resp, const struct resp_command *command);
 void resp_run_echo(struct resp *resp, const struct resp_command *command);

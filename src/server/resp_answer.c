@@ -1,4 +1,5 @@
 #include "server/resp_queue.h"
+#include "server/resp_state.h"
 
 /* What the engine has decided, in the client's protocol.  Grants, releases and renewals are the hot
  * path: their keys are written as they look on the wire, without formatting. */
@@ -197,6 +198,10 @@ void resp_answer(struct resp *resp, const struct engine_reply *reply)
 {
     if (ENGINE_COMMAND_IS_WORK(reply->kind)) {
         resp_answer_queue(resp, reply);
+        return;
+    }
+    if (ENGINE_COMMAND_IS_STATE(reply->kind)) {
+        resp_answer_state(resp, reply);
         return;
     }
     if (is_success(reply)) {

@@ -14,7 +14,8 @@ void resp_run_ping(struct resp *resp, const struct resp_command *command)
         resp_refuse(resp, TENURE_INVALID, "PING takes at most one text");
         return;
     }
-    if (resp->is_following && !resp->out.is_resp3) {
+    bool is_listening = resp->is_following || resp->subscription_count > 0;
+    if (is_listening && !resp->out.is_resp3) {
         /* In the form of what else comes on this connection, as Redis does it. */
         resp_write_array(&resp->out, 2);
         resp_write_text(&resp->out, "pong");
@@ -172,6 +173,7 @@ void resp_run_reset(struct resp *resp, const struct resp_command *command)
 {
     (void)command;
     resp_follow_stop(resp);
+    resp_channels_stop(resp);
     resp->out.is_resp3 = false;
     resp->client_name[0] = '\0';
     resp_write_simple(&resp->out, BYTES_LITERAL("RESET"));

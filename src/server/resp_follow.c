@@ -8,8 +8,9 @@ struct resp_follow {
     struct follower follower;
     struct resp *resp;
     bool is_paused;
-    bool is_slow; /* its client had to be waited for */
-    bool is_done; /* kept only because a callback of it may still be under way */
+    bool is_slow;      /* its client had to be waited for */
+    bool has_previous; /* of events of shared state: tell what was before, too */
+    bool is_done;      /* kept only because a callback of it may still be under way */
     char prefix[LIMIT_NAME_SIZE_MAX];
 };
 
@@ -75,7 +76,9 @@ static bool deliver_event(struct follower *follower, const struct record *record
     (void)resp_speak(resp->session);
     resp_write_push(&resp->out, 2);
     resp_write_text(&resp->out, "event");
-    resp_write_record(resp, record);
+    struct record told = *record;
+    if (!follow->has_previous) told.has_previous = false;
+    resp_write_record(resp, &told);
     resp_end(resp, record->seq);
     return true;
 }
@@ -133,12 +136,22 @@ void resp_run_follow(struct resp *resp, const struct resp_command *command)
     /* Not the engine's seq: a crash can take that back, and give the number to another event. */
     uint64_t since = resp->server->durable.value;
     uint64_t kinds = 0;
+    bool is_exact = false, has_previous = false;
     if (resp->is_following) {
         resp_refuse(
             resp, TENURE_INVALID, "this connection follows events already; RESET ends that");
         return;
     }
     while (resp_args_left(&args)) {
+        if (resp_take_keyword(&args, "PREVIOUS")) {
+            has_previous = true;
+            continue;
+        }
+        if (resp_take_keyword(&args, "NAME")) {
+            is_exact = true;
+            if (!resp_take_plain(&args, "NAME", &prefix)) return;
+            continue;
+        }
         bool is_taken = resp_take_keyword(&args, "SINCE")
                             ? resp_take_number(&args, "SINCE", 0, TOKEN_MAX, &since)
                         : resp_take_keyword(&args, "PREFIX")
@@ -160,6 +173,8 @@ void resp_run_follow(struct resp *resp, const struct resp_command *command)
     }
     follow->follower.ops = &follow_ops;
     follow->follower.kinds = kinds;
+    follow->follower.is_exact = is_exact;
+    follow->has_previous = has_previous;
     follow->follower.seq = (struct seq){ since };
     if (!follower_start(resp->server->events, &follow->follower)) {
         resp_follow_stop(resp);

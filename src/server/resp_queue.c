@@ -1,5 +1,7 @@
-#include "server/queue_request.h"
 #include "server/resp_queue.h"
+
+#include "server/queue_request.h"
+#include "server/resp_state.h"
 
 /* ------------------------------------------------------------------ options */
 
@@ -156,8 +158,29 @@ static void ask(struct resp *resp, struct queue_request *request, const char *fa
     server_submit(resp->server, resp->session, &request->command);
 }
 
+/* What is to be changed together with the end of an item: from here on there is nothing else. */
+static bool begins_transaction(struct resp_args *args)
+{
+    bool begins = resp_take_keyword(args, "THEN") || resp_take_keyword(args, "IF") ||
+                  resp_take_keyword(args, "GUARD");
+    args->index -= begins;
+    return begins;
+}
+
+/* False: it was wrong, and that has been answered. */
+static bool take_change(struct resp_args *args, const struct engine_change **out_change)
+{
+    struct change_request *request = change_request_begin();
+    if (!resp_take_transaction(args, request)) return false;
+    *out_change = change_request_end(request);
+    if (*out_change != NULL) return true;
+    resp_refuse(args->resp, TENURE_INVALID, "at most 128 operations, conditions, and 16 guards");
+    return false;
+}
+
 static void run_form(struct resp *resp, const struct resp_command *command, const struct form *form)
 {
+    const struct engine_change *change = NULL;
     struct resp_args args = { resp, command, 1 };
     struct bytes queue;
     UNINITIALIZED struct args given;
@@ -165,10 +188,16 @@ static void run_form(struct resp *resp, const struct resp_command *command, cons
     args_init(&given);
     if (!resp_take_plain(&args, "queue", &queue) || !take_places(&args, form, &given)) return;
     while (resp_args_left(&args)) {
-        if (!take_option(&args, form->options, &given)) return;
+        if (form->kind == ENGINE_DONE && begins_transaction(&args)) {
+            if (!take_change(&args, &change)) return;
+        } else if (!take_option(&args, form->options, &given)) {
+            return;
+        }
     }
     const struct wall wall = resp->server->wall;
-    ask(resp, &request, queue_request_make(&request, form->kind, queue, &given, wall));
+    const char *fault = queue_request_make(&request, form->kind, queue, &given, wall);
+    if (form->kind == ENGINE_DONE) request.command.as.end_work.change = change;
+    ask(resp, &request, fault);
 }
 
 #define CLAIM_PLACES .places = { ARG_ID, ARG_TOKEN }, .place_count = 2

@@ -1,4 +1,5 @@
 #include "server/resp_queue.h"
+#include "server/resp_state.h"
 
 #define WAITER_COUNT_MAX 100u /* shown of one lock; waiter_count tells of the rest */
 
@@ -175,6 +176,10 @@ void resp_write_record(struct resp *resp, const struct record *record)
 {
     if (RECORD_KIND_IS_WORK(record->kind)) {
         resp_write_work_record(resp, record);
+        return;
+    }
+    if (RECORD_KIND_IS_KEY(record->kind)) {
+        resp_write_key_record(resp, record);
         return;
     }
     bool is_granted = record->kind == RECORD_GRANTED;

@@ -20,6 +20,7 @@
 
 #define SERVER_LISTENER_COUNT_MAX (CONFIG_LIST_COUNT_MAX + 1)
 
+struct channels;
 struct embedded;
 struct http_shared;
 struct relay;
@@ -34,6 +35,7 @@ struct server {
     struct store *store;       /* of a relay; else NULL */
     const char *store_url;     /* of a relay, without its password */
     const char *store_text;    /* of a relay: why its store is down, for people; NULL: nothing */
+    struct channels *channels; /* messages that are not kept */
     struct events *events;     /* followers of the event stream */
     struct metrics metrics;    /* counters and histograms */
     struct mono now;           /* of this turn */

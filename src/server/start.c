@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "journal/format.h"
+#include "server/channels.h"
 #include "server/embedded.h"
 #include "server/filesystem.h"
 #include "server/log.h"
@@ -285,6 +286,7 @@ static void close_server(struct server *server, struct journal **journal)
         listener_close(&server->listeners[index]);
     }
     if (server->events != NULL) events_destroy(&server->events);
+    channels_destroy(&server->channels);
     (void)uv_run(server->loop, UV_RUN_NOWAIT);
     journal_destroy(journal);
 }
@@ -321,7 +323,10 @@ serve(struct server *server, struct journal *journal, const struct journal_repor
     int code = open_backend(server, journal, report);
     if (code != EX_OK) return code;
     server->events = events_create(server);
-    if (server->events == NULL) return refuse(EX_OSERR, "not enough memory");
+    server->channels = channels_create();
+    if (server->events == NULL || server->channels == NULL) {
+        return refuse(EX_OSERR, "not enough memory");
+    }
     server->started_at = server->now;
     if (server->engine != NULL) {
         embedded_ready(server);
@@ -336,6 +341,7 @@ serve(struct server *server, struct journal *journal, const struct journal_repor
     code = turn_run(server);
     bool is_engine = server->engine != NULL;
     events_destroy(&server->events);
+    channels_destroy(&server->channels);
     if (close_backend(server) != EX_OK) return EX_IOERR;
     log_write(LOG_INFO, is_engine ? "stopped; everything is on the disk" : "stopped");
     return code;

@@ -3,6 +3,7 @@
  * the same state. */
 #include "base/memory.h"
 #include "engine/queues.h"
+#include "engine/registers.h"
 #include "lib/touch_answers.h"
 
 #define STEP_COUNT_MAX   400u
@@ -91,8 +92,8 @@ static uint32_t take_ms(struct life *life, uint32_t limit_ms)
 static void note_answer(struct life *life, const struct engine_reply *reply, uint64_t tag)
 {
     ASSERT(reply->seq.value <= engine_seq(life->engine).value);
-    bool is_work = ENGINE_COMMAND_IS_WORK(reply->kind);
-    ASSERT(is_work || (reply->result_count > 0 && reply->results != NULL));
+    bool is_lock = reply->kind < ENGINE_PUT;
+    ASSERT(!is_lock || (reply->result_count > 0 && reply->results != NULL));
     if (reply->tag == tag) return;
     uint32_t index = 0;
     while (index < life->wait_count &&
@@ -102,7 +103,8 @@ static void note_answer(struct life *life, const struct engine_reply *reply, uin
     }
     ASSERT(index < life->wait_count); /* it had been answered, or was never asked */
     ASSERT(
-        reply->kind == ENGINE_ACQUIRE || reply->kind == ENGINE_TAKE || reply->kind == ENGINE_AWAIT);
+        reply->kind == ENGINE_ACQUIRE || reply->kind == ENGINE_TAKE ||
+        reply->kind == ENGINE_AWAIT || reply->kind == ENGINE_STATE_WAIT);
     life->waits[index] = life->waits[--life->wait_count];
 }
 
@@ -125,7 +127,9 @@ static void keep_records(struct life *life, const struct engine_update *update)
 static void check_waits(const struct life *life)
 {
     uint64_t taker_count = engine_work_counters(life->engine).taker_count;
-    ASSERT(engine_counters(life->engine).waiter_count + taker_count == life->wait_count);
+    uint64_t key_count = engine_key_counters(life->engine).wait_count;
+    uint64_t waiter_count = engine_counters(life->engine).waiter_count;
+    ASSERT(waiter_count + taker_count + key_count == life->wait_count);
 }
 
 static void step(struct life *life, struct engine_event *event)
@@ -341,6 +345,116 @@ static struct engine_work_claim take_lease(struct life *life)
     return claim;
 }
 
+/* ------------------------------------------------------------- shared state */
+
+#define OPERATIONS_IN_CHANGE 3u
+
+struct wish {
+    struct engine_guard guard;
+    struct engine_condition condition;
+    struct engine_operation operations[2][OPERATIONS_IN_CHANGE];
+    struct engine_change change;
+};
+
+static struct bytes take_value(struct life *life)
+{
+    static char longest[9000];
+    static const char *const values[] = { "", "1", "-17", "word", "9223372036854775807" };
+    uint32_t number = take(life, 6);
+    if (number == 5) return (struct bytes){ longest, take(life, sizeof longest) };
+    return bytes_from_text(values[number]);
+}
+
+static struct engine_guard take_guard(struct life *life)
+{
+    struct engine_claim claim = take_claim(life);
+    return (struct engine_guard){ claim.name, claim.token };
+}
+
+static struct engine_operation take_operation(struct life *life)
+{
+    static const double scores[] = { 0, -1, 1.5, 1e308, -1e308, 2 };
+    struct engine_operation operation = { .kind = (enum engine_operation_kind)take(
+                                              life, OPERATION_KIND_COUNT + 1) };
+    uint32_t flags = take(life, 64);
+    operation.name = take_name(life);
+    operation.value = take_value(life);
+    operation.member = take_owner(life);
+    operation.by = (int64_t)take(life, 256) - 128;
+    operation.score = scores[take(life, 6)];
+    operation.first = (int64_t)take(life, 8) - 4;
+    operation.last = (int64_t)take(life, 8) - 4;
+    if (flags & 1) operation.ttl_ms = take_ms(life, LIMIT_STATE_TTL_MS_MAX);
+    if (flags & 2) operation.bond = take_guard(life);
+    if (flags & 4) operation.is_keeping = true;
+    if (flags & 8) operation.when = take(life, 16);
+    return operation;
+}
+
+static void take_change(struct life *life, struct wish *wish)
+{
+    uint32_t flags = take(life, 64);
+    wish->guard = take_guard(life);
+    wish->condition.kind = (enum engine_condition_kind)take(life, CONDITION_COUNT + 1);
+    wish->condition.name = take_name(life);
+    wish->condition.version = take(life, 64);
+    wish->condition.value = take_value(life);
+    wish->change = (struct engine_change){ .guards = &wish->guard,
+                                           .guard_count = flags & 1,
+                                           .conditions = &wish->condition,
+                                           .condition_count = flags >> 1 & 1,
+                                           .then_operations = wish->operations[0],
+                                           .else_operations = wish->operations[1],
+                                           .has_else = flags >> 2 & 1 };
+    wish->change.then_count = take(life, OPERATIONS_IN_CHANGE + 1);
+    wish->change.else_count = take(life, OPERATIONS_IN_CHANGE + 1);
+    for (unsigned branch = 0; branch < 2; branch++) {
+        for (unsigned index = 0; index < OPERATIONS_IN_CHANGE; index++) {
+            wish->operations[branch][index] = take_operation(life);
+        }
+    }
+}
+
+static void change_state(struct life *life)
+{
+    static struct wish wish;
+    take_change(life, &wish);
+    give(life, &(struct engine_command){ .kind = ENGINE_CHANGE, .as.change = wish.change });
+}
+
+static void wait_for_state(struct life *life)
+{
+    struct engine_command command = { .kind = ENGINE_STATE_WAIT };
+    command.as.state_wait.name = take_name(life);
+    command.as.state_wait.version = engine_seq(life->engine).value - take(life, 4);
+    command.as.state_wait.wait_ms = take_ms(life, LIMIT_WAIT_MS_MAX);
+    give(life, &command);
+}
+
+/* Reads change nothing; every event has what came and what was before. */
+static void look_at_state(struct life *life)
+{
+    struct engine_register_view registers[4];
+    struct engine_member_view members[4];
+    struct bytes next;
+    struct engine_register_query query = {
+        .prefix = take_name(life), .after = take_name(life), .count_max = 4, .value_size_max = 1000
+    };
+    (void)engine_registers(life->engine, &query, life->now, registers, &next);
+    (void)engine_members(life->engine, query.after, take(life, 4), take(life, 2), members, 4);
+    uint64_t last = engine_window_last(life->engine).value;
+    for (uint64_t seq = engine_window_first(life->engine).value; seq <= last; seq++) {
+        struct record record;
+        ASSERT(engine_window_read(life->engine, (struct seq){ seq }, &record));
+        if (record.has_previous && record.previous.size > 0) {
+            life->seen += (uint8_t)record.previous.data[record.previous.size - 1];
+        }
+        if (record.kind == RECORD_SET && record.body.size > 0) {
+            life->seen += (uint8_t)record.body.data[record.body.size - 1];
+        }
+    }
+}
+
 static void end_work(struct life *life)
 {
     static const enum engine_command_kind kinds[] = { ENGINE_DONE, ENGINE_FAIL, ENGINE_BURY };
@@ -351,6 +465,11 @@ static void end_work(struct life *life)
     command.as.end_work.delay_ms =
         take(life, 2) == 0 ? ENGINE_DELAY_BACKOFF : take_ms(life, LIMIT_DELAY_MS_MAX);
     command.as.end_work.is_free = take(life, 2) == 1;
+    static struct wish wish;
+    if (command.kind == ENGINE_DONE && take(life, 3) == 0) {
+        take_change(life, &wish);
+        command.as.end_work.change = &wish.change;
+    }
     give(life, &command);
 }
 
@@ -516,7 +635,7 @@ static void look(struct life *life)
 
 static void live(struct life *life)
 {
-    switch (take(life, 24)) {
+    switch (take(life, 31)) {
     case 0: release(life); return;
     case 1: renew(life); return;
     case 2: break_hold(life); return;
@@ -537,6 +656,12 @@ static void live(struct life *life)
     case 21: take_items(life); return;
     case 22: end_work(life); return;
     case 23: manage(life); return;
+    case 24:
+    case 25:
+    case 26:
+    case 27: change_state(life); return;
+    case 28: wait_for_state(life); return;
+    case 29: look_at_state(life); return;
     default: acquire(life); return;
     }
 }

@@ -28,6 +28,12 @@ static inline uint32_t touch_hold(const struct engine_hold_view *hold)
     return touch_bytes(hold->name) + touch_bytes(hold->owner) + touch_bytes(hold->meta);
 }
 
+static inline uint32_t touch_change(const struct engine_change_result *result)
+{
+    return touch_bytes(result->value.name) + touch_bytes(result->value.value) +
+           touch_bytes(result->value.lock);
+}
+
 static inline uint32_t touch_answers(const struct engine_update *update)
 {
     uint32_t sum = 0;
@@ -40,6 +46,9 @@ static inline uint32_t touch_answers(const struct engine_update *update)
         }
         for (uint32_t at = 0; at < reply->item_count; at++) {
             sum += touch_item(&reply->items[at].item);
+        }
+        for (uint32_t at = 0; at < reply->change_count; at++) {
+            sum += touch_change(&reply->changes[at]);
         }
     }
     return sum;

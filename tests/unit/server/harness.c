@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "server/channels.h"
 
 struct harness harness;
 const struct session_protocol *harness_protocol = &session_http;
@@ -176,7 +177,8 @@ void harness_start(size_t window_size)
     metrics_init(&server->metrics);
     step(&(struct engine_event){ .kind = ENGINE_READY }, NULL);
     server->events = events_create(server);
-    ASSERT(server->engine != NULL && server->events != NULL);
+    server->channels = channels_create();
+    ASSERT(server->engine != NULL && server->events != NULL && server->channels != NULL);
 }
 
 void harness_stop(void)
@@ -185,6 +187,7 @@ void harness_stop(void)
         if (harness.clients[i].is_open) harness_close(&harness.clients[i]);
     }
     events_destroy(&harness.server.events);
+    channels_destroy(&harness.server.channels);
     (void)uv_run(harness.server.loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(harness.server.loop);
     engine_destroy(&harness.server.engine);

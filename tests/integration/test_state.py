@@ -1,0 +1,248 @@
+#!/usr/bin/python3
+"""Shared state over the Redis protocol: registers, transactions, ranks, watching, channels."""
+
+from lib import Push, Server, contains, equal, pairs, refused, run, wait_for
+
+
+def lock(client, name, owner, ttl_ms=15000):
+    return pairs(client("LOCK.ACQUIRE", name, owner, ttl_ms))["token"]
+
+
+def test_registers_have_versions():
+    client = Server().resp()
+    first = client("STATE.SET", "a", "one")
+    second = client("STATE.SET", "a", b"\xff\x00two")
+    assert second > first > 0
+    view = pairs(client("STATE.GET", "a"))
+    equal((view["version"], view["name"]), (second, "a"))
+    equal(client("STATE.GET", "none"), None)
+    equal(client("STATE.DEL", "a"), 1)
+    equal(client("STATE.DEL", "a"), 0)
+    equal(client("STATE.GET", "a"), None)
+    assert client("STATE.SET", "a", "three") > second
+
+
+def test_conditions_are_told_exactly():
+    client = Server().resp()
+    equal(refused(client, "STATE.SET", "a", "x", "XX").word, "MISMATCH")
+    version = client("STATE.SET", "a", "one", "NX")
+    error = refused(client, "STATE.SET", "a", "x", "NX")
+    equal(error.word, "MISMATCH")
+    contains(str(error), "a has version %d" % version)
+    equal(refused(client, "STATE.CAS", "a", version + 1, "x").word, "MISMATCH")
+    newer = client("STATE.CAS", "a", version, "two")
+    equal(refused(client, "STATE.DEL", "a", "VERSION", version).word, "MISMATCH")
+    equal(client("STATE.DEL", "a", "VERSION", newer), 1)
+    assert client("STATE.CAS", "a", 0, "again") > newer
+
+
+def test_numbers_and_texts_grow():
+    client = Server().resp()
+    equal(client("STATE.INCR", "n"), 1)
+    equal(client("STATE.INCR", "n", "BY", "-43"), -42)
+    client("STATE.APPEND", "t", "ab")
+    client("STATE.APPEND", "t", "cd")
+    equal(pairs(client("STATE.GET", "t"))["value"], "abcd")
+    equal(refused(client, "STATE.INCR", "t").word, "INVALID")
+    equal(refused(client, "STATE.INCR", "n", "BY", "x").word, "INVALID")
+    contains(str(refused(client, "STATE.SET", "a", "b", "C")), "unexpected argument 'C'")
+
+
+def test_a_register_lives_for_its_ttl_or_with_a_hold():
+    client = Server().resp()
+    client("STATE.SET", "short", "x", "TTL", 100)
+    token = lock(client, "l", "me")
+    client("STATE.SET", "here/me", "x", "BIND", "l", token)
+    view = pairs(client("STATE.GET", "here/me"))
+    equal((view["lock"], view["token"]), ("l", token))
+    equal(pairs(client("STATE.LIST", "PREFIX", "here/")[1][0])["name"], "here/me")
+    answer = client("STATE.WAIT", "short", pairs(client("STATE.GET", "short"))["version"], 5000)
+    equal((answer[0], pairs(answer[2])["version"]), (1, 0))
+    client("LOCK.RELEASE", "l", "me", token)
+    equal(client("STATE.GET", "here/me"), None)
+    equal(refused(client, "STATE.SET", "here/me", "x", "BIND", "l", token).word, "STALE")
+
+
+def test_a_guard_keeps_out_who_has_lost_the_lock():
+    client = Server().resp()
+    old = lock(client, "l", "a", 100)
+    client("STATE.SET", "a", "1", "GUARD", "l", old)
+    equal(client("STATE.WAIT", "none", 0, 200)[0], 0)
+    new = lock(client, "l", "b")
+    equal(refused(client, "STATE.SET", "a", "2", "GUARD", "l", old).word, "STALE")
+    equal(refused(client, "STATE.GET", "a", "GUARD", "l", old).word, "STALE")
+    client("STATE.SET", "a", "3", "GUARD", "l", new)
+    equal(pairs(client("STATE.GET", "a", "GUARD", "l", new))["value"], "3")
+    equal(refused(client, "STATE.SET", "a", "4", "GUARD", "unknown", new).word, "NOTFOUND")
+
+
+def test_a_transaction_is_all_or_nothing():
+    client = Server().resp(3)
+    client("STATE.SET", "from", "100")
+    move = ["THEN", "INCR", "from", "-30", "INCR", "to", "30", "RANKADD", "r", "1.5", "m",
+            "ELSE", "GET", "from"]
+    held, results = client("STATE.TXN", "IF", "VALUE", "from", "100", "IF", "ABSENT", "to", *move)
+    equal(held, True)
+    equal([results[0]["value"], results[1]["value"], results[2]], ["70", "30", "1.5"])
+    held, results = client("STATE.TXN", "IF", "VALUE", "from", "100", *move)
+    equal((held, results[0]["value"]), (False, "70"))
+    client("STATE.SET", "to", "no number")
+    equal(refused(client, "STATE.TXN", *move).word, "INVALID")
+    equal(client("STATE.GET", "from")["value"], "70")
+    equal(refused(client, "STATE.TXN", "THEN", "SET", "a", "1", "SET", "a", "2").word, "INVALID")
+    many = [word for n in range(129) for word in ("SET", "n%d" % n, "v")]
+    equal(refused(client, "STATE.TXN", "THEN", *many).word, "INVALID")
+    client("STATE.TXN", "THEN", *many[:-3])
+
+
+def test_an_item_is_done_together_with_its_effect():
+    client = Server().resp(3)
+    client("QUEUE.PUT", "q", "body", "ID", "i")
+    token = client("QUEUE.TAKE", "q", "w")[0]["token"]
+    effect = ["IF", "PRESENT", "go", "THEN", "INCR", "done", "1"]
+    equal(refused(client, "QUEUE.DONE", "q", "i", token, *effect).word, "MISMATCH")
+    client("STATE.SET", "go", "")
+    client("QUEUE.DONE", "q", "i", token, "RESULT", "r", *effect)
+    equal(client("STATE.GET", "done")["value"], "1")
+    client("QUEUE.DONE", "q", "i", token, "RESULT", "r", *effect)
+    equal(refused(client, "QUEUE.DONE", "q", "i", token + 1, *effect).word, "LOST")
+    equal(client("STATE.GET", "done")["value"], "1")
+
+
+def test_ranks_are_in_order():
+    client = Server().resp()
+    equal(client("RANK.ADD", "r", "10", "ann", "7.5", "bob", "-1", "cat"), 3)
+    equal(client("RANK.ADD", "r", "CH", "8", "bob", "10", "ann"), 1)
+    equal(client("RANK.ADD", "r", "GT", "3", "bob"), 0)
+    equal(client("RANK.RANGE", "r", 0, -1), ["cat", "-1", "bob", "8", "ann", "10"])
+    equal(client("RANK.RANGE", "r", 0, 0, "REV"), ["ann", "10"])
+    equal(client("RANK.INCR", "r", "2.25", "bob"), "10.25")
+    equal(client("RANK.POSITION", "r", "bob"), 2)
+    equal(client("RANK.POSITION", "r", "bob", "REV"), 0)
+    equal(client("RANK.POSITION", "r", "nobody"), None)
+    equal(client("RANK.SCORE", "r", "ann"), "10")
+    equal(client("RANK.BYSCORE", "r", "(10", "inf"), ["bob", "10.25"])
+    equal(client("RANK.BYSCORE", "r", "-inf", "inf", "REV", "LIMIT", 1, 1), ["ann", "10"])
+    equal(client("RANK.COUNT", "r"), 3)
+    equal(client("RANK.COUNT", "r", "0", "10"), 1)
+    equal(client("RANK.REM", "r", "ann", "nobody"), 1)
+    equal(client("RANK.TRIM", "r", 0, 0), 1)
+    equal(client("RANK.RANGE", "r", 0, -1), ["bob", "10.25"])
+    equal(refused(client, "RANK.ADD", "r", "inf", "x").word, "INVALID")
+    equal(refused(client, "RANK.ADD", "r", "NX", "GT", "1", "x").word, "INVALID")
+
+
+def test_state_is_there_after_a_crash():
+    server = Server()
+    client = server.resp()
+    for number in range(200):
+        client("STATE.SET", "k%d" % number, "v%d" % number)
+        client("RANK.ADD", "r", number % 7, "m%d" % number)
+    client("STATE.DEL", "k3")
+    client("STATE.APPEND", "k4", "+")
+    version = pairs(client("STATE.GET", "k5"))["version"]
+    server.kill()
+    server.start()
+    client = server.resp()
+    equal(client("STATE.GET", "k3"), None)
+    equal(pairs(client("STATE.GET", "k4"))["value"], "v4+")
+    equal(pairs(client("STATE.GET", "k5"))["version"], version)
+    equal(client("RANK.COUNT", "r"), 200)
+    names = [pairs(view)["name"] for view in client("STATE.LIST", "LIMIT", 1000)[1]]
+    equal(len(names), 199)
+    equal(names, sorted(names))
+
+
+def test_a_watch_has_no_gap_and_goes_on_where_it_was():
+    server = Server()
+    writer, watcher = server.resp(), server.resp()
+    equal(watcher("EVENTS.FOLLOW", "SINCE", 0, "PREFIX", "job/", "PREVIOUS")[0], "follow")
+    for number in range(50):
+        writer("STATE.SET", "job/1", "v%d" % number)
+        writer("STATE.SET", "other", "x")
+    last = None
+    for number in range(50):
+        event = pairs(watcher.read()[1])
+        equal(event["value"], "v%d" % number)
+        equal(event.get("previous"), None if number == 0 else "v%d" % (number - 1))
+        last = event["seq"]
+    watcher.close()
+    writer("STATE.DEL", "job/1")
+    writer("STATE.SET", "job/2", "x", "TTL", 100)
+    again = server.resp()
+    again("EVENTS.FOLLOW", "SINCE", last, "PREFIX", "job/", "TYPES", "set,unset")
+    events = [pairs(again.read()[1]) for _ in range(3)]
+    equal([e["kind"] for e in events], ["unset", "set", "unset"])
+    equal([e.get("cause") for e in events], ["removed", None, "expired"])
+
+
+def test_what_is_no_longer_remembered_is_said():
+    server = Server("--window-bytes", "65536")
+    client = server.resp()
+    for _ in range(40):
+        client("STATE.SET", "a", "x" * 10000)
+    follower = server.resp()
+    follower("EVENTS.FOLLOW", "SINCE", 1)
+    equal(follower.read()[0], "compacted")
+
+
+def test_channels_in_resp2():
+    server = Server()
+    listener, speaker = server.resp(), server.resp()
+    equal(listener("SUBSCRIBE", "a", "b"), ["subscribe", "a", 1])
+    equal(listener.read(), ["subscribe", "b", 2])
+    equal(listener("PSUBSCRIBE", "a*"), ["psubscribe", "a*", 3])
+    equal(speaker("PUBLISH", "a", b"\x00\xff"), 2)
+    equal(listener.read()[:2], ["message", "a"])
+    equal(listener.read()[:3], ["pmessage", "a*", "a"])
+    equal(speaker("PUBLISH", "nobody", "x"), 0)
+    equal(listener("PING"), ["pong", ""])
+    contains(str(refused(listener, "STATE.GET", "a")), "only (P|S)SUBSCRIBE")
+    equal(sorted(speaker("PUBSUB", "CHANNELS")), ["a", "b"])
+    equal(speaker("PUBSUB", "CHANNELS", "[a]"), ["a"])
+    equal(speaker("PUBSUB", "NUMSUB", "a", "c"), ["a", 1, "c", 0])
+    equal(speaker("PUBSUB", "NUMPAT"), 1)
+    equal(listener("UNSUBSCRIBE", "a"), ["unsubscribe", "a", 2])
+    equal(listener("UNSUBSCRIBE"), ["unsubscribe", "b", 1])
+    equal(listener("UNSUBSCRIBE"), ["unsubscribe", None, 1])
+    equal(listener("PUNSUBSCRIBE"), ["punsubscribe", "a*", 0])
+    equal(listener("STATE.GET", "a"), None)
+    listener("SUBSCRIBE", "a")
+    listener.close()
+    wait_for(lambda: speaker("PUBLISH", "a", "x") == 0, "the end of a listener")
+
+
+def test_channels_in_resp3():
+    client = Server().resp(3)
+    client.send("SUBSCRIBE", "a")
+    answer = client.read()
+    equal((type(answer), list(answer)), (Push, ["subscribe", "a", 1]))
+    client.send("PUBLISH", "a", "x")
+    equal(list(client.read()), ["message", "a", "x"])
+    equal(client.read(), 1)
+    equal(client("STATE.INCR", "n"), 1)
+
+
+def test_a_listener_that_does_not_read_is_cut_off():
+    server = Server()
+    listener, speaker = server.resp(), server.resp()
+    listener("SUBSCRIBE", "a")
+    told = 0
+    for _ in range(200):
+        told = speaker("PUBLISH", "a", "x" * 1000000)
+        if told == 0:
+            break
+    equal(told, 0)
+
+
+def test_a_server_that_goes_down_answers_who_waits():
+    server = Server()
+    client = server.resp()
+    client.send("STATE.WAIT", "none", 0, 60000)
+    other = server.resp()
+    other("PING")
+    server.stop()
+    equal(refused(client.read).word, "DRAINING")
+
+
+run()
