@@ -129,6 +129,8 @@ static void leave_key(struct world *world, struct job *job)
     if (heir == NULL) return;
     heir->is_kept_back = false;
     settle_waiting(world, heir);
+    /* Its group may have been empty for a moment. */
+    world->jobs.queues[heir->queue].groups[heir->group].is_able = false;
 }
 
 static bool is_window_over(struct world *world, const struct job *job, int64_t at_us)

@@ -337,6 +337,9 @@ void job_record(
     } else {
         struct job *job = job_find(world, queue, record->id);
         bool is_caused = job != NULL;
+        /* Timers fire one after the other: its group may have been empty in between. */
+        bool is_gap = is_caused && record->kind == RECORD_CANCELLED && event->kind == ENGINE_TIMER;
+        if (is_gap) world->jobs.queues[queue].groups[job->group].is_able = false;
         if (is_caused && record->kind == RECORD_TAKEN) {
             check_taken(world, event, request, job, record);
         } else if (is_caused) {
