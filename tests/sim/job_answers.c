@@ -170,8 +170,9 @@ check_put(struct world *world, const struct request *request, const struct engin
         if (!result->is_repeat && result->item.number <= world->oracle.last_before) {
             world_fail(world, "J1: %s is said to be put, and was there", id);
         }
-        if (reply->seq.value < result->item.number)
+        if (reply->seq.value < result->item.number) {
             world_fail(world, "I10: a put is told too early");
+        }
         if (id[0] != '\0' && !is_id && !(result->is_repeat && key != JOB_NO_KEY)) {
             world_fail(world, "J1: %s was put under another name", id);
         }

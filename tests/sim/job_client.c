@@ -137,7 +137,7 @@ static void ask_put(struct world *world, uint32_t client)
         } else if (rng_percent(rng, 80)) {
             snprintf(id, JOB_ID_SIZE, "j%" PRIu64, world->jobs.next_id++);
         }
-        if (!rng_percent(rng, 25)) continue;
+        if (!rng_percent(rng, world->swarm.key_percent)) continue;
         request->ask.puts[index].key = rng_below(rng, JOB_KEY_COUNT);
         terms->unique_scope = (uint8_t)(1 + rng_below(rng, UNIQUE_SCOPE_COUNT - 1));
         terms->conflict = (uint8_t)rng_below(rng, UNIQUE_CONFLICT_COUNT);
@@ -219,8 +219,10 @@ static void ask_sweep(struct world *world, enum engine_command_kind kind, uint32
     };
     struct request *request = ask(world, kind, client);
     if (request == NULL) return;
-    request->ask.count_max = 1 + rng_below(&world->rng, 4);
+    request->ask.count_max = 1 + rng_below(&world->rng, 8);
     request->ask.state = states[rng_below(&world->rng, 6)];
+    bool has_keys = world->swarm.key_percent > 50;
+    if (has_keys && rng_percent(&world->rng, 50)) request->ask.state = ITEM_DELAYED;
     client_submit(world, request);
 }
 
@@ -254,25 +256,33 @@ static void ask_scope(struct world *world, uint32_t client)
     client_submit(world, request);
 }
 
-void job_act(struct world *world, uint32_t client)
+static void administer(struct world *world, uint32_t client)
 {
     uint32_t dice = rng_below(&world->rng, 100);
-    if (dice < 40) {
-        ask_put(world, client);
-    } else if (dice < 76) {
-        ask_take(world, client);
-    } else if (dice < 80) {
+    if (dice < 20) {
         ask_about(world, ENGINE_CANCEL_ITEM, client);
-    } else if (dice < 84) {
+    } else if (dice < 40) {
         ask_about(world, ENGINE_KICK, client);
-    } else if (dice < 91) {
-        ask_about(world, ENGINE_AWAIT, client);
-    } else if (dice < 93) {
+    } else if (dice < 60) {
         ask_sweep(world, ENGINE_PURGE, client);
-    } else if (dice < 96) {
+    } else if (dice < 75) {
         ask_sweep(world, ENGINE_REDRIVE, client);
     } else {
         ask_scope(world, client);
+    }
+}
+
+void job_act(struct world *world, uint32_t client)
+{
+    uint32_t dice = rng_below(&world->rng, 100);
+    if (rng_percent(&world->rng, world->swarm.admin_percent)) {
+        administer(world, client);
+    } else if (dice < 48) {
+        ask_put(world, client);
+    } else if (dice < 92) {
+        ask_take(world, client);
+    } else {
+        ask_about(world, ENGINE_AWAIT, client);
     }
 }
 

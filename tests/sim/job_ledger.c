@@ -217,6 +217,11 @@ static void apply_taken(struct world *world, struct job *job, const struct recor
     job->is_orphan = false;
     job->timer_ns = WORLD_NEVER;
     world->oracle.token_high = record->token;
+    const struct group_limits *limits = job_limits(world, job->queue, job->group);
+    struct job_group *group = &world->jobs.queues[job->queue].groups[job->group];
+    if (!world->jobs.is_replaying || limits->rate_count == 0) return;
+    if (group->rate_us < record->at.us) group->rate_us = record->at.us;
+    group->rate_us += limits->rate_ms * INT64_C(1000) / limits->rate_count;
 }
 
 static void forget(struct world *world, struct job *job)
@@ -277,7 +282,9 @@ static void apply_scope(struct world *world, const struct record *record)
     }
     for (uint32_t other = 0; other < JOB_GROUP_COUNT; other++) {
         queue->groups[other].is_able = false; /* turns are counted from here */
-        if (record->kind == RECORD_LIMITED) queue->groups[other].rate_ns = INT64_MIN;
+        if (record->kind != RECORD_LIMITED) continue;
+        queue->groups[other].rate_ns = INT64_MIN;
+        queue->groups[other].rate_us = 0;
     }
 }
 
@@ -356,6 +363,14 @@ void job_ledger_reset(struct world *world)
 void job_ledger_restarted(struct world *world)
 {
     world->jobs.is_replaying = false;
+    for (uint32_t queue = 0; queue < JOB_QUEUE_COUNT; queue++) {
+        for (uint32_t index = 0; index < JOB_GROUP_COUNT; index++) {
+            struct job_group *group = &world->jobs.queues[queue].groups[index];
+            bool is_known = group->rate_us > 0 && !world->swarm.has_wall_jumps;
+            if (is_known) group->rate_ns = job_timer_ns(world, group->rate_us);
+            group->rate_us = 0;
+        }
+    }
     for (uint32_t index = 0; index < world->jobs.count; index++) {
         struct job *job = &world->jobs.items[index];
         arm(world, job);

@@ -25,6 +25,7 @@ struct settings {
     bool is_probing; /* every probe must have been hit */
     bool is_quiet;
     bool is_first_only; /* stop at the first failure */
+    bool is_every_call; /* die in each call to the disk in turn */
     const char *only;   /* of the steps, these: "3,17,20" */
 };
 
@@ -68,6 +69,22 @@ static void add_counts(struct disk_counts *to, const struct disk_counts *from)
     }
 }
 
+/* The same short life, with a death in its first call to the disk, in its second … until there is
+ * no such call. */
+static void
+run_every_call(struct world *world, struct world_options *options, struct world_result *out_result)
+{
+    uint64_t crash_count = UINT64_MAX;
+    for (uint64_t call = 1; !out_result->is_failed && world->crash_count != crash_count; call++) {
+        crash_count = world->crash_count;
+        options->crash_call = call;
+        alarm(SEED_SECONDS_MAX);
+        world_run(world, options, out_result);
+        if (!out_result->is_failed) continue;
+        printf("seed %" PRIu64 ": the death in call %" PRIu64 " shows it\n", options->seed, call);
+    }
+}
+
 static void
 run_seed(const struct settings *settings, struct world *world, struct part *job, uint64_t seed)
 {
@@ -75,6 +92,7 @@ run_seed(const struct settings *settings, struct world *world, struct part *job,
     struct world_result result;
     alarm(SEED_SECONDS_MAX);
     world_run(world, &options, &result);
+    if (settings->is_every_call) run_every_call(world, &options, &result);
     add_counts(&job->disk, &world->disk.counts);
     if (!result.is_failed && seed % 100 == 0) {
         uint64_t hash = result.hash;
@@ -383,7 +401,8 @@ static int usage(FILE *out)
         "sim --verbose 17               show one seed as a timeline\n"
         "options: --steps N (of one seed), --only 3,17 (of its steps), "
         "--probes (all must be hit), "
-        "--quiet\n",
+        "--quiet,\n"
+        "--every-call (each seed once more for each call to the disk, which is its last)\n",
         out);
     return out == stdout ? 0 : 64;
 }
@@ -428,6 +447,10 @@ int main(int argc, char **argv)
         }
         if (strcmp(option, "--first") == 0) {
             settings.is_first_only = true;
+            continue;
+        }
+        if (strcmp(option, "--every-call") == 0) {
+            settings.is_every_call = true;
             continue;
         }
         if (strcmp(option, "--quiet") == 0) {

@@ -237,6 +237,8 @@ static void draw_swarm(struct world *world, struct rng *rng)
     swarm->ttl_ms_max = (uint32_t)rng_scale(rng, 400, 60000);
     swarm->has_jobs = rng_percent(rng, 60);
     swarm->job_percent = rng_percent(rng, 40) ? 95 : 50;
+    swarm->key_percent = rng_percent(rng, 30) ? 80 : 20;
+    swarm->admin_percent = rng_percent(rng, 30) ? 40 : 12;
 }
 
 /* In each step with other intensity. */
@@ -248,6 +250,7 @@ static void draw_faults(struct world *world)
     disk->rng = rng_from(world->options.seed ^ UINT64_C(0x64697363), world->step);
     disk->faults = (struct disk_faults){ 0 };
     disk->is_copying = swarm->has_copying_disk;
+    if (world->options.crash_call > 0) return;
     if (swarm->has_interrupts) {
         disk->faults.interrupt_ppm = 50000;
         disk->faults.short_read_ppm = 50000;
@@ -376,6 +379,26 @@ static void calm(struct world *world)
 
 /* -------------------------------------------------------------- life cycle */
 
+/* A quiet world, but for the one death; it comes back from that without another. */
+static void plan_one_crash(struct world *world)
+{
+    struct swarm *swarm = &world->swarm;
+    bool has_shared = swarm->has_shared;
+    uint32_t name_count = swarm->name_count;
+    uint32_t key_percent = swarm->key_percent;
+    *swarm = (struct swarm){ .has_shared = has_shared,
+                             .has_snapshots = true,
+                             .has_disconnects = true,
+                             .has_jobs = true,
+                             .job_percent = 90,
+                             .key_percent = key_percent,
+                             .admin_percent = 15,
+                             .name_count = name_count,
+                             .client_count = 3,
+                             .ttl_ms_max = 5000 };
+    world->disk.crash_at = world->options.crash_call;
+}
+
 static void begin(struct world *world)
 {
     struct rng rng = rng_from(world->options.seed, 0);
@@ -409,6 +432,7 @@ static void begin(struct world *world)
     memset(world->beliefs, 0, sizeof world->beliefs);
     disk_reset(&world->disk, world->options.seed);
     world->env = disk_env(&world->disk);
+    if (world->options.crash_call > 0) plan_one_crash(world);
     client_init(world);
     oracle_init(world);
     job_init(world);
