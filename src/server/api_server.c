@@ -37,6 +37,8 @@ static void put_limits(struct json_writer *json, const struct config *config)
     put_number(json, "batch", LIMIT_ITEM_COUNT_MAX);
     put_number(json, "holds", config->hold_count_max);
     put_number(json, "waiters", config->waiter_count_max);
+    put_number(json, "items", config->item_count_max);
+    put_number(json, "item_bytes", config->item_bytes_max);
     put_number(json, "connections", config->connection_count_max);
     json_end_object(json);
 }

@@ -53,6 +53,10 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
       "holds at the same time")                                                                    \
     X(NUMBER, waiter_count_max,     "max-waiters",       "N",         1, 10000000, "100000",       \
       "requests that wait at the same time")                                                       \
+    X(NUMBER, item_count_max,       "max-items",         "N",         1, 1000000000, "16000000",   \
+      "items of all queues at the same time")                                                      \
+    X(SIZE,   item_bytes_max,       "max-item-bytes",    "SIZE", 65536, CONFIG_SIZE_MAX, "4G",     \
+      "memory for the bodies, headers and results of items")                                       \
     X(SIZE,   window_bytes,         "window-bytes",      "SIZE", 65536, CONFIG_SIZE_MAX, "64M",    \
       "memory for recent events, which resumed streams and history read")                          \
     X(SIZE,   snapshot_bytes,       "snapshot-bytes",    "SIZE", 65536, CONFIG_SIZE_MAX, "64M",    \

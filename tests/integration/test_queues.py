@@ -559,6 +559,24 @@ def test_limits_of_groups():
     equal(refused(client, "QUEUE.LIMIT", "r", "RATE", 10).word, "INVALID")
 
 
+def test_limits_of_the_server():
+    server = Server("--max-items", "3", "--max-item-bytes", "64K")
+    client = server.resp(3)
+    equal(refused(client, "QUEUE.PUT", "q", "x" * 65537).word, "TOOMANY")
+    client("QUEUE.PUT", "q", "x" * 65000, "ID", "large")
+    equal(refused(client, "QUEUE.PUT", "q", "x" * 1000).word, "TOOMANY")
+    client("QUEUE.PUT", "q", "1")
+    client("QUEUE.PUT", "other", "2")
+    answers = client("QUEUE.PUT", "q", "3", "AND", "x", "ID", "large")
+    equal([a["outcome"] for a in answers], ["too_many", "ok"])
+    for _ in range(2):
+        client("QUEUE.DONE", *claim(take_one(client)))
+    client("QUEUE.PURGE", "q", "done")
+    client("QUEUE.PUT", "q", "y" * 65000)
+    limits = Http(server).get("/v1/server").json["limits"]
+    equal((limits["items"], limits["item_bytes"]), (3, 65536))
+
+
 def bury_all(client, names, reason="r"):
     for name in names:
         client("QUEUE.PUT", "q", "x", "ID", name, "GROUP", name[0])
