@@ -221,22 +221,37 @@ static struct store_put_result decode_put(struct reply *reply)
     return put;
 }
 
+/* It was carried out, but there is no memory for what is to be told. */
+static void finish_untold(struct store_op *op)
+{
+    struct store_result result = { .err = TENURE_UNKNOWN,
+                                   .text = "there was not enough memory for the answer" };
+    tni_remote_finish(op, &result);
+}
+
 static void answer_put(struct lane *lane, struct store_op *op, struct reply *reply)
 {
     struct buffer *items = &lane->remote->items;
     uint32_t expected = op->request.as.put.count;
     uint32_t count = expected == 1 ? 1 : tni_reply_array(reply);
+    struct store_put_result only = { .id = "" }; /* which needs no memory */
     buffer_reset(items);
-    for (uint32_t index = 0; index < count && !reply->is_bad; index++) {
+    if (expected == 1) only = decode_put(reply);
+    for (uint32_t index = 0; expected > 1 && index < count && !reply->is_bad; index++) {
         struct store_put_result put = decode_put(reply);
         buffer_append(items, &put, sizeof(put));
     }
-    if (reply->is_bad || items->is_failed || count != expected) {
+    if (reply->is_bad || count != expected) {
         tni_remote_finish_bad(op);
         return;
     }
+    if (items->is_failed) {
+        finish_untold(op);
+        return;
+    }
     struct store_result result = { .err = TENURE_OK };
-    result.as.put.results = (const struct store_put_result *)(const void *)items->data;
+    const void *many = items->data;
+    result.as.put.results = expected == 1 ? &only : many;
     result.as.put.count = count;
     tni_remote_finish(op, &result);
 }
@@ -257,20 +272,31 @@ static void go_on_taking(struct lane *lane, struct store_op *op)
     }
 }
 
+static struct store_item decode_taken(struct reply *reply)
+{
+    struct store_item item = decode_item(reply, STORE_ITEM_TAKEN);
+    bool is_sound = item.token > 0 && item.token <= TOKEN_MAX && item.lease_ms > 0;
+    if (!is_sound) reply->is_bad = true;
+    return item;
+}
+
 static void answer_take(struct lane *lane, struct store_op *op, struct reply *reply)
 {
     struct buffer *items = &lane->remote->items;
     uint32_t count = tni_reply_array(reply);
+    struct store_item only = { .queue = "" }; /* which needs no memory */
     buffer_reset(items);
-    for (uint32_t index = 0; index < count && !reply->is_bad; index++) {
-        struct store_item item = decode_item(reply, STORE_ITEM_TAKEN);
-        bool is_sound = item.token > 0 && item.token <= TOKEN_MAX && item.lease_ms > 0;
-        if (!is_sound) reply->is_bad = true;
+    if (count == 1) only = decode_taken(reply);
+    for (uint32_t index = 0; count > 1 && index < count && !reply->is_bad; index++) {
+        struct store_item item = decode_taken(reply);
         buffer_append(items, &item, sizeof(item));
     }
-    bool is_too_much = count > op->request.as.take.count_max;
-    if (reply->is_bad || is_too_much || items->is_failed) {
+    if (reply->is_bad || count > op->request.as.take.count_max) {
         tni_remote_finish_bad(op);
+        return;
+    }
+    if (items->is_failed) {
+        finish_untold(op);
         return;
     }
     if (count == 0) {
@@ -278,7 +304,8 @@ static void answer_take(struct lane *lane, struct store_op *op, struct reply *re
         return;
     }
     struct store_result result = { .err = TENURE_OK, .sent_at = op->sent_at };
-    result.as.items.items = (const struct store_item *)(const void *)items->data;
+    const void *many = items->data;
+    result.as.items.items = count == 1 ? &only : many;
     result.as.items.count = count;
     tni_remote_finish(op, &result);
 }
@@ -308,17 +335,24 @@ static void answer_extend(struct lane *lane, struct store_op *op, struct reply *
     struct buffer *items = &lane->remote->items;
     uint32_t expected = op->request.as.extend.count;
     uint32_t count = expected == 1 ? 1 : tni_reply_array(reply);
+    struct store_renewal only = { .err = TENURE_INTERNAL }; /* which needs no memory */
     buffer_reset(items);
-    for (uint32_t index = 0; index < count && !reply->is_bad; index++) {
+    if (expected == 1) only = decode_extension(reply);
+    for (uint32_t index = 0; expected > 1 && index < count && !reply->is_bad; index++) {
         struct store_renewal renewal = decode_extension(reply);
         buffer_append(items, &renewal, sizeof(renewal));
     }
-    if (reply->is_bad || items->is_failed || count != expected) {
+    if (reply->is_bad || count != expected) {
         tni_remote_finish_bad(op);
         return;
     }
+    if (items->is_failed) {
+        finish_untold(op);
+        return;
+    }
     struct store_result result = { .err = TENURE_OK, .sent_at = op->sent_at };
-    result.as.renew.renewals = (const struct store_renewal *)(const void *)items->data;
+    const void *many = items->data;
+    result.as.renew.renewals = expected == 1 ? &only : many;
     result.as.renew.count = count;
     tni_remote_finish(op, &result);
 }
