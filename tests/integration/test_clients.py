@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from lib import ROOT, Server, contains, equal, need, run, skip
+from lib import ROOT, Server, contains, equal, need, pairs, run, skip
 
 try:
     import redis
@@ -34,6 +34,9 @@ def test_redis_cli():
     contains(refusal, "(error) HELD held by me")
     contains(redis_cli(server, "info"), "tenured_version")
     contains(redis_cli(server, "help", "lock.acquire"), "[SLOTS n]")
+    equal(redis_cli(server, "queue.put", "q", "body", "id", "x").split("\n")[1], "x")
+    contains(redis_cli(server, "-3", "queue.take", "q", "me"), "body")
+    contains(redis_cli(server, "help", "queue.put"), "[ID id]")
     contains(redis_cli(server, stdin="ping\nlock.get none\necho behind\n"), "behind")
 
 
@@ -57,6 +60,14 @@ def test_redis_py():
     contains(client.info(), "redis_version")
     equal(client.client_setname("worker"), True)
     equal(client.client_getname(), "worker")
+    body = bytes(range(256))
+    raw = redis.Redis("127.0.0.1", server.port)
+    equal(raw.execute_command("QUEUE.PUT", "q", body, "ID", "x")[:2], [b"id", b"x"])
+    item = pairs(raw.execute_command("QUEUE.TAKE", "q", "me", "WAIT", 1000)[0])
+    equal(item[b"body"], body)
+    answer = raw.execute_command("QUEUE.DONE", "q", "x", item[b"token"], "RESULT", body)
+    equal(pairs(answer)[b"state"], b"done")
+    equal(client.execute_command("QUEUE.TAKE", "q", "me"), [])
     by_socket = redis.Redis(unix_socket_path=server.socket_path)
     equal(by_socket.execute_command("LOCK.RELEASE", "a", "me", grant[1]), [b"released"])
 
@@ -75,6 +86,10 @@ redis.on('error', e => { console.log('error', e.message); process.exit(1); });
   const all = await Promise.all([...Array(100).keys()].map(take));
   console.log(all.length);
   console.log((await redis.call('LOCK.RELEASE', 'a', 'me', grant[1]))[0]);
+  await redis.call('QUEUE.PUT', 'q', Buffer.from([0, 255]), 'ID', 'x');
+  const [item] = await redis.callBuffer('QUEUE.TAKE', 'q', 'me', 'WAIT', 1000);
+  console.log(item[7].equals(Buffer.from([0, 255])));
+  console.log((await redis.call('QUEUE.DONE', 'q', 'x', item[5]))[3]);
   await redis.quit();
   console.log('quit');
 })();
@@ -91,7 +106,8 @@ def test_ioredis():
         capture_output=True, timeout=30, check=False, text=True,
         env=dict(os.environ, NODE_PATH=modules),
     )
-    equal(done.stdout.split("\n")[:-1], ["PONG", "token true", "HELD", "100", "released", "quit"])
+    equal(done.stdout.split("\n")[:-1], ["PONG", "token true", "HELD", "100", "released",
+                                          "true", "done", "quit"])
 
 
 run()

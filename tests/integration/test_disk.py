@@ -320,6 +320,65 @@ def full_disk(disk, server):
     print("     grants again %.1f s after there was room" % (time.monotonic() - begun))
 
 
+def put_until_refused(client):
+    for index in range(20000):
+        try:
+            client("QUEUE.PUT", "q", "b" * 1000, "ID", "n%d" % index)
+        except RespError as error:
+            equal(error.word, "NOSPACE")
+            return index
+    raise AssertionError("never full")
+
+
+def test_a_disk_that_is_full_between_takes():
+    disk = SmallDisk("4m")
+    try:
+        server = Server("--segment-bytes", "256K", "--snapshot-bytes", "1G",
+                        data=disk.path + "/data", wrapper=disk.wrapper)
+        full_disk_of_queues(disk, server)
+        server.kill()
+    finally:
+        disk.close()
+
+
+def full_disk_of_queues(disk, server):
+    client, worker = server.resp(3), server.resp(3)
+    for index in range(20):
+        client("QUEUE.PUT", "work", str(index), "ID", "w%d" % index)
+    taken = client("QUEUE.TAKE", "work", "w", "COUNT", 12)
+    disk.fill()
+    count = put_until_refused(client)
+    equal(refused(client, "QUEUE.TAKE", "work", "w").word, "NOSPACE")
+    equal(refused(client, "QUEUE.TAKE", "work", "w", "WAIT", 60000).word, "NOSPACE")
+    # Who has something goes on with it, and gives it back.
+    for index, item in enumerate(taken):
+        claim = ("work", item["id"], item["token"])
+        equal(client("QUEUE.EXTEND", *claim)["outcome"], "ok")
+        if index < 4:
+            equal(client("QUEUE.DONE", *claim)["state"], "done")
+        elif index < 8:
+            equal(client("QUEUE.FAIL", *claim, "DELAY", 0)["state"], "ready")
+    server.kill()
+    server.start()
+    client, worker = server.resp(3), server.resp(3)
+    counts = client("QUEUE.STAT", "work")["counts"]
+    equal([counts[state] for state in ("ready", "taken", "done")], [12, 4, 4])
+    equal(client("QUEUE.STAT", "q")["counts"]["ready"], count)
+    item = taken[8]
+    equal(client("QUEUE.DONE", "work", item["id"], item["token"])["state"], "done")
+    disk.make_room()
+
+    def is_given():
+        try:
+            return worker("QUEUE.TAKE", "work", "w")
+        except RespError as error:
+            equal(error.word, "NOSPACE")
+            return None
+
+    again = wait_for(is_given, "takes after there is room again", 10)[0]
+    assert again["token"] > taken[-1]["token"]
+
+
 def test_a_directory_that_cannot_be_written():
     disk = SmallDisk("4m")
     try:
