@@ -220,6 +220,9 @@ bool quorum_answer_read(
         answer.pass = text_at(values, count, 5);
         answer.config = text_at(values, count, 6);
         answer.met = text_at(values, count, 7);
+    } else if (answer.kind == QUORUM_YES) {
+        answer.remaining_ms = remaining_at(values, count);
+        answer.is_breaking = integer_at(values, count, 2) == 1;
     } else {
         answer.remaining_ms = remaining_at(values, count);
         answer.fence = token_at(values, count, 2);
@@ -245,7 +248,8 @@ bool quorum_sight_read(
                                         .ended = token_at(values, count, 6),
                                         .owner = text_at(values, count, 7),
                                         .ttl_ms = (uint32_t)token_at(values, count, 8),
-                                        .meta = text_at(values, count, 9) };
+                                        .meta = text_at(values, count, 9),
+                                        .is_breaking = integer_at(values, count, 11) == 1 };
     return true;
 }
 

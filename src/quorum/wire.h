@@ -145,6 +145,7 @@ struct quorum_answer {
     uint64_t token; /* HELD: of the holder */
     uint64_t voted;
     uint64_t ended;
+    bool is_breaking;   /* YES, to a renewal: an administrator has set an end to it */
     struct bytes owner; /* HELD */
 
     uint64_t floor; /* NODE: from here on */
@@ -169,12 +170,13 @@ struct quorum_sight {
     uint64_t ended;
     uint32_t ttl_ms;
     uint32_t waiter_count; /* in all */
+    bool is_breaking;      /* an administrator has set an end to it */
     struct bytes owner;
     struct bytes meta;
 };
 /* Understand the reply of INSPECT; the waiters that it names, owner and ticket by turns, are the
  * values behind QUORUM_SIGHT_SIZE. */
-#define QUORUM_SIGHT_SIZE 11u
+#define QUORUM_SIGHT_SIZE 12u
 MUST_USE bool
 quorum_sight_read(const struct quorum_value *values, size_t count, struct quorum_sight *out_sight);
 

@@ -120,6 +120,7 @@ struct store_renewal {
     enum store_end end;  /* with LOST */
     uint32_t ttl_ms;
     int64_t remaining_ms;
+    bool is_breaking; /* an administrator has set an end to it */
 };
 
 struct store_holder {

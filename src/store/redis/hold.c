@@ -305,6 +305,7 @@ static void renewed(struct redis_work *work, const struct quorum_result *result)
     } else {
         renewal.ttl_ms = work->ttl_ms;
         renewal.remaining_ms = result->remaining_ms;
+        renewal.is_breaking = result->is_breaking;
     }
     tni_redis_renewed(work, &renewal, NULL);
 }
