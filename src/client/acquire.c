@@ -319,6 +319,11 @@ static void run(struct client *client, struct task *task)
     }
 }
 
+static uint32_t default_ttl_ms(const struct store *store)
+{
+    return store->ttl_ms_max < TENURE_TTL_MS_DEFAULT ? store->ttl_ms_max : TENURE_TTL_MS_DEFAULT;
+}
+
 enum tenure_err tni_acquire_create(
     struct client *client, const struct tenure_lock_options *options, struct acquire **out_acquire)
 {
@@ -337,7 +342,7 @@ enum tenure_err tni_acquire_create(
         .task = { .run = run }, .client = client, .hold = hold, .verdict = verdict
     };
     list_init(&acquire->link);
-    uint32_t ttl_ms = options->ttl_ms == 0 ? TENURE_TTL_MS_DEFAULT : options->ttl_ms;
+    uint32_t ttl_ms = options->ttl_ms == 0 ? default_ttl_ms(client->store) : options->ttl_ms;
     acquire->terms = (struct store_acquire){
         .names = acquire->hold->names,
         .name_count = options->name_count,

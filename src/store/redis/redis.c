@@ -411,7 +411,10 @@ static void init(struct redis *redis, const struct store_options *options)
 {
     const struct redis_address address = redis->address;
     *redis = (struct redis){
-        .store = { .ops = &redis_ops, .safety = STORE_SAFETY_VOLATILE, .verbs = VERBS },
+        .store = { .ops = &redis_ops,
+                   .safety = STORE_SAFETY_VOLATILE,
+                   .verbs = VERBS,
+                   .ttl_ms_max = address.ttl_ms_max },
         .loop = options->loop,
         .memory = options->memory,
         .address = address,
