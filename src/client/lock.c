@@ -1,10 +1,8 @@
 #include <tenure/lock.h>
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "client/acquire.h"
@@ -52,26 +50,6 @@ static const char *find_fault(const struct tenure_lock_options *options)
     return NULL;
 }
 
-/* "user@host:pid#random": for people, and unlike any other. */
-static bool make_owner(char *out_owner, size_t size)
-{
-    uint64_t random;
-    char host[65] = "";
-    const char *user = getenv("USER"); // NOLINT(concurrency-mt-unsafe): only reads
-    char number[24];
-    if (getrandom(&random, sizeof(random), 0) != sizeof(random)) return false;
-    if (gethostname(host, sizeof(host) - 1) != 0 || !tni_is_plain(host)) {
-        (void)snprintf(host, sizeof(host), "localhost");
-    }
-    if (user == NULL || !tni_is_plain(user) || strlen(user) > 64) {
-        (void)snprintf(number, sizeof(number), "%lu", (unsigned long)geteuid());
-        user = number;
-    }
-    int written =
-        snprintf(out_owner, size, "%s@%s:%ld#%016" PRIx64, user, host, (long)getpid(), random);
-    return written > 0 && (size_t)written < size;
-}
-
 /* ------------------------------------------------------------------ acquire */
 
 enum tenure_err tenure_lock_start(
@@ -82,21 +60,13 @@ enum tenure_err tenure_lock_start(
     struct tenure_op *out_op,
     struct tenure_error *out_error)
 {
-    char owner[LIMIT_OWNER_SIZE_MAX + 1];
     const char *fault = fn == NULL ? "fn: it is missing" : find_fault(options);
     if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
-    struct tenure_lock_options terms = *options;
-    if (terms.owner == NULL) {
-        if (!make_owner(owner, sizeof(owner))) {
-            return tni_fail(out_error, TENURE_IO, "the system gives no random numbers");
-        }
-        terms.owner = owner;
-    }
     struct client *client = tni_client_take(handle);
     if (client == NULL) return tni_fail(out_error, TENURE_INVALID, "the client is closed");
 
     struct acquire *acquire;
-    enum tenure_err err = tni_acquire_create(client, &terms, &acquire);
+    enum tenure_err err = tni_acquire_create(client, options, &acquire);
     if (err == TENURE_OK) {
         acquire->verdict->fn = fn;
         acquire->verdict->user = user;
@@ -144,20 +114,12 @@ enum tenure_err tenure_lock(
     struct tenure_obstacle *out_obstacle,
     struct tenure_error *out_error)
 {
-    char owner[LIMIT_OWNER_SIZE_MAX + 1];
     const char *fault = find_fault(options);
     if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
-    struct tenure_lock_options terms = *options;
-    if (terms.owner == NULL) {
-        if (!make_owner(owner, sizeof(owner))) {
-            return tni_fail(out_error, TENURE_IO, "the system gives no random numbers");
-        }
-        terms.owner = owner;
-    }
     struct lock_call lock = { .obstacle = out_obstacle };
     if (!tni_call_begin(&lock.call, handle, out_error)) return lock.call.err;
     struct acquire *acquire;
-    enum tenure_err err = tni_acquire_create(lock.call.client, &terms, &acquire);
+    enum tenure_err err = tni_acquire_create(lock.call.client, options, &acquire);
     if (err == TENURE_OK) {
         acquire->is_waited_for = true;
         acquire->verdict->fn = on_lock_done;
