@@ -268,6 +268,7 @@ def report(holds, faults, seconds):
     print("tokens that do not rise: %d; asked for before, and a jump: %d" % (
         len(inversions), len(undecided)))
     show_pairs("overlap", inside, faults)
+    show_pairs("overlap outside the promise", outside[:1], faults)
     show_pairs("tokens", inversions, faults)
     for text in faults.early:
         print(text)
