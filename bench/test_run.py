@@ -39,7 +39,8 @@ class FakeServer:
         self.answer = answer
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.tcp = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
 
     def accept(self):
         while True:
@@ -69,6 +70,9 @@ class FakeServer:
         return self.answer(words[0])
 
     def close(self):
+        # Before its descriptor is another server's: this thread would accept from that.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.listener.close()
 
 

@@ -52,7 +52,7 @@ struct tenure_lock_options {
     uint32_t name_count;
     const char *owner; /* NULL: a fresh one, "user@host:pid#random" */
     const char *meta;  /* NULL: none; up to 4096 bytes, for people who ask who holds it */
-    uint32_t ttl_ms;   /* 0: TENURE_TTL_MS_DEFAULT; 100 ms … 24 h */
+    uint32_t ttl_ms; /* 100 ms … 24 h; 0: TENURE_TTL_MS_DEFAULT, or less where a store gives less */
     bool is_unlimited; /* no ttl: until released, whatever happens to this process */
     uint32_t wait_ms;  /* 0: do not wait; TENURE_WAIT_FOREVER */
     enum tenure_mode mode;

@@ -16,8 +16,8 @@ assert_fail(const char *file, int line, const char *function, const char *what);
 
 #define MUST_USE __attribute__((warn_unused_result))
 
-/* For an array on the hot path that is written before it is read, as far as it is used: all other
- * variables are cleared by the compiler (-ftrivial-auto-var-init). */
+/* For something large on the hot path that is written before it is read, as far as it is used: all
+ * other variables are cleared by the compiler (-ftrivial-auto-var-init). */
 #define UNINITIALIZED __attribute__((uninitialized))
 
 #endif

@@ -20,7 +20,6 @@
 #define GRANT_US_FINE       100000
 #define DISK_BYTES_FINE     (UINT64_C(256) << 20)
 #define CONNECTIONS_DIVISOR 10 /* so much of the connections should be free */
-#define PROBE_TTL_MS        5000u
 #define NS_PER_S            INT64_C(1000000000)
 #define PPM                 1000000
 
@@ -361,7 +360,6 @@ static void check_grant(struct doctor *doctor, bool is_one)
         .names = &name,
         .name_count = 1,
         .owner = owner,
-        .ttl_ms = PROBE_TTL_MS,
     };
     struct tenure_hold hold;
     struct tenure_error error = { .code = TENURE_OK };

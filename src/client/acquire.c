@@ -324,6 +324,23 @@ static void run(struct client *client, struct task *task)
     }
 }
 
+static uint32_t default_ttl_ms(const struct store *store)
+{
+    return store->ttl_ms_max < TENURE_TTL_MS_DEFAULT ? store->ttl_ms_max : TENURE_TTL_MS_DEFAULT;
+}
+
+static enum tenure_err create_hold(
+    struct client *client, const struct tenure_lock_options *options, struct hold **out_hold)
+{
+    char owner[LIMIT_OWNER_SIZE_MAX + 1];
+    struct tenure_lock_options terms = *options;
+    if (terms.owner == NULL) {
+        if (!tni_owner_make(client, owner)) return TENURE_IO;
+        terms.owner = owner;
+    }
+    return tni_hold_create(client, &terms, out_hold);
+}
+
 enum tenure_err tni_acquire_create(
     struct client *client, const struct tenure_lock_options *options, struct acquire **out_acquire)
 {
@@ -331,7 +348,7 @@ enum tenure_err tni_acquire_create(
     struct verdict *verdict = memory_take(client->memory, sizeof(*verdict));
     struct hold *hold = NULL;
     enum tenure_err err = TENURE_NO_MEMORY;
-    if (acquire != NULL && verdict != NULL) err = tni_hold_create(client, options, &hold);
+    if (acquire != NULL && verdict != NULL) err = create_hold(client, options, &hold);
     if (err != TENURE_OK) {
         memory_give(client->memory, verdict, sizeof(*verdict));
         memory_give(client->memory, acquire, sizeof(*acquire));
@@ -342,7 +359,7 @@ enum tenure_err tni_acquire_create(
         .task = { .run = run }, .client = client, .hold = hold, .verdict = verdict
     };
     list_init(&acquire->link);
-    uint32_t ttl_ms = options->ttl_ms == 0 ? TENURE_TTL_MS_DEFAULT : options->ttl_ms;
+    uint32_t ttl_ms = options->ttl_ms == 0 ? default_ttl_ms(client->store) : options->ttl_ms;
     acquire->terms = (struct store_acquire){
         .names = acquire->hold->names,
         .name_count = options->name_count,

@@ -290,6 +290,7 @@ static struct client *create(const struct tenure_client_options *options, const 
                                .notice_fd = -1,
                                .reference_count = 1 };
     (void)snprintf(client->url, sizeof(client->url), "%s", url);
+    tni_owner_prefix(client->owner_prefix);
     if (options != NULL && options->timeout_ms > 0) client->timeout_ms = options->timeout_ms;
     if (options != NULL && options->clock_error_ppm > 0) {
         client->clock_error_ppm = options->clock_error_ppm;

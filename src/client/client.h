@@ -11,6 +11,7 @@
  *   take.c       from a request to items of a queue, each a hold
  *   taken.c      the item behind a hold, and its end
  *   put.c await.c queue.c   the rest of queues
+ *   owner.c      names for those who hold
  *   call.c       blocking = start and wait
  *   later.c      start, and tell when it is over
  *   claim.c view.c watch.c election.c   the rest of the public functions
@@ -34,7 +35,8 @@
 #include "client/registry.h"
 #include "store/store.h"
 
-#define CLIENT_URL_SIZE 2048u
+#define CLIENT_URL_SIZE          2048u
+#define CLIENT_OWNER_PREFIX_SIZE 176u /* two words of 64 bytes, and a number */
 
 struct task;
 typedef void (*task_fn)(struct client *client, struct task *task);
@@ -61,6 +63,7 @@ struct client {
     uint64_t id;
     const struct memory *memory;
     char url[CLIENT_URL_SIZE];
+    char owner_prefix[CLIENT_OWNER_PREFIX_SIZE]; /* "user@host:pid#" */
     uint32_t timeout_ms;
     uint32_t clock_error_ppm;
     bool is_dispatched;
@@ -119,6 +122,12 @@ MUST_USE bool
 tni_client_enlist(struct client *client, struct list *list, struct list *link, struct task *task);
 /* The same under the client's mutex; when it is closing, nothing happens. */
 void tni_client_queue(struct client *client, struct task *task);
+/* What the owners that this process makes begin with. */
+void tni_owner_prefix(char out_prefix[static CLIENT_OWNER_PREFIX_SIZE]);
+/* A new owner.  False: the system gives no random numbers. */
+MUST_USE bool
+tni_owner_make(const struct client *client, char out_owner[static LIMIT_OWNER_SIZE_MAX + 1]);
+
 /* Is this its thread? */
 bool tni_client_is_inside(const struct client *client);
 /* A hold's timer has changed. */

@@ -393,6 +393,7 @@ static void judge(const struct store_result *result, struct keeper_event *event)
         bool is_shorter = event->remaining_ms < 0 || renewal->remaining_ms < event->remaining_ms;
         if (renewal->remaining_ms >= 0 && is_shorter) event->remaining_ms = renewal->remaining_ms;
         event->ttl_ms = renewal->ttl_ms;
+        event->is_breaking = event->is_breaking || renewal->is_breaking;
     }
     if (is_sure) event->kind = KEEPER_RENEWED;
 }

@@ -131,8 +131,7 @@ static void accept(struct keeper *keeper, const struct keeper_event *event)
     keeper->valid_until = end_of(keeper, event);
     keeper->is_doubtful = false;
     keeper->ttl_ms = event->ttl_ms;
-    keeper->is_breaking =
-        event->remaining_ms >= 0 && (event->ttl_ms == 0 || event->remaining_ms < event->ttl_ms);
+    keeper->is_breaking = event->is_breaking;
 
     uint32_t third = third_ms(keeper, event);
     bool has_end = keeper->valid_until.ns != never.ns;
@@ -156,8 +155,6 @@ static void on_granted(struct keeper *keeper, const struct keeper_event *event)
     if (is_fresh(keeper, event)) {
         move(keeper, KEEPER_HELD);
         accept(keeper, event);
-        /* The same grant asked for again has less than a ttl left; that is no administrator. */
-        keeper->is_breaking = false;
     } else {
         keeper->renew_at = event->now;
     }

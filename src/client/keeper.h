@@ -65,7 +65,7 @@ struct keeper_options {
 enum keeper_event_kind {
     KEEPER_GRANTED, /* first: `sent_at` of the request, `remaining_ms` and `ttl_ms` of the answer */
     KEEPER_TIME,    /* the deadline has come, or somebody looks */
-    KEEPER_RENEWED, /* an answer: `sent_at`, `remaining_ms`, `ttl_ms` */
+    KEEPER_RENEWED, /* an answer: `sent_at`, `remaining_ms`, `ttl_ms`, `is_breaking` */
     KEEPER_REFUSED, /* an answer: the hold has ended, `loss` says how */
     KEEPER_FAILED,  /* no answer, or one that settles nothing: `sent_at` */
     KEEPER_HINT,    /* something may have happened to the hold: ask the server now */
@@ -81,6 +81,7 @@ struct keeper_event {
     struct mono sent_at;
     int64_t remaining_ms; /* -1: until released */
     uint32_t ttl_ms;
+    bool is_breaking; /* renewed: an administrator has set an end to it */
     enum keeper_loss loss;
 };
 

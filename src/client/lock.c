@@ -3,7 +3,6 @@
 #include "client/acquire.h"
 #include "client/call.h"
 #include "client/later.h"
-#include "client/owner.h"
 #include "client/take.h"
 
 /* ------------------------------------------------------------------ options */
@@ -57,21 +56,13 @@ enum tenure_err tenure_lock_start(
     struct tenure_op *out_op,
     struct tenure_error *out_error)
 {
-    char owner[LIMIT_OWNER_SIZE_MAX + 1];
     const char *fault = fn == NULL ? "fn: it is missing" : find_fault(options);
     if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
-    struct tenure_lock_options terms = *options;
-    if (terms.owner == NULL) {
-        if (!tni_owner_make(owner, sizeof(owner))) {
-            return tni_fail(out_error, TENURE_IO, "the system gives no random numbers");
-        }
-        terms.owner = owner;
-    }
     struct client *client = tni_client_take(handle);
     if (client == NULL) return tni_fail(out_error, TENURE_INVALID, "the client is closed");
 
     struct acquire *acquire;
-    enum tenure_err err = tni_acquire_create(client, &terms, &acquire);
+    enum tenure_err err = tni_acquire_create(client, options, &acquire);
     if (err == TENURE_OK) {
         acquire->verdict->fn = fn;
         acquire->verdict->user = user;
@@ -121,20 +112,12 @@ enum tenure_err tenure_lock(
     struct tenure_obstacle *out_obstacle,
     struct tenure_error *out_error)
 {
-    char owner[LIMIT_OWNER_SIZE_MAX + 1];
     const char *fault = find_fault(options);
     if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
-    struct tenure_lock_options terms = *options;
-    if (terms.owner == NULL) {
-        if (!tni_owner_make(owner, sizeof(owner))) {
-            return tni_fail(out_error, TENURE_IO, "the system gives no random numbers");
-        }
-        terms.owner = owner;
-    }
     struct lock_call lock = { .obstacle = out_obstacle };
     if (!tni_call_begin(&lock.call, handle, out_error)) return lock.call.err;
     struct acquire *acquire;
-    enum tenure_err err = tni_acquire_create(lock.call.client, &terms, &acquire);
+    enum tenure_err err = tni_acquire_create(lock.call.client, options, &acquire);
     if (err == TENURE_OK) {
         acquire->is_waited_for = true;
         acquire->verdict->fn = on_lock_done;

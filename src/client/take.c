@@ -6,7 +6,6 @@
 
 #include "client/call.h"
 #include "client/hold.h"
-#include "client/owner.h"
 #include "client/taken.h"
 
 /* A take that is under way.
@@ -382,12 +381,18 @@ create(struct client *client, const struct tenure_take_options *options, const c
     return take;
 }
 
-/* Who takes.  NULL: the system gives no random numbers. */
-static const char *
-choose_worker(const struct tenure_take_options *options, char made[LIMIT_OWNER_SIZE_MAX + 1])
+/* Whoever has no name gets one. */
+static enum tenure_err create_for_worker(
+    struct client *client, const struct tenure_take_options *options, struct take **out_take)
 {
-    if (options->worker != NULL) return options->worker;
-    return tni_owner_make(made, LIMIT_OWNER_SIZE_MAX + 1) ? made : NULL;
+    char made[LIMIT_OWNER_SIZE_MAX + 1];
+    const char *worker = options->worker;
+    if (worker == NULL) {
+        if (!tni_owner_make(client, made)) return TENURE_IO;
+        worker = made;
+    }
+    *out_take = create(client, options, worker);
+    return *out_take == NULL ? TENURE_NO_MEMORY : TENURE_OK;
 }
 
 static bool submit(struct take *take)
@@ -407,17 +412,12 @@ enum tenure_err tenure_take_start(
     struct tenure_op *out_op,
     struct tenure_error *out_error)
 {
-    char made[LIMIT_OWNER_SIZE_MAX + 1];
     const char *fault = fn == NULL ? "fn: it is missing" : find_fault(options);
     if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
-    const char *worker = choose_worker(options, made);
-    if (worker == NULL) {
-        return tni_fail(out_error, TENURE_IO, "the system gives no random numbers");
-    }
     struct client *client = tni_client_take(handle);
     if (client == NULL) return tni_fail(out_error, TENURE_INVALID, "the client is closed");
-    struct take *take = create(client, options, worker);
-    enum tenure_err err = take == NULL ? TENURE_NO_MEMORY : TENURE_OK;
+    struct take *take;
+    enum tenure_err err = create_for_worker(client, options, &take);
     if (err == TENURE_OK) {
         take->fn = fn;
         take->user = user;
@@ -457,24 +457,19 @@ enum tenure_err tenure_take(
     uint32_t *out_count,
     struct tenure_error *out_error)
 {
-    char made[LIMIT_OWNER_SIZE_MAX + 1];
     const char *fault = find_fault(options);
     if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
-    const char *worker = choose_worker(options, made);
-    if (worker == NULL) {
-        return tni_fail(out_error, TENURE_IO, "the system gives no random numbers");
-    }
     struct take_call waiting = { .holds = out_holds };
     if (!tni_call_begin(&waiting.call, handle, out_error)) return waiting.call.err;
-    struct take *take = create(waiting.call.client, options, worker);
-    enum tenure_err err;
-    if (take != NULL) {
+    struct take *take;
+    enum tenure_err err = create_for_worker(waiting.call.client, options, &take);
+    if (err == TENURE_OK) {
         take->is_waited_for = true;
         take->fn = on_take_done;
         take->user = &waiting;
         err = tni_call_wait(&waiting.call, submit(take), out_error);
     } else {
-        tni_call_end(&waiting.call, TENURE_NO_MEMORY, NULL);
+        tni_call_end(&waiting.call, err, NULL);
         err = tni_call_wait(&waiting.call, true, out_error);
     }
     if (err == TENURE_OK && out_count != NULL) *out_count = waiting.count;

@@ -113,48 +113,35 @@ read_bool(struct bytes line, struct resp_token *token, const char **out_text)
     return PARSE_DONE;
 }
 
-/* Nearly all lines are short plain numbers: their digits are read in one go.  0: it is none, or not
- * all there; else how many bytes the line takes with its end. */
-static size_t read_short_number(struct bytes input, size_t start, uint64_t *out_value)
-{
-    const char *line = input.data + start;
-    size_t left = input.size - start;
-    size_t limit = left < SHORT_DIGITS_MAX + 2 ? left : SHORT_DIGITS_MAX + 2;
-    uint64_t value = 0;
-    size_t size = 0;
-    while (size < limit && line[size] >= '0' && line[size] <= '9') {
-        value = value * 10 + (uint64_t)(line[size] - '0');
-        size++;
-    }
-    bool is_plain = size > 0 && (line[0] != '0' || size == 1);
-    if (!is_plain || size + 2 > limit || line[size] != '\r' || line[size + 1] != '\n') return 0;
-    *out_value = value;
-    return size + 2;
-}
-
-/* Integers and arrays, which make up most of what is read.  False: the long way. */
+/* Integers and arrays whose line is a short plain number: nearly all that is ever read.  False: it
+ * is something else, or not all there. */
 static bool read_short(struct bytes input, size_t *position, struct resp_token *out_token)
 {
-    char byte = input.data[*position];
-    uint64_t value;
-    if (byte != ':' && byte != '*') return false;
-    size_t size = read_short_number(input, *position + 1, &value);
-    bool is_count = byte == '*';
-    if (size == 0 || (is_count && value > (uint64_t)RESP_REPLY_COUNT_MAX)) return false;
+    const char *end = input.data + input.size;
+    const char *at = input.data + *position;
+    char type = *at++;
+    if (type != ':' && type != '*') return false;
+    const char *line = at;
+    uint64_t value = 0;
+    for (; at < end && *at >= '0' && *at <= '9'; at++) {
+        value = value * 10 + (uint64_t)(*at - '0');
+    }
+    size_t size = (size_t)(at - line);
+    bool is_plain = size > 0 && size <= SHORT_DIGITS_MAX && (*line != '0' || size == 1);
+    if (!is_plain || end - at < 2 || at[0] != '\r' || at[1] != '\n') return false;
+    bool is_count = type == '*';
+    if (is_count && value > (uint64_t)RESP_REPLY_COUNT_MAX) return false;
     *out_token = (struct resp_token){ .kind = is_count ? RESP_ARRAY : RESP_INTEGER,
                                       .integer = is_count ? 0 : (int64_t)value,
-                                      .text = { input.data + *position + 1, 0 },
+                                      .text = { line, 0 },
                                       .count = is_count ? (uint32_t)value : 0 };
-    *position += 1 + size;
+    *position += size + 3;
     return true;
 }
 
-enum proto_parse resp_read_token(
-    struct bytes input, size_t *position, struct resp_token *out_token, const char **out_text)
+__attribute__((noinline)) static enum proto_parse
+read_any(struct bytes input, size_t *position, struct resp_token *out_token, const char **out_text)
 {
-    ASSERT(*position <= input.size);
-    if (*position == input.size) return PARSE_MORE;
-    if (read_short(input, position, out_token)) return PARSE_DONE;
     char byte = input.data[*position];
     struct type type = types[byte & 0x7f];
     if ((byte & 0x80) != 0 || type.form == FORM_NONE) {
@@ -191,6 +178,15 @@ enum proto_parse resp_read_token(
     *position = end;
     *out_token = token;
     return PARSE_DONE;
+}
+
+enum proto_parse resp_read_token(
+    struct bytes input, size_t *position, struct resp_token *out_token, const char **out_text)
+{
+    ASSERT(*position <= input.size);
+    if (*position == input.size) return PARSE_MORE;
+    if (read_short(input, position, out_token)) return PARSE_DONE;
+    return read_any(input, position, out_token, out_text);
 }
 
 enum proto_parse

@@ -7,6 +7,9 @@
 /* Too few nodes: pauses between rounds. */
 #define PAUSE_NS_FIRST (20 * NS_PER_MS)
 #define PAUSE_NS_MAX   (1000 * NS_PER_MS)
+/* A program that is not Tenure wakes nobody when it lets go: it is looked for as such programs look
+ * for each other (node-redlock: every 100 to 300 ms). */
+#define FOREIGN_MS 200
 /* Waiters wake spread over this much behind the end of a lease. */
 #define SPREAD_NS (2 * NS_PER_MS)
 
@@ -220,6 +223,10 @@ static struct mono next_try(struct quorum_acquire *acquire, const struct quorum_
     }
     if (acquire->is_woken) return event->now;
     int64_t free_ms = quorum_round_free_ms(&acquire->round);
+    if (acquire->result.holder_size > 0 && acquire->result.holder_token == 0) {
+        int64_t pause_ms = FOREIGN_MS / 2 + (int64_t)(event->random % FOREIGN_MS);
+        if (free_ms < 0 || free_ms > pause_ms) free_ms = pause_ms;
+    }
     if (free_ms < 0) return refresh_at;
     int64_t spread_ns = (int64_t)(event->random % (uint64_t)SPREAD_NS);
     struct mono free_at = quorum_later(event->now, (free_ms + 1) * NS_PER_MS + spread_ns);
@@ -236,9 +243,11 @@ static bool is_split(const struct quorum_acquire *acquire)
            (!is_queued || acquire->is_waiting_asked);
 }
 
+/* One round that too few nodes answered in time is no outage where others were answered. */
 static enum tenure_err failure(const struct quorum_acquire *acquire)
 {
-    if (!acquire->is_answered) return TENURE_UNAVAILABLE;
+    bool is_outage = !acquire->was_answered || acquire->fail_count > 1;
+    if (!acquire->is_answered && is_outage) return TENURE_UNAVAILABLE;
     return acquire->is_try ? TENURE_HELD : TENURE_TIMEOUT;
 }
 
@@ -251,6 +260,7 @@ static void fail_round(
                        quorum_round_count(round, QUORUM_STAND_MUTE);
     acquire->is_answered =
         round->node_count - unheard >= quorum_majority(acquire->options.node_count);
+    acquire->was_answered = acquire->was_answered || acquire->is_answered;
     acquire->fail_count = acquire->is_answered ? 0 : acquire->fail_count + 1;
     acquire->stale_count = 0;
     note_obstacle(acquire);

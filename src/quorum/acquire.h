@@ -21,7 +21,8 @@
  *   - A round that began with a wake-up is given a little time: the end of the hold before ours
  *     reaches the nodes one by one, and each that it reaches wakes us and is asked again.
  *   - To be woken is a hint.  A timer runs to the moment at which a majority may be free, and to
- *     the next refreshing of the ticket.
+ *     the next refreshing of the ticket; sooner where the holder is a program that is not Tenure,
+ *     which wakes nobody.
  *   - Who does not want to wait still contends, as if waiting, for a moment when nobody has a
  *     majority: of many who try at once, one gets it.
  *   - The end of a failed attempt tells all nodes that may have voted (release.h). */
@@ -64,6 +65,7 @@ struct quorum_acquire {
     bool is_woken;          /* since the last round began */
     bool is_called;         /* this round began because we were woken: others are giving way */
     bool is_answered;       /* a majority of nodes answered in the last round */
+    bool was_answered;      /* … or in one before */
     uint32_t stale_count;
     uint32_t fail_count;  /* rounds in a row without a majority of answers */
     uint32_t round_count; /* for those who want to know */

@@ -20,8 +20,9 @@
  *
  * When fewer than Q others vote (too many restarted at once, or N is 1), what a majority knew may
  * be gone.  Then all nodes must answer, so that all memory that there is has been asked, and the
- * wall clock raises the floor over the rest.  The very first start is the same case; a cluster
- * whose nodes were all emptied without a restart, while nobody looked, cannot be told from it.
+ * wall clock raises the floor over the rest.  The very first start is the same case.  Where all
+ * nodes are without memory at the same time, one that was emptied without a restart cannot be told
+ * from one of a first start, by who has never seen it vote.
  *
  *   - A node verified to have written every vote to its disk, before and after the restart, has
  *     forgotten nothing and votes at once.

@@ -126,6 +126,7 @@ struct quorum_result {
     uint64_t token;
     struct mono sent_at;     /* OK: the lease counts from here … */
     int64_t remaining_ms;    /* … so long; acquire HELD: until it may be free, -1: no end known */
+    bool is_breaking;        /* renewal, OK: an administrator has set an end to it */
     struct mono valid_until; /* OK: believe it no longer than this */
     uint64_t holder_token;   /* HELD, LOST: 0 when the holder is no client of Tenure, or none */
     size_t holder_size;      /* 0: not known */

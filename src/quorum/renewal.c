@@ -28,6 +28,7 @@ static void renewed(struct quorum_renewal *renewal, struct mono now, struct quor
     struct quorum_result *result = &renewal->result;
     result->sent_at = renewal->round.sent_at;
     result->remaining_ms = quorum_round_remaining_ms(&renewal->round);
+    result->is_breaking = quorum_round_is_breaking(&renewal->round);
     result->valid_until =
         quorum_valid_until(result->sent_at, result->remaining_ms, renewal->options.clock_error_ppm);
     bool is_in_time = now.ns < result->valid_until.ns;

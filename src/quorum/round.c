@@ -53,6 +53,7 @@ bool quorum_round_answer(
     seat->holder = answer->kind == QUORUM_HELD ? hash(answer->owner) : 0;
     seat->voted = answer->voted;
     seat->ticket = answer->ticket;
+    seat->is_breaking = answer->is_breaking;
     return true;
 }
 
@@ -116,6 +117,16 @@ int64_t quorum_round_remaining_ms(const struct quorum_round *round)
     uint32_t majority = quorum_majority(round->node_count);
     ASSERT(count >= majority);
     return values[count - majority];
+}
+
+bool quorum_round_is_breaking(const struct quorum_round *round)
+{
+    uint32_t lasting = 0;
+    for (uint32_t node = 0; node < round->node_count; node++) {
+        const struct quorum_seat *seat = &round->seats[node];
+        lasting += seat->stand == QUORUM_STAND_YES && !seat->is_breaking;
+    }
+    return lasting < quorum_majority(round->node_count);
 }
 
 int64_t quorum_round_free_ms(const struct quorum_round *round)

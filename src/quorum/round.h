@@ -29,6 +29,7 @@ struct quorum_seat {
     uint64_t holder;    /* held: a hash of who holds */
     uint64_t voted;     /* gone, held */
     uint64_t ticket;    /* our number there; 0: none, or not told */
+    bool is_breaking;   /* yes: but an administrator has set an end to it */
     bool is_taken_back; /* acquire: what it may have of ours was taken back */
 };
 
@@ -54,6 +55,9 @@ struct mono quorum_round_deadline(const struct quorum_round *round);
 uint32_t quorum_round_count(const struct quorum_round *round, enum quorum_stand stand);
 /* How long a majority has yet said yes for: the Q-th longest.  A majority has said yes. */
 int64_t quorum_round_remaining_ms(const struct quorum_round *round);
+/* A majority has said yes; is one of those that it needs about to end by an administrator's will?
+ */
+bool quorum_round_is_breaking(const struct quorum_round *round);
 /* In how many ms a majority of the nodes may be free: the Q-th shortest; -1: no telling. */
 int64_t quorum_round_free_ms(const struct quorum_round *round);
 /* The node whose holder most nodes name, and how many do; node_count when none is held. */

@@ -24,6 +24,12 @@ static void add(struct quorum_command *command, struct bytes argument)
     command->arguments[command->argument_count++] = argument;
 }
 
+static void add_pass(struct quorum_command *command, struct bytes pass)
+{
+    command->pass_index = command->argument_count;
+    add(command, pass);
+}
+
 /* tenure:{NAME}SUFFIX */
 static void
 add_name_key(struct quorum_command *command, uint32_t slot, struct bytes name, struct bytes suffix)
@@ -55,7 +61,7 @@ static void write_vote(
     command->script = QUORUM_SCRIPT_ACQUIRE;
     add_lock_keys(command, texts->name, true);
     add_key(command, BYTES_LITERAL("tenure:node"));
-    add(command, texts->pass);
+    add_pass(command, texts->pass);
     add(command, texts->owner);
     add(command, number(command, call->token));
     add(command, number(command, call->ttl_ms));
@@ -74,7 +80,7 @@ static void write_renew(
     command->script = QUORUM_SCRIPT_RENEW;
     add_lock_keys(command, texts->name, false);
     add_key(command, BYTES_LITERAL("tenure:node"));
-    add(command, texts->pass);
+    add_pass(command, texts->pass);
     add(command, texts->owner);
     add(command, number(command, call->token));
     add(command, number(command, call->ttl_ms));
@@ -97,7 +103,7 @@ static void write_release(
     add(command, number(command, call->life_ms));
     add(command, texts->channel);
     add(command, what);
-    add(command, texts->pass);
+    add_pass(command, texts->pass);
 }
 
 static void write_admit(
@@ -116,7 +122,7 @@ static void write_admit(
         add(command, call->is_claim ? texts->config : BYTES_LITERAL(""));
     } else {
         add(command, BYTES_LITERAL("admit"));
-        add(command, texts->pass);
+        add_pass(command, texts->pass);
         add(command, texts->run_id);
         add(command, texts->config);
         add(command, number(command, call->token));
@@ -143,7 +149,7 @@ static void write_sweep(
 {
     command->script = QUORUM_SCRIPT_SWEEP;
     add_key(command, BYTES_LITERAL("tenure:node"));
-    add(command, texts->pass);
+    add_pass(command, texts->pass);
     add(command, number(command, call->ticket));
     add(command, number(command, call->count));
     add(command, number(command, call->token));
@@ -157,6 +163,7 @@ void quorum_command_write(
     out_command->key_count = 0;
     out_command->argument_count = 0;
     out_command->number_count = 0;
+    out_command->pass_index = QUORUM_ARGUMENT_COUNT_MAX;
     switch (call->verb) {
     case QUORUM_VOTE: write_vote(call, texts, out_command); break;
     case QUORUM_RENEW: write_renew(call, texts, BYTES_LITERAL("renew"), out_command); break;
@@ -172,6 +179,15 @@ void quorum_command_write(
     case QUORUM_INSPECT: write_inspect(call, texts, out_command); break;
     case QUORUM_SWEEP: write_sweep(call, texts, out_command); break;
     }
+}
+
+bool quorum_call_is_same(const struct quorum_call *left, const struct quorum_call *right)
+{
+    return left->verb == right->verb && left->token == right->token &&
+           left->ticket == right->ticket && left->ttl_ms == right->ttl_ms &&
+           left->count == right->count && left->life_ms == right->life_ms &&
+           left->uptime_ms == right->uptime_ms && left->is_durable == right->is_durable &&
+           left->is_claim == right->is_claim;
 }
 
 bool quorum_name_is_free(struct bytes name)
@@ -211,25 +227,30 @@ bool quorum_answer_read(
 {
     if (count == 0 || !values[0].is_integer) return false;
     if (values[0].integer < QUORUM_YES || values[0].integer > QUORUM_NODE) return false;
-    struct quorum_answer answer = { .kind = (enum quorum_answer_kind)values[0].integer };
-    if (answer.kind == QUORUM_NODE) {
-        answer.voted = token_at(values, count, 1);
-        answer.floor = token_at(values, count, 2);
-        answer.met_ms = token_at(values, count, 3);
-        answer.is_durable = integer_at(values, count, 4) == 1;
-        answer.pass = text_at(values, count, 5);
-        answer.config = text_at(values, count, 6);
-        answer.met = text_at(values, count, 7);
+    enum quorum_answer_kind kind = (enum quorum_answer_kind)values[0].integer;
+    if (kind == QUORUM_NODE) {
+        *out_answer = (struct quorum_answer){ .kind = kind,
+                                              .voted = token_at(values, count, 1),
+                                              .floor = token_at(values, count, 2),
+                                              .met_ms = token_at(values, count, 3),
+                                              .is_durable = integer_at(values, count, 4) == 1,
+                                              .pass = text_at(values, count, 5),
+                                              .config = text_at(values, count, 6),
+                                              .met = text_at(values, count, 7) };
+    } else if (kind == QUORUM_YES) {
+        *out_answer = (struct quorum_answer){ .kind = kind,
+                                              .remaining_ms = remaining_at(values, count),
+                                              .is_breaking = integer_at(values, count, 2) == 1 };
     } else {
-        answer.remaining_ms = remaining_at(values, count);
-        answer.fence = token_at(values, count, 2);
-        answer.ticket = token_at(values, count, 3);
-        answer.token = token_at(values, count, 4);
-        answer.voted = token_at(values, count, 5);
-        answer.ended = token_at(values, count, 6);
-        answer.owner = text_at(values, count, 7);
+        *out_answer = (struct quorum_answer){ .kind = kind,
+                                              .remaining_ms = remaining_at(values, count),
+                                              .fence = token_at(values, count, 2),
+                                              .ticket = token_at(values, count, 3),
+                                              .token = token_at(values, count, 4),
+                                              .voted = token_at(values, count, 5),
+                                              .ended = token_at(values, count, 6),
+                                              .owner = text_at(values, count, 7) };
     }
-    *out_answer = answer;
     return true;
 }
 
@@ -245,7 +266,8 @@ bool quorum_sight_read(
                                         .ended = token_at(values, count, 6),
                                         .owner = text_at(values, count, 7),
                                         .ttl_ms = (uint32_t)token_at(values, count, 8),
-                                        .meta = text_at(values, count, 9) };
+                                        .meta = text_at(values, count, 9),
+                                        .is_breaking = integer_at(values, count, 11) == 1 };
     return true;
 }
 

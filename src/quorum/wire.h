@@ -62,6 +62,7 @@ enum quorum_verb {
 #define QUORUM_TICKET_NONE UINT64_C(0)
 #define QUORUM_TICKET_ASK  UINT64_C(1)
 
+/* Changing it: quorum_call_is_same. */
 struct quorum_call {
     enum quorum_verb verb;
     uint32_t node;   /* 0 … N-1 */
@@ -97,6 +98,7 @@ struct quorum_command {
     enum quorum_script script;
     uint32_t key_count;
     uint32_t argument_count;
+    uint32_t pass_index; /* which argument is the pass; QUORUM_ARGUMENT_COUNT_MAX: none */
     struct bytes keys[QUORUM_KEY_COUNT_MAX];
     struct bytes arguments[QUORUM_ARGUMENT_COUNT_MAX];
 
@@ -111,6 +113,9 @@ void quorum_command_write(
     const struct quorum_call *call,
     const struct quorum_texts *texts,
     struct quorum_command *out_command);
+
+/* Do both ask the same of their nodes?  Then the commands differ in the pass at most. */
+bool quorum_call_is_same(const struct quorum_call *left, const struct quorum_call *right);
 
 /* May a lock have this name?  Those of our own keys are taken. */
 bool quorum_name_is_free(struct bytes name);
@@ -145,6 +150,7 @@ struct quorum_answer {
     uint64_t token; /* HELD: of the holder */
     uint64_t voted;
     uint64_t ended;
+    bool is_breaking;   /* YES, to a renewal: an administrator has set an end to it */
     struct bytes owner; /* HELD */
 
     uint64_t floor; /* NODE: from here on */
@@ -169,12 +175,13 @@ struct quorum_sight {
     uint64_t ended;
     uint32_t ttl_ms;
     uint32_t waiter_count; /* in all */
+    bool is_breaking;      /* an administrator has set an end to it */
     struct bytes owner;
     struct bytes meta;
 };
 /* Understand the reply of INSPECT; the waiters that it names, owner and ticket by turns, are the
  * values behind QUORUM_SIGHT_SIZE. */
-#define QUORUM_SIGHT_SIZE 11u
+#define QUORUM_SIGHT_SIZE 12u
 MUST_USE bool
 quorum_sight_read(const struct quorum_value *values, size_t count, struct quorum_sight *out_sight);
 

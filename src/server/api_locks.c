@@ -65,6 +65,16 @@ void api_refuse(struct http *http, const struct engine_reply *reply)
 
 /* ------------------------------------------------------------------ acquire */
 
+/* What is usual; where leases must end, and sooner, the longest that there is. */
+static uint32_t default_ttl_ms(const struct server *server, const struct api_wish *wish)
+{
+    uint32_t ttl_ms_max = server_ttl_ms_max(server);
+    bool has_no_ttl =
+        server->store == NULL || (server->store->features & 1u << STORE_FEATURE_NO_TTL);
+    if (wish->ttl_ms == 0 && has_no_ttl) return 0;
+    return wish->ttl_ms == 0 || wish->ttl_ms > ttl_ms_max ? ttl_ms_max : wish->ttl_ms;
+}
+
 void api_submit_acquire(
     struct http *http,
     const struct http_call *call,
@@ -83,7 +93,7 @@ void api_submit_acquire(
             .name_count = wish->name_count,
             .owner = has_owner ? args->texts[ARG_OWNER] : server_owner(server, made_up),
             .meta = wish->meta,
-            .ttl_ms = (uint32_t)args_number(args, ARG_TTL_MS, wish->ttl_ms),
+            .ttl_ms = (uint32_t)args_number(args, ARG_TTL_MS, default_ttl_ms(server, wish)),
             .wait_ms = (uint32_t)args_number(args, ARG_WAIT_MS, 0),
             .mode = args_number(args, ARG_MODE, ARG_MODE_EXCLUSIVE) == ARG_MODE_SHARED
                 ? ENGINE_SHARED

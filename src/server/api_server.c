@@ -20,8 +20,9 @@ static void answer(struct http *http, int status)
     http_end(http, &(struct http_answer){ .status = status }, (struct seq){ 0 });
 }
 
-static void put_limits(struct json_writer *json, const struct config *config)
+static void put_limits(struct json_writer *json, const struct server *server)
 {
+    const struct config *config = server->config;
     json_key(json, "limits");
     json_begin_object(json);
     put_number(json, "name_bytes", LIMIT_NAME_SIZE_MAX);
@@ -30,7 +31,7 @@ static void put_limits(struct json_writer *json, const struct config *config)
     put_number(json, "names", LIMIT_NAME_COUNT_MAX);
     put_number(json, "slots", LIMIT_SLOTS_MAX);
     put_number(json, "ttl_ms_min", LIMIT_TTL_MS_MIN);
-    put_number(json, "ttl_ms_max", LIMIT_TTL_MS_MAX);
+    put_number(json, "ttl_ms_max", server_ttl_ms_max(server));
     put_number(json, "wait_ms", LIMIT_WAIT_MS_MAX);
     put_number(json, "body_bytes", HTTP_BODY_SIZE_MAX);
     put_number(json, "result_bytes", LIMIT_RESULT_SIZE_MAX);
@@ -145,7 +146,7 @@ static void tell_server(struct session *session, const struct query_answer *foun
     }
     put_number(&json, "connections", server->metrics.connections_open);
     put_number(&json, "followers", events_follower_count(server->events));
-    put_limits(&json, server->config);
+    put_limits(&json, server);
     json_end_object(&json);
     answer(http, 200);
 }

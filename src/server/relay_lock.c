@@ -291,6 +291,7 @@ static void reply_renewed(struct relay_work *work, enum tenure_err err, const ch
             result->hold = known_hold(work);
             result->hold.ttl_ms = renewal->result.ttl_ms;
             result->hold.remaining_ms = renewal->result.remaining_ms;
+            result->hold.is_breaking = renewal->result.is_breaking;
         } else if (renewal->result.err == TENURE_LOST) {
             result->end = end_of(renewal->result.end);
         }

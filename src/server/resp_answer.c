@@ -112,11 +112,12 @@ static void write_renewal(struct resp *resp, const struct engine_result *result)
 {
     struct resp_writer *out = &resp->out;
     if (result->err == TENURE_OK) {
-        resp_write_map(out, 3);
+        resp_write_map(out, result->hold.is_breaking ? 4 : 3);
         WIRE(resp, "$7\r\noutcome\r\n$2\r\nok\r\n$6\r\nttl_ms\r\n");
         resp_write_unsigned(out, result->hold.ttl_ms);
         WIRE(resp, "$12\r\nremaining_ms\r\n");
         resp_write_signed(out, result->hold.remaining_ms);
+        if (result->hold.is_breaking) resp_pair_unsigned(resp, "breaking", 1);
         return;
     }
     resp_write_map(out, 3);

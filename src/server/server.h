@@ -97,4 +97,10 @@ static inline const char *server_safety_word(const struct server *server)
     return tni_store_safety_word(is_relay ? server->store->safety : STORE_SAFETY_DURABLE_SINGLE);
 }
 
+/* No lease is longer. */
+static inline uint32_t server_ttl_ms_max(const struct server *server)
+{
+    return server->store != NULL ? server->store->ttl_ms_max : LIMIT_TTL_MS_MAX;
+}
+
 #endif

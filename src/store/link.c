@@ -197,6 +197,7 @@ void tni_link_accept(struct link *link)
 {
     ASSERT(link->state == LINK_GREETING);
     link->state = LINK_UP;
+    link->was_up = true;
     (void)uv_timer_stop(&link->timer);
     link->ops->up(link);
 }

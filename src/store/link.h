@@ -72,6 +72,7 @@ struct link {
     bool is_writing;
     bool has_socket;
     bool has_timer;
+    bool was_up;         /* also when it is not any more */
     unsigned open_count; /* handles and requests of the loop that still know this link */
     uv_getaddrinfo_t resolve;
     uv_connect_t connect;

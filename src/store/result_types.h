@@ -25,6 +25,7 @@ struct store_renewal {
     enum store_end end;  /* with LOST */
     uint32_t ttl_ms;
     int64_t remaining_ms;
+    bool is_breaking;   /* an administrator has set an end to it */
     bool is_cancelling; /* EXTEND: somebody has cancelled the item */
 };
 

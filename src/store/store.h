@@ -116,8 +116,9 @@ enum store_feature {
 struct store {
     const struct store_ops *ops;
     enum store_safety safety;
-    unsigned verbs;    /* bit n: the verb n is supported */
-    unsigned features; /* bit n: the feature n is supported */
+    unsigned verbs;      /* bit n: the verb n is supported */
+    unsigned features;   /* bit n: the feature n is supported */
+    uint32_t ttl_ms_max; /* no lease is longer, as far as is known */
 };
 
 /* Open by URL; connects in the background.

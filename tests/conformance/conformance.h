@@ -120,6 +120,7 @@ struct view {
     int64_t remaining_ms;
     uint32_t votes;
     uint32_t node_count;
+    bool is_breaking;
     uint32_t waiters_here;
     char waiters[8][256];
     uint32_t positions[8];

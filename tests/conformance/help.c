@@ -210,6 +210,7 @@ static void keep_view(const struct tenure_lock_view *from, void *user)
         view->remaining_ms = holder->remaining_ms;
         view->votes = holder->votes;
         view->node_count = holder->node_count;
+        view->is_breaking = holder->is_breaking;
     }
     for (uint32_t index = 0; index < from->waiters_here && index < 8; index++) {
         (void)snprintf(view->waiters[index], 256, "%s", from->waiters[index].owner);

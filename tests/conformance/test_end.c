@@ -180,6 +180,7 @@ TEST(a_break_may_leave_the_holder_time)
         return;
     }
     CHECK_EQ_INT(err, TENURE_OK);
+    CHECK(look(client, name).is_breaking);
     struct tenure_lock_options other = plain(&name, 10000, 0);
     CHECK_EQ_INT(try_lock(client, &other), TENURE_HELD);
     other.wait_ms = 10000;

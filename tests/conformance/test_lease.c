@@ -134,6 +134,7 @@ TEST(a_renewal_may_change_the_ttl)
     CHECK_EQ_UINT(info.ttl_ms, 9000);
     CHECK(tenure_hold_remaining_ms(hold) > 5000);
     CHECK(look(client, name).remaining_ms > 5000);
+    CHECK_EQ_UINT(look(client, name).ttl_ms, 9000);
     sleep_ms(600);
     CHECK(tenure_hold_valid(hold));
     unlock(hold);

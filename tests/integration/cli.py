@@ -130,6 +130,16 @@ def read_file(path):
         return ""
 
 
+def stop_listening(listener, thread):
+    """Before the descriptor is another server's: the thread would accept from that."""
+    try:
+        listener.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it was stopped before
+    thread.join()
+    listener.close()
+
+
 class Proxy:
     """Between a client and a server; stall() stops forwarding and keeps the connections open."""
 
@@ -140,14 +150,15 @@ class Proxy:
         self.port = self.listener.getsockname()[1]
         self.is_over = False
         cleanup(self.close)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
 
     def stall(self):
         self.is_stalled.set()
 
     def close(self):
         self.is_over = True
-        self.listener.close()
+        stop_listening(self.listener, self.thread)
 
     def _accept(self):
         while not self.is_over:

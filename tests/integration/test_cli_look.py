@@ -17,7 +17,7 @@ import termios
 import threading
 import time
 
-from cli import TENURE, environment, start, tenure
+from cli import TENURE, environment, start, stop_listening, tenure
 from lib import ROOT, Server, cleanup, contains, equal, is_readable, need, run, scratch, skip
 from lib import wait_for
 
@@ -318,8 +318,9 @@ class Pretender:
         self.started_at = time.monotonic()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        cleanup(self.listener.close)
-        threading.Thread(target=self._accept, daemon=True).start()
+        thread = threading.Thread(target=self._accept, daemon=True)
+        thread.start()
+        cleanup(lambda: stop_listening(self.listener, thread))
 
     def _accept(self):
         while True:

@@ -162,6 +162,7 @@ struct talk {
     uint32_t expected_count;
     bool is_down;
     bool is_gone;
+    bool was_up;
     char text[256];
 };
 
@@ -277,6 +278,7 @@ static void on_down(struct link *link, const char *text)
     struct talk *talk = link->owner;
     CHECK(!talk->is_down);
     talk->is_down = true;
+    talk->was_up = link->was_up;
     (void)snprintf(talk->text, sizeof(talk->text), "%s", text);
 }
 
@@ -492,6 +494,7 @@ TEST_WITHIN(60, link_hears_the_last_words)
         set_address(&talk, "127.0.0.1", server.port);
         run(&talk, &memory_heap);
         check_down(&talk, "max number of clients");
+        CHECK(!talk.was_up);
     }
     (void)close(other);
     stop_redis(&server);
@@ -506,6 +509,7 @@ TEST_WITHIN(60, link_that_loses_its_server)
         struct talk talk = talk_securely(
             &server, server.port, (struct wish){ .say = says[index], .victim = &server });
         CHECK(talk.is_down);
+        CHECK(talk.was_up);
         CHECK(talk.text[0] != '\0');
         CHECK_EQ_INT(kill(server.pid, 0), 0); /* it is not waited for yet */
         stop_redis(&server);

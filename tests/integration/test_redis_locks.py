@@ -336,9 +336,18 @@ def test_rights_that_hosters_refuse_can_be_missing():
     servers = Nodes(1, has_user=True, is_durable=True)
     url = ready(servers)
     equal(class_of(url), "durable-single")
-    servers.cli(0, "ACL", "SETUSER", "tenure", "-config|get", "-time", "-pubsub|numsub")
+    servers.cli(0, "ACL", "SETUSER", "tenure", "-config|get", "-pubsub|numsub")
     token(url, "x")
     equal(class_of(url), "volatile")
+
+
+def test_a_right_that_the_scripts_need_may_not():
+    # Only a lock that somebody waits for asks for the time; it is found out before.
+    servers = Nodes(1, has_user=True)
+    url = ready(servers)
+    servers.cli(0, "ACL", "SETUSER", "tenure", "-time")
+    told = refused(url, 77, "run", "--ttl", "1s", "--timeout", "2s", "x", "--", "true")
+    contains(told, "docs/redis.md")
 
 
 def test_a_wrong_password_is_denied():
@@ -379,6 +388,7 @@ def test_no_password_is_shown():
     _, out, err = tenure(url, "doctor")
     assert servers.setup.password not in out + err
     contains(out, "tenure@127.0.0.1")
+    contains(out, "may acquire and release")  # within the longest lease of the URL
     servers.kill(0)
     _, out, err = tenure(url, "run", "--ttl", "1s", "--timeout", "300ms", "x", "--", "true")
     assert servers.setup.password not in out + err

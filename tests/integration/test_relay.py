@@ -760,11 +760,28 @@ def test_redis_refuses_what_it_cannot_do():
     equal(client.get("/v1/history/a").status, 501)
     equal(client.post("/v1/locks/a", owner="a", ttl_ms=24 * 3600 * 1000).status, 400)
     equal(refused(front.resp(), "LOCK.HISTORY", "a").word, "UNSUPPORTED")
+
+
+def test_candado_on_redis_holds_as_long_as_it_can():
+    nodes, front = redis_relay(3, "ttl-max=3s")
+    client = http(front)
+    longest_ms = client.get("/v1/server").json["limits"]["ttl_ms_max"]
+    equal(longest_ms, 3000)
     answer = client.get("/acquire/a").json
-    equal((answer["success"], answer["state"]), (False, 0))
-    equal(client.get("/acquire/a?ttl_ms=10000").json["success"], True)
+    equal((answer["success"], answer["state"]), (True, 1))
+    equal(http(relay(nodes.url("ttl-max=3s"))).get("/acquire/a").json["success"], False)
+    held = client.get("/v1/locks/a").json["holders"][0]
+    equal(held["ttl_ms"], longest_ms)
+    time.sleep(0.5)
     equal(client.get("/heartbeat/a").json["state"], 1)
+    renewed = client.get("/v1/locks/a").json["holders"][0]
+    equal(renewed["token"], held["token"])
+    assert renewed["remaining_ms"] > longest_ms - 400, renewed
     equal(client.get("/release/a").json["state"], 0)
+    equal(client.get("/acquire/a?ttl_ms=1000").json["success"], True)
+    equal(client.get("/v1/locks/a").json["holders"][0]["ttl_ms"], 1000)
+    # What is not said is never more than what the store gives.
+    equal(client.post("/v1/locks/b", owner="a").json["ttl_ms"], 3000)
 
 
 def test_redis_hands_off_in_order():

@@ -92,6 +92,7 @@ def test_break_and_its_grace():
     answer = client("LOCK.BREAK", "a", token, "operator", "GRACE", 5000)
     equal((answer["outcome"], answer["token"]), ("breaking", token))
     equal(client("LOCK.GET", "a")["holders"][0]["breaking"], 1)
+    equal(client("LOCK.RENEW", "a", "me", token, 15000)["breaking"], 1)
     equal(client("LOCK.BREAK", "a", token, "now")["outcome"], "broken")
     equal(client("LOCK.RELEASE", "a", "me", token), ["broken"])
     equal(client("LOCK.HISTORY", "a")[0]["reason"], "now")

@@ -374,6 +374,7 @@ static void note_admission(
     }
     if (answer->floor > before->node_voted) world_probe(world, PROBE_FLOOR_RAISED);
     node->has_forgotten = false;
+    node->is_flushed = false;
     world->let_in |= 1u << index;
     world_say(world, "n%u: let in, floor %" PRIu64, index, answer->floor % 100000000000);
 }
@@ -442,6 +443,7 @@ void node_restart(struct world *world, uint32_t index, unsigned how)
     if (how == RESTART_BACK || how == RESTART_PROMOTED) node->model = node->saved;
     if (how == RESTART_EMPTY) node->model.key_count = 0;
     if (how != RESTART_KEPT) node->has_forgotten = true;
+    if (how != RESTART_PROMOTED) node->is_flushed = false;
     node->saved = node->model;
     node->run++;
     node->is_promoted = how == RESTART_PROMOTED;
@@ -473,4 +475,5 @@ void node_flush(struct world *world, uint32_t index)
     node->model.key_count = 0;
     node->saved = node->model;
     node->has_forgotten = true;
+    node->is_flushed = true;
 }

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "quorum/acquire.h"
 #include "quorum/admission.h"
 #include "sim_quorum/model.h"
 
@@ -163,10 +164,119 @@ static const char *settled_number_is_taken_as_it_is(void)
     return wrong;
 }
 
+/* ------------------------------------------------------------------ a waiter and three nodes */
+
+#define WAIT_MS     INT64_C(10000)
+#define HELD_FOR_MS 60000
+
+struct waiter {
+    struct quorum_acquire acquire;
+    struct pace paces[3];
+    struct quorum_update update;
+    int64_t now_ms;
+    uint64_t random;
+};
+
+static void happen(struct waiter *waiter, struct quorum_event event)
+{
+    event.now = (struct mono){ waiter->now_ms * NS_PER_MS };
+    event.wall = (struct wall){ waiter->now_ms * 1000 };
+    event.random = waiter->random;
+    quorum_acquire_step(&waiter->acquire, &event, &waiter->update);
+}
+
+static void begin_waiting(struct waiter *waiter, uint64_t random)
+{
+    *waiter = (struct waiter){ .now_ms = 1000, .random = random };
+    const struct quorum_acquire_options options = {
+        .node_count = 3,
+        .ttl_ms = TTL_MS_MAX,
+        .wait_until = { (1000 + WAIT_MS) * NS_PER_MS },
+        .paces = waiter->paces,
+    };
+    (void)!quorum_acquire_init(&waiter->acquire, &options);
+    happen(waiter, (struct quorum_event){ .kind = QUORUM_START });
+}
+
+/* All nodes say that it is held; token 0: by a program that is not Tenure. */
+static void refuse(struct waiter *waiter, uint64_t token)
+{
+    waiter->now_ms += 1;
+    const struct quorum_answer held = { .kind = QUORUM_HELD,
+                                        .remaining_ms = HELD_FOR_MS,
+                                        .ticket = 1,
+                                        .token = token,
+                                        .owner = BYTES_LITERAL("somebody") };
+    uint32_t serial = waiter->acquire.round.serial;
+    for (uint32_t node = 0; node < 3; node++) {
+        happen(
+            waiter,
+            (struct quorum_event){
+                .kind = QUORUM_ANSWERED, .node = node, .serial = serial, .answer = &held });
+    }
+}
+
+/* Nobody answers in time; up to the next round, or the end. */
+static void be_silent(struct waiter *waiter)
+{
+    uint32_t round = waiter->acquire.round_count;
+    while (waiter->acquire.round_count == round && !waiter->update.is_done) {
+        waiter->now_ms = waiter->update.deadline.ns / NS_PER_MS + 1;
+        happen(waiter, (struct quorum_event){ .kind = QUORUM_TIME });
+    }
+}
+
+static int64_t pause_ms(const struct waiter *waiter)
+{
+    return waiter->acquire.again_at.ns / NS_PER_MS - waiter->now_ms;
+}
+
+/* Programs that are not Tenure wake nobody when they let go, and look again sooner than a ticket
+ * must be refreshed: whoever waits for one of them looks as often as they do, or starves. */
+static const char *foreign_holders_are_looked_for_often(void)
+{
+    struct waiter waiter;
+    for (uint64_t random = 0; random < 1000; random += 7) {
+        begin_waiting(&waiter, random);
+        refuse(&waiter, 0);
+        if (waiter.acquire.phase != QUORUM_PHASE_WAITING) return "it does not wait";
+        if (pause_ms(&waiter) > 300) return "too seldom";
+        if (pause_ms(&waiter) < 100) return "too often";
+    }
+    begin_waiting(&waiter, 0);
+    refuse(&waiter, 77);
+    if (pause_ms(&waiter) < 500) return "Tenure is polled, too";
+    return NULL;
+}
+
+/* The last round of a long wait may be cut off by its end, or fall into a hiccup. */
+static const char *one_silent_round_is_no_outage(void)
+{
+    struct waiter waiter;
+    begin_waiting(&waiter, 3);
+    refuse(&waiter, 77);
+    waiter.now_ms = waiter.update.deadline.ns / NS_PER_MS;
+    happen(&waiter, (struct quorum_event){ .kind = QUORUM_TIME });
+    if (waiter.acquire.phase != QUORUM_PHASE_ASKING) return "it does not ask again";
+    waiter.now_ms = 1000 + WAIT_MS;
+    happen(&waiter, (struct quorum_event){ .kind = QUORUM_TIME });
+    if (!waiter.update.is_done) return "it does not end";
+    if (waiter.update.result.err != TENURE_TIMEOUT) return "it is said to be an outage";
+    begin_waiting(&waiter, 3);
+    refuse(&waiter, 77);
+    while (!waiter.update.is_done) {
+        be_silent(&waiter);
+    }
+    if (waiter.update.result.err != TENURE_UNAVAILABLE) return "an outage is not told";
+    return NULL;
+}
+
 static const struct {
     const char *name;
     const char *(*run)(void);
 } stories[] = {
+    { "foreign_holders_are_looked_for_often", foreign_holders_are_looked_for_often },
+    { "one_silent_round_is_no_outage", one_silent_round_is_no_outage },
     { "floor_is_asked_of_a_majority", floor_is_asked_of_a_majority },
     { "settled_number_is_taken_as_it_is", settled_number_is_taken_as_it_is },
 };

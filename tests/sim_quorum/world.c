@@ -213,9 +213,24 @@ static uint32_t forgetful(const struct world *world)
     return count;
 }
 
-/* A node may forget as long as every majority still has one that remembers. */
-static bool may_forget(struct world *world, const struct node *node)
+/* Would no node remember anything, and one of them not have restarted?  That one could not be told
+ * from one of a first start, by who has never seen it vote. */
+static bool would_look_new(const struct world *world, const struct node *node, bool is_flush)
 {
+    bool has_flushed = is_flush;
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < world->swarm.node_count; index++) {
+        const struct node *other = &world->nodes[index];
+        count += other == node || other->has_forgotten;
+        has_flushed = has_flushed || (other != node && other->is_flushed);
+    }
+    return has_flushed && count == world->swarm.node_count;
+}
+
+/* A node may forget as long as every majority still has one that remembers. */
+static bool may_forget(struct world *world, const struct node *node, bool is_flush)
+{
+    if (would_look_new(world, node, is_flush)) return false;
     if (world->swarm.has_majority_loss) {
         if (forgetful(world) + 1 >= world_majority(world)) world_probe(world, PROBE_MAJORITY_LOST);
         return true;
@@ -245,26 +260,23 @@ static void disturb_node(struct world *world)
         if (swarm->has_kept && node->is_durable) node_restart(world, index, RESTART_KEPT);
         break;
     case 1:
-        if (swarm->has_back && !node->is_durable && may_forget(world, node)) {
+        if (swarm->has_back && !node->is_durable && may_forget(world, node, false)) {
             node_restart(world, index, RESTART_BACK);
         }
         break;
     case 2:
     case 3:
-        if (swarm->has_empty && !node->is_durable && may_forget(world, node)) {
+        if (swarm->has_empty && !node->is_durable && may_forget(world, node, false)) {
             node_restart(world, index, RESTART_EMPTY);
         }
         break;
     case 4:
-        /* All at once could not be told from a first start. */
-        if (swarm->has_flush && !node->is_durable && may_forget(world, node) &&
-            forgetful(world) + 1 < swarm->node_count)
-        {
+        if (swarm->has_flush && !node->is_durable && may_forget(world, node, true)) {
             node_flush(world, index);
         }
         break;
     case 5:
-        if (swarm->has_promotion && !node->is_durable && may_forget(world, node)) {
+        if (swarm->has_promotion && !node->is_durable && may_forget(world, node, false)) {
             node_restart(world, index, RESTART_PROMOTED);
         }
         break;
@@ -477,6 +489,7 @@ static void reset(struct world *world)
         node->is_durable = false;
         node->is_promoted = false;
         node->has_forgotten = false;
+        node->is_flushed = false;
         node->yes_ns = 0;
         memset(node->counted, 0, sizeof node->counted);
     }

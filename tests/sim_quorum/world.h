@@ -89,6 +89,7 @@ struct node {
     bool is_durable;
     bool is_promoted;
     bool has_forgotten;               /* and has not been let in since */
+    bool is_flushed;                  /* the same, and has not restarted either */
     int64_t yes_ns;                   /* when it last said yes to anybody */
     uint64_t counted[NAME_MAX_COUNT]; /* the highest token granted with a vote of this node */
 };

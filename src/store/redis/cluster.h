@@ -5,6 +5,7 @@
 #include "net/tls.h"
 #include "quorum/admission.h"
 #include "store/redis/address.h"
+#include "store/redis/command.h"
 #include "store/redis/node.h"
 #include "store/redis/redis.h"
 #include "store/redis/work.h"
@@ -28,6 +29,8 @@ struct redis {
     uint64_t random;
     uint64_t token_known;
     struct mono opened_at;
+    struct mono now; /* when something happened to a work last, on both clocks */
+    struct wall wall;
 
     uint32_t node_count;
     struct redis_node nodes[QUORUM_NODE_COUNT_MAX];
@@ -48,10 +51,11 @@ struct redis {
     struct map owners;
     struct heap timers;
     struct list watches;
-    struct list telling;  /* those of them that have yet to be told what is being told */
-    struct mono news_at;  /* when to say again that somebody listens */
-    struct buffer values; /* of a reply */
-    struct buffer view;   /* of a lock, for people */
+    struct list telling;          /* those of them that have yet to be told what is being told */
+    struct mono news_at;          /* when to say again that somebody listens */
+    struct redis_command command; /* what is being sent */
+    struct buffer values;         /* of a reply */
+    struct buffer view;           /* of a lock, for people */
 
     bool is_closed;
     bool is_dirty;

@@ -226,7 +226,7 @@ static bool refuse_error(struct redis_node *node, struct link *link, struct repl
     if (tni_reply_peek(reply) != RESP_ERROR) return false;
     /* SUBSCRIBE is answered by pushes; its error comes where the next answer is expected. */
     bool is_subscribed = node->subscription_count == SUBSCRIPTION_COUNT;
-    bool is_optional = node->greeting_step == STEP_CONFIG || node->greeting_step == STEP_TIME ||
+    bool is_optional = node->greeting_step == STEP_CONFIG ||
                        (node->greeting_step == STEP_LISTENERS && is_subscribed);
     if (is_optional) return false;
     const char *line = tni_reply_text_or_empty(reply);

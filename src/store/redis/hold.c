@@ -78,7 +78,7 @@ void tni_redis_start_acquire(struct redis *redis, struct store_op *op)
     work->ttl_ms = acquire->ttl_ms;
 }
 
-static void begin_acquire(struct redis_work *work)
+static void begin_acquire(struct redis_work *work, struct mono now)
 {
     struct redis *redis = work->redis;
     const struct store_acquire *acquire = &work->op->request.as.acquire;
@@ -94,7 +94,6 @@ static void begin_acquire(struct redis_work *work)
         tni_redis_work_end(work);
         return;
     }
-    struct mono now = tni_store_now();
     bool is_waiting = acquire->wait_until.ns > now.ns;
     work->give_up_answered_at = later(is_waiting ? acquire->wait_until : now, acquire->answer_ns);
     const struct quorum_acquire_options options = {
@@ -110,7 +109,7 @@ static void begin_acquire(struct redis_work *work)
         tni_redis_work_end(work);
         return;
     }
-    struct quorum_event event = { .kind = QUORUM_START };
+    struct quorum_event event = { .kind = QUORUM_START, .now = now };
     tni_redis_work_step(work, &event);
 }
 
@@ -254,7 +253,7 @@ void tni_redis_start_renew(struct redis *redis, struct store_op *op)
     op->where = renewing;
 }
 
-static void begin_renewal(struct redis_work *work)
+static void begin_renewal(struct redis_work *work, struct mono now)
 {
     struct redis *redis = work->redis;
     const struct quorum_renewal_options options = {
@@ -266,7 +265,7 @@ static void begin_renewal(struct redis_work *work)
         .paces = redis->paces,
     };
     quorum_renewal_init(&work->as.renewal, &options);
-    struct quorum_event event = { .kind = QUORUM_START };
+    struct quorum_event event = { .kind = QUORUM_START, .now = now };
     tni_redis_work_step(work, &event);
 }
 
@@ -305,6 +304,7 @@ static void renewed(struct redis_work *work, const struct quorum_result *result)
     } else {
         renewal.ttl_ms = work->ttl_ms;
         renewal.remaining_ms = result->remaining_ms;
+        renewal.is_breaking = result->is_breaking;
     }
     tni_redis_renewed(work, &renewal, NULL);
 }
@@ -328,7 +328,7 @@ void tni_redis_start_break(struct redis *redis, struct store_op *op)
     if (work == NULL) refuse(redis, op, TENURE_NO_MEMORY, NULL);
 }
 
-static void begin_release(struct redis_work *work)
+static void begin_release(struct redis_work *work, struct mono now)
 {
     struct redis *redis = work->redis;
     bool is_break = work->op->request.verb == STORE_BREAK;
@@ -343,7 +343,7 @@ static void begin_release(struct redis_work *work)
         .answer_until = work->give_up_at,
     };
     quorum_release_init(&work->as.release, &options);
-    struct quorum_event event = { .kind = QUORUM_START };
+    struct quorum_event event = { .kind = QUORUM_START, .now = now };
     tni_redis_work_step(work, &event);
 }
 
@@ -385,14 +385,14 @@ static void released(struct redis_work *work, const struct quorum_result *result
 
 /* ------------------------------------------------------------------ what they have in common */
 
-void tni_redis_hold_begin(struct redis_work *work)
+void tni_redis_hold_begin(struct redis_work *work, struct mono now)
 {
     if (work->kind == WORK_ACQUIRE) {
-        begin_acquire(work);
+        begin_acquire(work, now);
     } else if (work->kind == WORK_RENEWAL) {
-        begin_renewal(work);
+        begin_renewal(work, now);
     } else {
-        begin_release(work);
+        begin_release(work, now);
     }
 }
 

@@ -110,7 +110,7 @@ static void go_on_renewing(struct redis_work *work)
     /* Where nobody has it, the renewal will tell how it ended. */
     work->kind = WORK_RENEWAL;
     work->ttl_ms = ttl_ms == 0 ? LIMIT_TTL_MS_MIN : ttl_ms;
-    tni_redis_hold_begin(work);
+    tni_redis_hold_begin(work, tni_store_now());
 }
 
 static void conclude(struct redis_work *work)
@@ -154,16 +154,21 @@ void tni_redis_look_begin(struct redis_work *work, struct bytes name)
     look->begun_at = tni_store_now();
     look->until = quorum_later(look->begun_at, patience_ns(work));
     work->texts.size = work->name_size + work->owner_size + work->meta_size + 3;
+    struct quorum_call call = { .verb = QUORUM_INSPECT,
+                                .serial = look->serial,
+                                .count = REDIS_WAITER_COUNT_MAX };
+    bool is_name = quorum_name_is_free(name);
+    if (is_name) {
+        tni_redis_command_write(&redis->command, &call, &(struct quorum_texts){ .name = name });
+    }
     for (uint32_t node = 0; node < redis->node_count; node++) {
         struct redis_sight *seen = &look->sights[node];
-        const struct quorum_call call = { .verb = QUORUM_INSPECT,
-                                          .node = node,
-                                          .serial = look->serial,
-                                          .count = REDIS_WAITER_COUNT_MAX };
-        const struct quorum_texts texts = { .name = name };
+        const struct bytes no_pass = { "", 0 };
+        call.node = node;
         seen->is_answered = false;
-        seen->is_open = tni_redis_node_is_up(&redis->nodes[node]) && quorum_name_is_free(name) &&
-                        tni_redis_node_call(&redis->nodes[node], work, &call, &texts);
+        seen->is_open =
+            is_name && tni_redis_node_is_up(&redis->nodes[node]) &&
+            tni_redis_node_call(&redis->nodes[node], work, &call, no_pass, look->begun_at);
         look->open_count += seen->is_open;
     }
     /* Not from in here: whoever starts a look is not done with the work yet. */

@@ -16,10 +16,6 @@
 #define MISSED_NS (1000 * NS_PER_MS)
 #define SILENT_NS (3000 * NS_PER_MS)
 
-/* A head of a text and its end; all before the keys of EVALSHA. */
-#define TEXT_HEAD_SIZE_MAX   (1 + DECIMAL_SIZE_MAX + 4)
-#define SCRIPT_HEAD_SIZE_MAX 128u
-
 #define FLIGHT_CAPACITY_FIRST 64u
 #define FLIGHT_COUNT_MAX      65536u
 
@@ -90,6 +86,16 @@ static struct redis_flight flights_pop(struct redis_flights *flights)
     return flight;
 }
 
+/* Between two turns of the loop others use the processor's cache: the work that is answered next is
+ * fetched while this answer is read. */
+static void expect_next(const struct redis_flights *flights)
+{
+    if (flights->count == 0) return;
+    const struct redis_work *work = flight_at(flights, 0)->work;
+    if (work != NULL) __builtin_prefetch(work);
+    if (work != NULL) __builtin_prefetch(&work->as);
+}
+
 /* ------------------------------------------------------------------ writing */
 
 static void touch(struct redis_node *node)
@@ -119,88 +125,31 @@ static bool commit(struct redis_node *node, size_t size, const struct redis_flig
     return true;
 }
 
-/* "$17\r\n": the head of a text, or another count. */
-static char *put_head(char *at, char type, size_t count)
-{
-    *at++ = type;
-    if (count < 10) {
-        *at++ = (char)('0' + count);
-    } else if (count < 100) {
-        *at++ = (char)('0' + count / 10);
-        *at++ = (char)('0' + count % 10);
-    } else {
-        at += decimal_format(count, at);
-    }
-    *at++ = '\r';
-    *at++ = '\n';
-    return at;
-}
-
-static char *put_text(char *at, struct bytes text)
-{
-    at = put_head(at, '$', text.size);
-    if (text.size > 0) memcpy(at, text.data, text.size);
-    at += text.size;
-    *at++ = '\r';
-    *at++ = '\n';
-    return at;
-}
-
-/* EVALSHA, written in one piece: it is most of what is ever sent. */
-static void write_script(
-    struct buffer *output, const struct quorum_call *call, const struct quorum_texts *texts)
-{
-    struct quorum_command command;
-    quorum_command_write(call, texts, &command);
-    size_t size_max = SCRIPT_HEAD_SIZE_MAX;
-    for (uint32_t index = 0; index < command.key_count; index++) {
-        size_max += command.keys[index].size + TEXT_HEAD_SIZE_MAX;
-    }
-    for (uint32_t index = 0; index < command.argument_count; index++) {
-        size_max += command.arguments[index].size + TEXT_HEAD_SIZE_MAX;
-    }
-    char *start = buffer_extend(output, size_max);
-    if (start == NULL) return;
-    char key_count[DECIMAL_SIZE_MAX];
-    size_t key_count_size = decimal_format(command.key_count, key_count);
-    char *at = put_head(start, '*', 3 + command.key_count + command.argument_count);
-    at = put_text(at, BYTES_LITERAL("EVALSHA"));
-    at = put_text(at, (struct bytes){ redis_scripts[command.script].sha, 40 });
-    at = put_text(at, (struct bytes){ key_count, key_count_size });
-    for (uint32_t index = 0; index < command.key_count; index++) {
-        at = put_text(at, command.keys[index]);
-    }
-    for (uint32_t index = 0; index < command.argument_count; index++) {
-        at = put_text(at, command.arguments[index]);
-    }
-    output->size -= size_max - (size_t)(at - start);
-}
-
-/* Everything but the time is given. */
 static bool
-send_script(struct redis_node *node, struct redis_flight flight, const struct quorum_texts *texts)
+send_script(struct redis_node *node, const struct redis_flight *flight, struct bytes pass)
 {
     if (!can_write(node)) return false;
     struct buffer *output = &node->link->output;
     size_t size = output->size;
-    write_script(output, &flight.call, texts);
-    flight.sent_at = tni_store_now();
-    return commit(node, size, &flight);
+    tni_redis_command_send(&node->redis->command, pass, output);
+    return commit(node, size, flight);
 }
 
 bool tni_redis_node_call(
     struct redis_node *node,
     struct redis_work *work,
     const struct quorum_call *call,
-    const struct quorum_texts *texts)
+    struct bytes pass,
+    struct mono now)
 {
     const struct redis_flight flight = {
         .kind = work == NULL ? FLIGHT_ADMISSION : FLIGHT_WORK,
         .work = work,
         .use = work == NULL ? 0 : work->use,
         .call = *call,
+        .sent_at = now,
     };
-    return send_script(node, flight, texts);
+    return send_script(node, &flight, pass);
 }
 
 bool tni_redis_node_scan(
@@ -274,7 +223,7 @@ static bool load_scripts(struct redis_node *node)
  * ask again. */
 static bool ask_anew(struct redis_node *node, const struct redis_flight *flight)
 {
-    const struct redis *redis = node->redis;
+    struct redis *redis = node->redis;
     bool is_current = flight->work == NULL || flight->work->use == flight->use;
     if (!is_current || flight->is_missed || flight->again_count == AGAIN_COUNT_MAX) return false;
     if (node->loading_count == 0 && !load_scripts(node)) return false;
@@ -282,7 +231,8 @@ static bool ask_anew(struct redis_node *node, const struct redis_flight *flight)
     size_t pass_size = quorum_admission_pass(&redis->admission, node->index, pass);
     struct quorum_texts texts;
     if (flight->kind == FLIGHT_WORK) {
-        texts = tni_redis_work_texts(flight->work, (struct bytes){ pass, pass_size });
+        texts = tni_redis_work_texts(flight->work);
+        texts.pass = (struct bytes){ pass, pass_size };
     } else {
         texts = quorum_admission_texts(&redis->admission, node->index);
     }
@@ -290,7 +240,9 @@ static bool ask_anew(struct redis_node *node, const struct redis_flight *flight)
     if (is_look && !tni_redis_look_name(flight->work, &flight->call, &texts.name)) return false;
     struct redis_flight again = *flight;
     again.again_count++;
-    return send_script(node, again, &texts);
+    again.sent_at = node->link->received_at;
+    tni_redis_command_write(&redis->command, &again.call, &texts);
+    return send_script(node, &again, texts.pass);
 }
 
 /* ------------------------------------------------------------------ answers */
@@ -311,14 +263,13 @@ static bool read_values(struct redis *redis, struct reply *reply, size_t *out_co
     if (values == NULL) return false;
     for (size_t index = 0; index < count; index++) {
         if (resp_read_token(input, &reply->position, &token, &text) != PARSE_DONE) return false;
-        bool is_known = token.kind == RESP_INTEGER || token.kind == RESP_BULK ||
-                        token.kind == RESP_SIMPLE || token.kind == RESP_NULL;
-        if (!is_known) return false;
+        bool is_integer = token.kind == RESP_INTEGER;
+        bool is_text = token.kind == RESP_BULK || token.kind == RESP_SIMPLE;
+        if (!is_integer && !is_text && token.kind != RESP_NULL) return false;
         values[index] = (struct quorum_value){
-            .is_integer = token.kind == RESP_INTEGER,
-            .integer = token.kind == RESP_INTEGER ? token.integer : 0,
-            .text = token.kind == RESP_INTEGER || token.kind == RESP_NULL ? (struct bytes){ "", 0 }
-                                                                          : token.text,
+            .is_integer = is_integer,
+            .integer = is_integer ? token.integer : 0,
+            .text = is_text ? token.text : (struct bytes){ "", 0 },
         };
     }
     *out_count = count;
@@ -379,7 +330,6 @@ take_answer(struct redis_node *node, const struct redis_flight *flight, struct r
 {
     struct redis *redis = node->redis;
     size_t count = 0;
-    struct quorum_answer answer;
     if (flight->kind == FLIGHT_NOTHING || flight->kind == FLIGHT_LOAD) return;
     if (flight->kind == FLIGHT_MARK) {
         bool is_mark = strcmp(tni_reply_text_or_empty(reply), "PONG") == 0;
@@ -403,10 +353,11 @@ take_answer(struct redis_node *node, const struct redis_flight *flight, struct r
         struct bytes cursor = count == 3 ? values[1].text : (struct bytes){ "0", 1 };
         if (!decimal_parse(cursor, &node->sweep_cursor)) node->sweep_cursor = 0;
     } else if (flight->kind == FLIGHT_ADMISSION) {
+        struct quorum_answer answer;
         bool is_good = quorum_answer_read(values, count, &answer);
         tell_admission(node, &flight->call, is_good ? &answer : NULL);
     } else if (flight->work->use == flight->use) {
-        tni_redis_work_answer(flight->work, node->index, flight, values, count);
+        tni_redis_work_answer(flight->work, flight, node->link->received_at, values, count);
     }
 }
 
@@ -442,9 +393,11 @@ static void on_reply(struct link *link, struct reply *reply)
         return;
     }
     struct redis_flight flight = flights_pop(&node->flights);
+    expect_next(&node->flights);
     if (flight.kind == FLIGHT_LOAD) node->loading_count--;
     if (flight.kind == FLIGHT_WORK || flight.kind == FLIGHT_ADMISSION) {
-        pace_measure(&node->redis->paces[node->index], tni_store_now().ns - flight.sent_at.ns);
+        int64_t round_trip_ns = link->received_at.ns - flight.sent_at.ns;
+        pace_measure(&node->redis->paces[node->index], round_trip_ns);
     }
     if (type == '-' || type == '!') {
         take_error(node, &flight, reply);

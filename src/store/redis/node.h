@@ -102,12 +102,14 @@ static inline bool tni_redis_node_is_up(const struct redis_node *node)
     return tni_link_is_up(node->link);
 }
 
-/* Send a call.  False: it cannot be sent, and no answer will come. */
+/* Send a call, which is what redis->command says.  False: it cannot be sent, and no answer will
+ * come. */
 MUST_USE bool tni_redis_node_call(
     struct redis_node *node,
     struct redis_work *work, /* NULL: the admission's */
     const struct quorum_call *call,
-    const struct quorum_texts *texts);
+    struct bytes pass,
+    struct mono now);
 /* Ask for names of locks: one step of SCAN from `cursor`. */
 MUST_USE bool tni_redis_node_scan(
     struct redis_node *node, struct redis_work *work, struct bytes cursor, struct bytes pattern);

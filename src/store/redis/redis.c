@@ -52,8 +52,8 @@ static void sweep(struct redis *redis, struct mono now)
                                           .count = SWEEP_COUNT };
         char pass[QUORUM_PASS_SIZE_MAX];
         size_t size = quorum_admission_pass(&redis->admission, index, pass);
-        const struct quorum_texts texts = { .pass = { pass, size } };
-        (void)!tni_redis_node_call(node, NULL, &call, &texts);
+        tni_redis_command_write(&redis->command, &call, &(struct quorum_texts){ 0 });
+        (void)!tni_redis_node_call(node, NULL, &call, (struct bytes){ pass, size }, now);
     }
 }
 
@@ -163,8 +163,11 @@ static void end_done(struct redis *redis)
     }
 }
 
+/* What begins together begins at the same time: none believes that it began later than it did. */
 static void run_all(struct list *which)
 {
+    if (list_is_empty(which)) return;
+    struct mono now = tni_store_now();
     struct list batch;
     struct list *first;
     list_init(&batch);
@@ -172,7 +175,7 @@ static void run_all(struct list *which)
     while ((first = list_first(&batch)) != NULL) {
         struct redis_work *work = CONTAINER_OF(first, struct redis_work, due);
         list_remove(&work->due);
-        tni_redis_work_run(work);
+        tni_redis_work_run(work, now);
     }
 }
 
@@ -297,6 +300,7 @@ static void destroy(struct redis *redis)
     free_works(redis);
     heap_deinit(&redis->timers);
     map_deinit(&redis->owners);
+    buffer_deinit(&redis->command.text);
     buffer_deinit(&redis->values);
     buffer_deinit(&redis->view);
     tni_redis_address_wipe(&redis->address);
@@ -424,7 +428,10 @@ static void init(struct redis *redis, const struct store_options *options)
 {
     const struct redis_address address = redis->address;
     *redis = (struct redis){
-        .store = { .ops = &redis_ops, .safety = STORE_SAFETY_VOLATILE, .verbs = VERBS },
+        .store = { .ops = &redis_ops,
+                   .safety = STORE_SAFETY_VOLATILE,
+                   .verbs = VERBS,
+                   .ttl_ms_max = address.ttl_ms_max },
         .loop = options->loop,
         .memory = options->memory,
         .address = address,
@@ -439,6 +446,7 @@ static void init(struct redis *redis, const struct store_options *options)
         redis->channel, sizeof(redis->channel), "tenure:wake:%016" PRIx64, tni_redis_random(redis));
     heap_init(&redis->timers, options->memory);
     map_init(&redis->owners, options->memory);
+    buffer_init(&redis->command.text, options->memory);
     buffer_init(&redis->values, options->memory);
     buffer_init(&redis->view, options->memory);
     list_init(&redis->works);

@@ -20,7 +20,8 @@ void tni_redis_admission_step(struct redis *redis, struct quorum_admission_event
         const struct quorum_call *call = &update.calls[index];
         struct quorum_texts texts = quorum_admission_texts(&redis->admission, call->node);
         /* One that cannot be sent is given up after a while by the admission itself. */
-        (void)!tni_redis_node_call(&redis->nodes[call->node], NULL, call, &texts);
+        tni_redis_command_write(&redis->command, call, &texts);
+        (void)!tni_redis_node_call(&redis->nodes[call->node], NULL, call, texts.pass, event->now);
     }
     tni_redis_stay_awake(redis);
 }

@@ -72,6 +72,18 @@ static int64_t find_remaining_ms(const struct redis_work *work, const struct hol
     return best_ms == INT64_MAX ? -1 : best_ms;
 }
 
+/* A break that did not reach all nodes is one yet: its holder may not lengthen what is left. */
+static bool is_breaking(const struct redis_work *work, const struct holder_count *holder)
+{
+    const struct redis_sight *sights = work->as.look.sights;
+    for (uint32_t node = 0; node < work->redis->node_count; node++) {
+        const struct redis_sight *seen = &sights[node];
+        bool is_his = is_held(work, seen) && is_same_holder(work, seen, &sights[holder->node]);
+        if (is_his && seen->sight.is_breaking) return true;
+    }
+    return false;
+}
+
 /* A node that lost the hold and was healed knows no meta. */
 static const char *find_meta(const struct redis_work *work, const struct holder_count *holder)
 {
@@ -180,6 +192,7 @@ tni_redis_view(struct redis_work *work, const char *name, struct store_lock_view
             .acquired_at_us = (int64_t)seen->sight.token, /* it was the time, or next to it */
             .votes = holder.votes,
             .node_count = redis->node_count,
+            .is_breaking = is_breaking(work, &holder),
             .is_foreign = seen->sight.token == 0,
         };
         out_view->holders = told;

@@ -43,14 +43,13 @@ const char *tni_redis_work_meta(const struct redis_work *work)
     return tni_redis_work_owner(work) + work->owner_size + 1;
 }
 
-struct quorum_texts tni_redis_work_texts(const struct redis_work *work, struct bytes pass)
+struct quorum_texts tni_redis_work_texts(const struct redis_work *work)
 {
     return (struct quorum_texts){
         .name = { tni_redis_work_name(work), work->name_size },
         .owner = { tni_redis_work_owner(work), work->owner_size },
         .meta = { tni_redis_work_meta(work), work->meta_size },
         .channel = bytes_from_text(work->redis->channel),
-        .pass = pass,
     };
 }
 
@@ -85,10 +84,11 @@ static struct redis_work *take(struct redis *redis)
     return work;
 }
 
+/* The last that was given is the first that is taken: it may still be in the processor's cache. */
 static void give(struct redis_work *work)
 {
     work->use++;
-    list_append(&work->redis->spare, &work->link);
+    list_insert_before(work->redis->spare.next, &work->link);
 }
 
 static bool is_owner(const struct map_node *node, const void *key)
@@ -227,11 +227,19 @@ void tni_redis_work_fail(struct redis_work *work, enum tenure_err err, const cha
 
 /* ------------------------------------------------------------------ stepping */
 
-static struct wall read_wall(void)
+/* When an event happened.  A clock costs as much as a step does: answers that were read together
+ * came at the same time, and the wall clock is read once for them.  Time never goes back. */
+static void set_time(struct redis *redis, struct quorum_event *event)
 {
-    struct timespec time = { 0 };
-    (void)clock_gettime(CLOCK_REALTIME, &time);
-    return (struct wall){ time.tv_sec * INT64_C(1000000) + time.tv_nsec / 1000 };
+    if (event->now.ns == 0) event->now = tni_store_now();
+    if (event->now.ns > redis->now.ns) {
+        struct timespec time = { 0 };
+        (void)clock_gettime(CLOCK_REALTIME, &time);
+        redis->now = event->now;
+        redis->wall = (struct wall){ time.tv_sec * INT64_C(1000000) + time.tv_nsec / 1000 };
+    }
+    event->now = redis->now;
+    event->wall = redis->wall;
 }
 
 void tni_redis_work_set_deadline(struct redis_work *work, struct mono deadline)
@@ -241,26 +249,37 @@ void tni_redis_work_set_deadline(struct redis_work *work, struct mono deadline)
     heap_move(&redis->timers, &work->timer, quorum_earliest(deadline, work->give_up_at).ns);
 }
 
-static void send_call(struct redis_work *work, const struct quorum_call *call)
+static void send_call(struct redis_work *work, const struct quorum_call *call, struct mono now)
 {
     struct redis *redis = work->redis;
     struct redis_node *node = &redis->nodes[call->node];
     if (tni_redis_node_is_up(node)) {
         char pass[QUORUM_PASS_SIZE_MAX];
         size_t pass_size = quorum_admission_pass(&redis->admission, call->node, pass);
-        struct quorum_texts texts = tni_redis_work_texts(work, (struct bytes){ pass, pass_size });
-        if (tni_redis_node_call(node, work, call, &texts)) return;
+        if (tni_redis_node_call(node, work, call, (struct bytes){ pass, pass_size }, now)) return;
     }
     work->failing |= 1u << call->node;
     work->failing_serials[call->node] = call->serial;
 }
 
+/* Mostly all nodes are asked the same. */
+static void send_calls(struct redis_work *work, const struct quorum_update *update, struct mono now)
+{
+    if (update->call_count == 0) return;
+    struct quorum_texts texts = tni_redis_work_texts(work);
+    for (uint32_t index = 0; index < update->call_count; index++) {
+        const struct quorum_call *call = &update->calls[index];
+        bool is_written = index > 0 && quorum_call_is_same(call, call - 1);
+        if (!is_written) tni_redis_command_write(&work->redis->command, call, &texts);
+        send_call(work, call, now);
+    }
+}
+
 void tni_redis_work_step(struct redis_work *work, struct quorum_event *event)
 {
     struct redis *redis = work->redis;
-    struct quorum_update update;
-    event->now = tni_store_now();
-    event->wall = read_wall();
+    UNINITIALIZED struct quorum_update update;
+    set_time(redis, event);
     event->random = tni_redis_random(redis);
     switch (work->kind) {
     case WORK_ACQUIRE: quorum_acquire_step(&work->as.acquire, event, &update); break;
@@ -270,9 +289,7 @@ void tni_redis_work_step(struct redis_work *work, struct quorum_event *event)
     case WORK_LIST:
     case WORK_INFO: return;
     }
-    for (uint32_t index = 0; index < update.call_count; index++) {
-        send_call(work, &update.calls[index]);
-    }
+    send_calls(work, &update, event->now);
     if (work->failing != 0) tni_redis_work_due(work);
     if (work->kind == WORK_ACQUIRE && work->op != NULL && work->as.acquire.is_answered) {
         work->give_up_at = work->give_up_answered_at;
@@ -306,8 +323,8 @@ note_owner(struct redis_work *work, enum quorum_verb verb, const struct quorum_a
 
 void tni_redis_work_answer(
     struct redis_work *work,
-    uint32_t node,
     const struct redis_flight *flight,
+    struct mono now,
     const struct quorum_value *values,
     size_t count)
 {
@@ -315,15 +332,17 @@ void tni_redis_work_answer(
         tni_redis_look_answer(work, &flight->call, values, count);
         return;
     }
-    struct quorum_answer answer;
+    UNINITIALIZED struct quorum_answer answer;
     bool is_good = quorum_answer_read(values, count, &answer);
     if (is_good && answer.kind == QUORUM_MUTE) {
-        struct quorum_admission_event refused = { .kind = QUORUM_NODE_REFUSED, .node = node };
+        struct quorum_admission_event refused = { .kind = QUORUM_NODE_REFUSED,
+                                                  .node = flight->call.node };
         tni_redis_admission_step(work->redis, &refused);
     }
     if (is_good) note_owner(work, flight->call.verb, &answer);
     struct quorum_event event = { .kind = is_good ? QUORUM_ANSWERED : QUORUM_FAILED,
-                                  .node = node,
+                                  .now = now,
+                                  .node = flight->call.node,
                                   .serial = flight->call.serial,
                                   .answer = &answer };
     tni_redis_work_step(work, &event);
@@ -409,13 +428,13 @@ static bool may_begin(const struct redis_work *work)
     UNREACHABLE("every kind is a case");
 }
 
-void tni_redis_work_begin(struct redis_work *work)
+static void begin(struct redis_work *work, struct mono now)
 {
     work->is_begun = true;
     switch (work->kind) {
     case WORK_ACQUIRE:
     case WORK_RENEWAL:
-    case WORK_RELEASE: tni_redis_hold_begin(work); break;
+    case WORK_RELEASE: tni_redis_hold_begin(work, now); break;
     case WORK_LOOK:
         tni_redis_look_begin(work, (struct bytes){ tni_redis_work_name(work), work->name_size });
         break;
@@ -437,7 +456,7 @@ static void fail_unsent(struct redis_work *work)
     }
 }
 
-void tni_redis_work_run(struct redis_work *work)
+void tni_redis_work_run(struct redis_work *work, struct mono now)
 {
     struct redis *redis = work->redis;
     if (work->is_begun) {
@@ -450,10 +469,10 @@ void tni_redis_work_run(struct redis_work *work)
     if (err != TENURE_OK && !is_diagnosis) {
         tni_redis_work_fail(work, err, text);
         tni_redis_work_end(work);
-    } else if (tni_store_now().ns < work->begin_at.ns) {
+    } else if (now.ns < work->begin_at.ns) {
         tni_redis_work_set_deadline(work, work->begin_at);
     } else if (may_begin(work)) {
-        tni_redis_work_begin(work);
+        begin(work, now);
     } else {
         list_append(&redis->unready, &work->due);
     }

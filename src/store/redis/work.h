@@ -133,19 +133,19 @@ MUST_USE struct redis_work *tni_redis_work_create(
 void tni_redis_work_end(struct redis_work *work);
 /* Look after it before the loop sleeps. */
 void tni_redis_work_due(struct redis_work *work);
-void tni_redis_work_run(struct redis_work *work);
-void tni_redis_work_begin(struct redis_work *work);
+void tni_redis_work_run(struct redis_work *work, struct mono now);
 /* Nobody waits for it any more: it gives back what it may have, or is over at once. */
 void tni_redis_work_abandon(struct redis_work *work);
 /* Too few nodes have answered, or too late.  True: there is still time, and the same is done once
  * more, in a moment, when a majority is there; nobody waits for this work any more. */
 MUST_USE bool tni_redis_try_again(struct redis_work *work);
-/* Let something happen to the machine behind it. */
+/* Let something happen to the machine behind it; `event->now` left 0: this happens now. */
 void tni_redis_work_step(struct redis_work *work, struct quorum_event *event);
+/* The answer to a call; it arrived at `now`. */
 void tni_redis_work_answer(
     struct redis_work *work,
-    uint32_t node,
     const struct redis_flight *flight,
+    struct mono now,
     const struct quorum_value *values,
     size_t count);
 /* The node said no, or (NULL) nothing will come. */
@@ -158,7 +158,8 @@ void tni_redis_work_woken(struct redis *redis, uint32_t node, struct bytes messa
 void tni_redis_work_on_time(struct redis_work *work, struct mono now);
 /* When the machine behind it wants to be looked after. */
 void tni_redis_work_set_deadline(struct redis_work *work, struct mono deadline);
-struct quorum_texts tni_redis_work_texts(const struct redis_work *work, struct bytes pass);
+/* Those of its calls, but for the pass. */
+struct quorum_texts tni_redis_work_texts(const struct redis_work *work);
 const char *tni_redis_work_name(const struct redis_work *work);
 const char *tni_redis_work_owner(const struct redis_work *work);
 const char *tni_redis_work_meta(const struct redis_work *work);
@@ -179,7 +180,7 @@ MUST_USE bool tni_redis_check_name(struct redis *redis, struct store_op *op, con
 /* Nobody waits for this renewal any more. */
 void tni_redis_renewing_abandon(struct redis_renewing *renewing);
 /* Enough nodes are there. */
-void tni_redis_hold_begin(struct redis_work *work);
+void tni_redis_hold_begin(struct redis_work *work, struct mono now);
 /* The machine behind it has come to a result. */
 void tni_redis_hold_result(struct redis_work *work, const struct quorum_result *result);
 /* One claim of a renewal is settled. */

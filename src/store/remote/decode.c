@@ -403,6 +403,8 @@ static struct store_renewal decode_renewal(struct reply *reply)
             renewal.ttl_ms = tni_reply_unsigned32(reply);
         } else if (is_field(&fields, "remaining_ms")) {
             renewal.remaining_ms = tni_reply_integer(reply);
+        } else if (is_field(&fields, "breaking")) {
+            renewal.is_breaking = tni_reply_bool(reply);
         } else {
             tni_reply_skip(reply);
         }

@@ -211,7 +211,8 @@ void tni_lane_break(struct lane *lane, const char *text)
     struct remote *remote = lane->remote;
     (void)snprintf(remote->trouble, sizeof(remote->trouble), "%s", text);
     if (lane->link != NULL) {
-        if (!tni_link_is_up(lane->link)) remote->address_index++;
+        /* Another address of the host is tried only where this one gave no connection. */
+        if (!lane->link->was_up) remote->address_index++;
         tni_link_close(lane->link);
         lane->link = NULL;
     }

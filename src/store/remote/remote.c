@@ -425,7 +425,8 @@ enum tenure_err tni_remote_open(
                                     .safety =
                                         STORE_SAFETY_DURABLE_SINGLE, /* until the server says */
                                     .verbs = VERBS_ALL,
-                                    .features = FEATURES_ALL },
+                                    .features = FEATURES_ALL,
+                                    .ttl_ms_max = LIMIT_TTL_MS_MAX },
                          .loop = options->loop,
                          .memory = options->memory,
                          .address = address,

@@ -361,16 +361,32 @@ TEST(keeper_that_is_passive_renews_only_when_asked)
         "16800                    lost (expired) !\n");
 }
 
-TEST(keeper_is_told_of_a_break_by_the_time_that_is_left)
+static void
+renewed_breaking(struct trace *trace, int64_t now_ms, int64_t sent_ms, int64_t remaining_ms)
+{
+    char what[32];
+    (void)snprintf(what, sizeof(what), "ok, sent %d", (int)sent_ms);
+    happen(
+        trace,
+        now_ms,
+        what,
+        (struct keeper_event){ .kind = KEEPER_RENEWED,
+                               .sent_at = boot(trace, sent_ms),
+                               .remaining_ms = remaining_ms,
+                               .ttl_ms = trace->keeper.options.ttl_ms,
+                               .is_breaking = true });
+}
+
+TEST(keeper_is_told_of_a_break)
 {
     struct trace trace;
     begin(&trace, 10000, false);
     granted(&trace, 20, 0, 10000);
     happen(&trace, 1000, "hint", (struct keeper_event){ .kind = KEEPER_HINT });
-    renewed_for(&trace, 1010, 1000, 10000, 2000);
+    renewed_breaking(&trace, 1010, 1000, 2000);
     CHECK(tni_keeper_is_breaking(&trace.keeper));
     time_passes(&trace, 1666);
-    renewed_for(&trace, 1670, 1666, 10000, 1334);
+    renewed_breaking(&trace, 1670, 1666, 1334);
     time_passes(&trace, 2980);
     check_log(
         &trace,
@@ -380,6 +396,24 @@ TEST(keeper_is_told_of_a_break_by_the_time_that_is_left)
         " 1666                    held, until 2960, renew 10000, look at 2332\n"
         " 1670 ok, sent 1666      held, until 2973, look at 2110\n"
         " 2980                    lost (broken) !\n");
+}
+
+/* A server in front of another store tells what is left when it answers, which is less. */
+TEST(keeper_takes_a_short_renewal_for_no_break)
+{
+    struct trace trace;
+    begin(&trace, 10000, false);
+    granted(&trace, 20, 0, 10000);
+    time_passes(&trace, 3333);
+    renewed_for(&trace, 3400, 3333, 10000, 9990);
+    CHECK(!tni_keeper_is_breaking(&trace.keeper));
+    time_passes(&trace, 20000);
+    check_log(
+        &trace,
+        "   20 granted            held !, until 9800, look at 3333\n"
+        " 3333                    held, until 9800, renew 10000, look at 4333\n"
+        " 3400 ok, sent 3333      held, until 13124, look at 6663\n"
+        "20000                    lost (expired) !\n");
 }
 
 TEST(keeper_counts_on_the_shortest_ttl_that_is_under_way)

@@ -3,7 +3,7 @@
 -- KEYS  the lock (name), tenure:{name}:fence, tenure:node
 -- ARGV  pass, owner, token, ttl in ms, what, meta; where what is
 --       "renew"     "proclaim": with another meta     "heal": vote again
--- Gives {1, remaining}                                   renewed
+-- Gives {1, remaining, is it breaking}                   renewed
 --       {6, remaining}                                   healed: voted again
 --       {2, remaining, fence, 0, token, voted, ended, owner}    somebody else's
 --       {7, 0, fence, 0, 0, voted, ended}                not here
@@ -18,7 +18,8 @@ local owner, token = ARGV[2], tonumber(ARGV[3])
 
 local node = redis.call('HMGET', KEYS[3], 'pass', 'voted', 'floor')
 if node[1] ~= ARGV[1] then return {5} end
-local known = redis.call('HMGET', KEYS[2], 'owner', 'token', 'fence', 'voted', 'ended')
+local known = redis.call('HMGET', KEYS[2],
+    'owner', 'token', 'fence', 'voted', 'ended', 'ttl', 'breaking')
 local fence = tonumber(known[3] or 0)
 local voted = tonumber(known[4] or node[3] or 0) -- what was forgotten is below the floor
 local ended = tonumber(known[5] or 0)
@@ -27,14 +28,15 @@ local held = tonumber(known[2] or 0)
 local holder = redis.call('GET', KEYS[1])
 if holder and holder == owner and known[1] == owner and held == token then
     local left = redis.call('PTTL', KEYS[1])
-    local is_breaking = redis.call('HGET', KEYS[2], 'breaking') == ARGV[3]
+    local is_breaking = known[7] == ARGV[3]
     if left >= 0 and left < tonumber(ARGV[4]) and not is_breaking then
         redis.call('PEXPIRE', KEYS[1], ARGV[4])
     end
     -- This hold is real, so every one before it has ended.
     if ended < token - 1 then redis.call('HSET', KEYS[2], 'ended', token - 1) end
+    if known[6] ~= ARGV[4] then redis.call('HSET', KEYS[2], 'ttl', ARGV[4]) end
     if ARGV[5] == 'proclaim' then redis.call('HSET', KEYS[2], 'meta', ARGV[6]) end
-    return {1, redis.call('PTTL', KEYS[1])}
+    return {1, redis.call('PTTL', KEYS[1]), is_breaking and 1 or 0}
 end
 if holder then
     if known[1] ~= holder then held = 0 end
