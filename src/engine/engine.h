@@ -170,6 +170,8 @@ struct engine_counters {
     uint64_t refused_held, refused_timeout, refused_other, canceled;
     uint64_t records[RECORD_KIND_COUNT]; /* made, by kind */
     struct histogram hold_times;         /* from grant to end */
+    struct histogram item_waits;         /* from when it can be taken until it is */
+    struct histogram item_runs;          /* from take to end */
     uint64_t lock_count;                 /* now: names in use, or of an event of the window */
     uint64_t hold_count, waiter_count;   /* now */
     uint64_t window_size, window_count;  /* now */

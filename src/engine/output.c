@@ -296,6 +296,12 @@ static void count_record(struct engine *engine, const struct record *record)
         /* A token is the wall clock of its grant in microseconds, unless clocks ran backwards. */
         histogram_observe(&counters->hold_times, record->at.us - (int64_t)record->token.value);
         return;
+    case RECORD_DONE:
+    case RECORD_FAILED:
+    case RECORD_LAPSED:
+    case RECORD_BURIED:
+        histogram_observe(&counters->item_runs, record->at.us - (int64_t)record->token.value);
+        return;
     case RECORD_GRANTED:
     case RECORD_RENEWED:
     case RECORD_BREAKING:
@@ -305,10 +311,6 @@ static void count_record(struct engine *engine, const struct record *record)
     case RECORD_TAKEN:
     case RECORD_EXTENDED:
     case RECORD_PROGRESSED:
-    case RECORD_DONE:
-    case RECORD_FAILED:
-    case RECORD_LAPSED:
-    case RECORD_BURIED:
     case RECORD_CANCELLING:
     case RECORD_CANCELLED:
     case RECORD_KICKED:

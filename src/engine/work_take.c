@@ -42,6 +42,8 @@ static bool give_one(struct engine *engine, struct work *work, const struct serv
                              .owner = served->worker,
                              .token = grant_next_token(engine),
                              .ttl_ms = lease_ms };
+    int64_t waited_us = engine->wall.us - item->order_us;
+    histogram_observe(&engine->counters.item_waits, waited_us);
     output_work_record(engine, work, &record);
     work_apply_taken(engine, item, lease, &record);
     lease->grace_ms = served->grace_ms;

@@ -146,6 +146,13 @@ static void write_queues(const struct engine *engine, struct buffer *out)
         put(out, "tenure_items{state=\"%s\"} %" PRIu64 "\n", word, counts[state]);
     }
     put_gauge(out, "item_bytes", "Bodies, headers and results in memory.", counters.item_bytes);
+    struct engine_counters all = engine_counters(engine);
+    put_histogram(
+        out,
+        "item_wait_seconds",
+        "From when an item could be taken until it was.",
+        &all.item_waits);
+    put_histogram(out, "item_run_seconds", "From a take to its end.", &all.item_runs);
     put_gauge(out, "takers", "Requests that wait at queues.", counters.taker_count);
     put_head(
         out,

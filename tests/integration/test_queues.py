@@ -774,6 +774,7 @@ def test_numbers_are_told():
     client = server.resp(3)
     for number in range(3):
         client("QUEUE.PUT", "q", "12345", "GROUP", str(number))
+    client("QUEUE.FAIL", *claim(take_one(client)), "DELAY", 0)
     take_one(client)
     told = Http(server).get("/v1/server").json
     equal((told["queues"], told["groups"], told["items"], told["takers"]), (1, 3, 3, 0))
@@ -781,7 +782,8 @@ def test_numbers_are_told():
     text = Http(server).get("/metrics").body.decode()
     for line in ('tenure_items{state="ready"} 2', 'tenure_items{state="taken"} 1',
                  "tenure_queues 1", "tenure_queue_groups 3", "tenure_item_bytes 15",
-                 'tenure_events_total{kind="put"} 3'):
+                 'tenure_events_total{kind="put"} 3', "tenure_item_wait_seconds_count 2",
+                 "tenure_item_run_seconds_count 1"):
         contains(text, line + "\n")
 
 

@@ -429,6 +429,14 @@ def check_no_overlap(server, folder, id):
     equal(item(server, id)["state"], "done")
 
 
+def test_a_command_may_take_longer_than_its_lease():
+    server = Server()
+    id = put(server, "--lease", "300ms", "--retain", "1h")
+    equal(work(server, "--once", "q", "--", "sleep", "1.5"), (0, "", ""))
+    now = item(server, id)
+    equal((now["state"], now["lapses"]), ("done", 0))
+
+
 def test_the_connection_is_cut():
     server = Server()
     folder = scratch()
@@ -531,6 +539,7 @@ def test_done_is_said_until_the_server_hears_it():
     equal(item(server, id)["lapses"], 0)
     worker.terminate()
     equal(worker.wait(20), 0)
+    equal(worker.stderr.read(), b"")  # it has heard that it counts
 
 
 # ---------------------------------------------------------------------- many
