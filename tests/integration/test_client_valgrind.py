@@ -28,14 +28,17 @@ def check(program, *tests):
         text = file.read()
     if b"__asan_init" in text or b"__tsan_init" in text:
         skip("valgrind and sanitizers exclude each other")
-    done = subprocess.run(
-        [os.path.join(ROOT, "tools", "valgrind"), program, *tests],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=250,
-        env={**os.environ, "TENURE_TEST_TIME_FACTOR": "10"},
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [os.path.join(ROOT, "tools", "valgrind"), program, *tests],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=400,
+            env={**os.environ, "TENURE_TEST_TIME_FACTOR": "10"},
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise AssertionError("too slow: %s" % (late.output or b"").decode()) from late
     said = done.stdout.decode(errors="replace")
     assert done.returncode == 0, said
     assert re.search(r"(?m)^[1-9]\d* passed, 0 failed", said), said

@@ -144,13 +144,14 @@ static void add_waiters(
     const char *owner = text_at(work, line->waiters_at);
     for (uint32_t index = 0; index < line->waiters_here; index++) {
         /* A number in the line is about the time at which it was drawn. */
-        int64_t waited_us = wall_us() - (int64_t)line->tickets[index];
+        uint64_t now_us = (uint64_t)wall_us();
+        uint64_t waited_us = line->tickets[index] < now_us ? now_us - line->tickets[index] : 0;
         size_t owner_at = add_owner(out, owner);
         waiters[index] = (struct store_waiter){
             .owner = out->data + owner_at,
             .meta = "",
             .position = index + 1,
-            .waited_ms = waited_us < 0 ? 0 : waited_us / 1000,
+            .waited_ms = (int64_t)(waited_us / 1000),
             .remaining_ms = -1,
         };
         owner += strlen(owner) + 1;
