@@ -173,6 +173,9 @@ static bool read_number(struct reader *reader, enum arg arg)
     }
     struct bytes digits = { start, (size_t)(reader->at - start) };
     uint64_t value = 0;
+    if (arg_type(arg) == ARG_TYPE_DECIMAL) {
+        return args_set_text(reader->args, arg, digits, reader->error);
+    }
     if (decimal_parse(digits, &value)) {
         return args_set_number(reader->args, arg, value, reader->error);
     }
