@@ -189,7 +189,7 @@ static uint32_t count_next(const struct put *put)
     size_t bytes = 0;
     while (index < put->count && index - first < REQUEST_ITEM_COUNT_MAX) {
         const struct store_put *item = &put->items[index];
-        bytes += item->body.size + text_size(item->headers) + 2 * LIMIT_ID_SIZE_MAX;
+        bytes += item->body.size + text_size(item->headers) + (size_t)2 * LIMIT_ID_SIZE_MAX;
         bool is_same = strcmp(put->queues[index], put->queues[first]) == 0;
         if (index > first && (!is_same || bytes > REQUEST_BYTES_MAX)) break;
         index++;
