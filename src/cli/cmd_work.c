@@ -56,7 +56,7 @@ static const char *const usages[] = {
 
 static const char *const examples[] = {
     "tenure work videos -- ./encode.sh",
-    "items as they come, on standard input; when it dies, another one gets its item",
+    "items as they come; should this worker die, another one gets its item",
     "tenure work -j 4 urgent videos -- ./encode.sh",
     "four at a time; what is in `urgent` first",
     "tenure work --drain --result -c 'wc -c' texts",
