@@ -91,7 +91,7 @@ static bool read_span(
     uint32_t *out_end,
     struct args_error *out_error)
 {
-    struct engine_score_span span = { .score_min = -INFINITY, .score_max = INFINITY };
+    struct engine_score_span span = { .score_min = -HUGE_VAL, .score_max = HUGE_VAL };
     const struct args *args = &call->args;
     if (args_has(args, ARG_MIN) && !api_read_real(args, ARG_MIN, &span.score_min, out_error)) {
         return false;
