@@ -285,11 +285,16 @@ static void wait_for_change(struct http *http, const struct http_call *call)
 void api_state_get(struct http *http, struct http_call *call)
 {
     const struct server *server = http_server(http);
+    bool has_guard = args_any(&call->args, ARG_LIST(ARG_GUARD_LOCK, ARG_GUARD_TOKEN)) != ARG_COUNT;
+    if (has_guard && args_has(&call->args, ARG_WAIT_MS)) {
+        http_problem(http, TENURE_INVALID, 0, "a guard and wait_ms exclude each other");
+        return;
+    }
     if (args_has(&call->args, ARG_WAIT_MS)) {
         wait_for_change(http, call);
         return;
     }
-    if (args_any(&call->args, ARG_LIST(ARG_GUARD_LOCK, ARG_GUARD_TOKEN)) != ARG_COUNT) {
+    if (has_guard) {
         change_one(http, call, OPERATION_GET, on_read);
         return;
     }
