@@ -19,7 +19,7 @@
 
 #define PATIENCE_MS 10000
 #define READ_SIZE   65536u
-#define TEXT_SIZE   32u
+#define TEXT_SIZE   48u
 #define RECORD      "bench/watched"
 
 enum play { PLAY_PING, PLAY_PUT, PLAY_WAKE, PLAY_SET, PLAY_WATCH };
@@ -241,7 +241,7 @@ static void play_round(
     struct notice *notice, unsigned long number, double *out_noticed_us, double *out_answered_us)
 {
     char text[TEXT_SIZE];
-    int size = snprintf(text, sizeof(text), "bench-%09lu", number);
+    int size = snprintf(text, sizeof(text), "bench-%d-%lu", (int)getpid(), number);
     struct bytes sent = { text, (size_t)size };
     begin_waiting(notice);
     rest(notice);
