@@ -109,7 +109,8 @@ void api_rank_get(struct http *http, struct http_call *call)
     const struct engine *engine = http_server(http)->engine;
     struct engine_rank_view rank;
     struct args_error error;
-    uint32_t begin, last;
+    uint32_t begin;
+    uint32_t last;
     (void)engine_rank(engine, call->name, &rank);
     if (args_has(&call->args, ARG_MEMBER)) {
         tell_member(http, call, &rank);

@@ -104,7 +104,7 @@ static bool read_pair(
 bool api_read_guard(
     const struct args *args, struct change_request *request, struct args_error *out_error)
 {
-    struct engine_guard guard;
+    struct engine_guard guard = { 0 };
     if (!read_pair(args, ARG_GUARD_LOCK, ARG_GUARD_TOKEN, &guard, out_error)) return false;
     if (guard.lock.size > 0) *change_request_guard(request) = guard;
     return true;
