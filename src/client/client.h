@@ -11,6 +11,7 @@
  *   take.c       from a request to items of a queue, each a hold
  *   taken.c      the item behind a hold, and its end
  *   put.c await.c queue.c   the rest of queues
+ *   transact.c state.c rank.c   shared state
  *   call.c       blocking = start and wait
  *   later.c      start, and tell when it is over
  *   claim.c view.c watch.c election.c   the rest of the public functions
