@@ -367,6 +367,32 @@ TEST(work_is_listed_state_by_state)
     CHECK_EQ_BYTES(views[0].id, BYTES_LITERAL("c"));
     CHECK_EQ_INT(engine_items(shop.engine, QUEUE, ITEM_READY, &cursor, views, 2), 1);
     CHECK_EQ_BYTES(views[0].id, BYTES_LITERAL("e"));
+    CHECK_EQ_UINT(cursor.entered, 0); /* that is the end */
+    close_shop(&shop);
+}
+
+TEST(work_is_listed_in_steps_however_far_the_cursor_is)
+{
+    struct shop shop;
+    open_shop(&shop);
+    static struct engine_put many[LIMIT_ITEM_COUNT_MAX];
+    for (size_t at = 0; at < LIMIT_ITEM_COUNT_MAX; at++) {
+        many[at] = item("");
+    }
+    struct engine_command command = { .kind = ENGINE_PUT };
+    command.as.put.items = many;
+    command.as.put.count = LIMIT_ITEM_COUNT_MAX;
+    for (unsigned count = 0; count < 21; count++) {
+        CHECK_EQ_INT(ask(&shop, command)->err, TENURE_OK);
+    }
+    /* The item of the cursor is no more: others are looked at, but not all of them at once. */
+    struct engine_item_cursor cursor = { .entered = 21000, .id = BYTES_LITERAL("gone") };
+    struct engine_item_view view;
+    CHECK_EQ_INT(engine_items(shop.engine, QUEUE, ITEM_READY, &cursor, &view, 1), 0);
+    CHECK_EQ_UINT(cursor.entered, 21000);
+    CHECK_EQ_INT(engine_items(shop.engine, QUEUE, ITEM_READY, &cursor, &view, 1), 1);
+    CHECK_EQ_UINT(cursor.entered, 21001);
+    CHECK_EQ_UINT(view.number, 21001);
     close_shop(&shop);
 }
 
