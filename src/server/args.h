@@ -90,6 +90,10 @@ enum arg_type {
     X(RATE_MS,       "rate_ms",        NUMBER, 0, LIMIT_TTL_MS_MAX)                                \
     X(BURST,         "burst",          NUMBER, 1, UINT32_MAX)                                      \
     X(WEIGHT,        "weight",         NUMBER, 1, LIMIT_WEIGHT_MAX)                                \
+    X(SCHEDULE,      "schedule",       PLAIN,  1, 200)                                             \
+    X(CRON,          "cron",           PLAIN,  1, 255)                                             \
+    X(ZONE,          "zone",           PLAIN,  1, 64)                                              \
+    X(MISSED,        "missed",         PLAIN,  1, 7)                                               \
     X(ITEM_STATE,    "state",          WORD,   0, 0) /* of an item */                              \
     ARG_MAP_OF_STATE(X)
 #define ARG_MAP_OF_STATE(X)                                                                        \

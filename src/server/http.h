@@ -138,6 +138,7 @@ void watch_resume(struct http *http);
 void watch_stop(struct http *http);
 /* api_queues.c */
 void api_queue_put(struct http *http, struct http_call *call);
+void api_queue_schedule(struct http *http, struct http_call *call);
 void api_queue_take(struct http *http, struct http_call *call);
 void api_queue_extend(struct http *http, struct http_call *call);
 void api_queue_done(struct http *http, struct http_call *call);

@@ -1,6 +1,5 @@
 #include "server/resp_queue.h"
 
-#include "base/decimal.h"
 #include "server/queue_request.h"
 #include "server/resp_state.h"
 #include "server/schedules.h"
@@ -324,24 +323,6 @@ void resp_run_put(struct resp *resp, const struct resp_command *command)
 
 /* ------------------------------------------------------------------ QUEUE.SCHEDULE */
 
-/* "skip", "once", "all" or "all:20". */
-static bool parse_missed(struct bytes word, struct cron_policy *out)
-{
-    uint64_t count = CRON_RUN_COUNT_MAX;
-    *out = (struct cron_policy){ CRON_SKIP, 1 };
-    if (bytes_equal(word, BYTES_LITERAL("skip"))) return true;
-    out->missed = CRON_ONCE;
-    if (bytes_equal(word, BYTES_LITERAL("once"))) return true;
-    out->missed = CRON_ALL;
-    bool is_counted = bytes_start_with(word, BYTES_LITERAL("all:"));
-    if (is_counted && !decimal_parse((struct bytes){ word.data + 4, word.size - 4 }, &count)) {
-        return false;
-    }
-    out->run_count_max = (uint32_t)count;
-    return (is_counted || bytes_equal(word, BYTES_LITERAL("all"))) && count >= 1 &&
-           count <= CRON_RUN_COUNT_MAX;
-}
-
 void resp_run_schedule(struct resp *resp, const struct resp_command *command)
 {
     struct resp_args args = { resp, command, 1 };
@@ -363,7 +344,8 @@ void resp_run_schedule(struct resp *resp, const struct resp_command *command)
     const struct wall wall = resp->server->wall;
     schedule.made_us = wall.us;
     const char *fault = is_more ? "one schedule at a time" : NULL;
-    if (!parse_missed(missed, &schedule.policy)) fault = "missed: skip, once, all or all:20";
+    if (!schedules_parse_missed(missed, &schedule.policy))
+        fault = "missed: skip, once, all or all:20";
     if (fault == NULL) fault = queue_request_put(&schedule.item, queue, &given, wall);
     if (fault == NULL) fault = schedules_begin(&schedule, wall, &put);
     if (fault != NULL) {

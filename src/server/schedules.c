@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/decimal.h"
 #include "engine/queues.h"
 #include "server/embedded.h"
 #include "server/log.h"
@@ -171,4 +172,21 @@ void schedules_run(struct server *server)
     for (unsigned count = 0; count < BATCH_COUNT && take(server, &view); count++) {
         serve(server, &view);
     }
+}
+
+bool schedules_parse_missed(struct bytes word, struct cron_policy *out_policy)
+{
+    uint64_t count = CRON_RUN_COUNT_MAX;
+    *out_policy = (struct cron_policy){ CRON_SKIP, 1 };
+    if (bytes_equal(word, BYTES_LITERAL("skip"))) return true;
+    out_policy->missed = CRON_ONCE;
+    if (bytes_equal(word, BYTES_LITERAL("once"))) return true;
+    out_policy->missed = CRON_ALL;
+    bool is_counted = bytes_start_with(word, BYTES_LITERAL("all:"));
+    if (is_counted && !decimal_parse((struct bytes){ word.data + 4, word.size - 4 }, &count)) {
+        return false;
+    }
+    out_policy->run_count_max = (uint32_t)count;
+    return (is_counted || bytes_equal(word, BYTES_LITERAL("all"))) && count >= 1 &&
+           count <= CRON_RUN_COUNT_MAX;
 }

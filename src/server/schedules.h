@@ -14,4 +14,7 @@ void schedules_run(struct server *server);
 MUST_USE const char *
 schedules_begin(const struct schedule *schedule, struct wall wall, struct engine_put *out_put);
 
+/* What is done with missed runs: "skip", "once", "all" or "all:20". */
+MUST_USE bool schedules_parse_missed(struct bytes word, struct cron_policy *out_policy);
+
 #endif

@@ -179,7 +179,8 @@ def test_limits_of_bodies_are_kept():
         if not schema:
             continue
         good = {"owner": "o", "token": 1, "names": ["a/b"], "id": "i", "worker": "w",
-                "state": "done", "member": "m", "score": 1.5, "by": 1}
+                "state": "done", "member": "m", "score": 1.5, "by": 1, "schedule": "s",
+                "cron": "@daily"}
         base = {key: good[key] for key in schema["required"]}
         for name, rule in schema["properties"].items():
             is_large = name in ("body", "value", "message")
@@ -369,6 +370,11 @@ def test_queues():
     api("purge", 404, "none", {"state": "done"})
     for verb in ("pause", "resume", "limit"):
         api(verb, 200, "a/b", {"group": "g"})
+    wish = {"schedule": "nightly", "cron": "30 4 * * *", "zone": "Europe/Berlin", "body": "b"}
+    api("schedule", 201, "a/b", wish)
+    for bad in ({"cron": "30 4 30 2 *"}, {"zone": "No/Where"}, {"missed": "never"}):
+        api("schedule", 400, "a/b", {**wish, **bad})
+    equal(api("stat", 200, "@schedules").json["counts"]["delayed"], 1)
     api("limit", 200, "small", {"size_max": 1})
     api("put", 201, "small", {"body": "1"})
     api("put", 429, "small", {"body": "2"})
