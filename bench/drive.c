@@ -144,7 +144,8 @@ read_answer(struct drive *drive, struct bytes input, size_t *out_size, struct ht
         state = http_reply_read(input, out_http);
         if (state == REPLY_DONE) *out_size = out_http->size;
     } else {
-        state = resp_reply_read(input, drive->resp);
+        state = drive->options->mode->is_bean ? bean_reply_read(input, drive->resp)
+                                              : resp_reply_read(input, drive->resp);
         if (state == REPLY_DONE) *out_size = drive->resp->size;
     }
     return state;

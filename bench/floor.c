@@ -1,11 +1,12 @@
 /* bench-floor - the yardstick: what a durable lock server costs before it decides anything.
  *
  * It has the shape of tenured's turn and nothing else: the same loop (libuv), LOCK.ACQUIRE and
- * LOCK.RELEASE parsed from RESP, a name looked up in a hash table and put in or taken out, a record
- * of a hundred bytes with its CRC-32C appended, a group of records made durable by fdatasync in a
- * thread of its own while the next group gathers, and answers held back until their group is
- * durable.  There is no ttl, no queue, no limit, no error path beyond closing the connection; the
- * token is a counter.  What tenured needs beyond this is the price of being a lock server.
+ * LOCK.RELEASE (and of queues, in floor_queue.c, put, take and done) parsed from RESP, a name
+ * looked up in a hash table and put in or taken out, a record of a hundred bytes with its CRC-32C
+ * appended, a group of records made durable by fdatasync in a thread of its own while the next
+ * group gathers, and answers held back until their group is durable.  There is no ttl, no queue, no
+ * limit, no error path beyond closing the connection; the token is a counter.  What tenured needs
+ * beyond this is the price of being a lock server.
  *
  * One turn: the loop polls and reads; `on_readable` parses and applies; `on_turn_end` hands the
  * records to the log when it is idle; `on_durable` lets the answers of the finished group go. */
@@ -18,6 +19,7 @@
 #include "base/crc32c.h"
 #include "base/decimal.h"
 #include "floor_log.h"
+#include "floor_queue.h"
 #include "link.h"
 
 #define BACKLOG       1024
@@ -169,12 +171,16 @@ static void release(struct bytes name, struct bytes owner, struct bytes token, s
     buffer_append_bytes(out, BYTES_LITERAL("*1\r\n$8\r\nreleased\r\n"));
 }
 
-/* Carry out one command, an array of four texts; false when it is none of ours. */
+/* Carry out one command, an array of texts; false when it is none of ours. */
 static bool apply(const struct resp_reply *command, struct buffer *out)
 {
     const struct resp_token *arguments = &command->tokens[1];
-    if (command->token_count != 5 || command->tokens[0].type != '*' ||
-        arguments[1].text.size > TEXT_SIZE_MAX || arguments[2].text.size > TEXT_SIZE_MAX)
+    if (command->tokens[0].type != '*' || command->token_count < 4) return false;
+    if (bytes_start_with(arguments[0].text, BYTES_LITERAL("QUEUE."))) {
+        return floor_queue_apply(command, &server.records, out);
+    }
+    if (command->token_count != 5 || arguments[1].text.size > TEXT_SIZE_MAX ||
+        arguments[2].text.size > TEXT_SIZE_MAX)
     {
         return false;
     }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "drive.h"
+#include "mode_item.h"
 #include "process.h"
 
 struct load_options {
@@ -18,6 +19,8 @@ struct load_options {
     const char *path;
     uint64_t name_count;
     uint64_t ttl_ms;
+    uint64_t group_count;
+    uint64_t delay_ms;
     uint64_t cpu;
     bool is_pinned;
 };
@@ -31,6 +34,8 @@ static const char usage[] =
     "  --warmup-ms MS    how long to run before that (300)\n"
     "  --names N         lock names (one for each request under way; for renew, a hundred)\n"
     "  --ttl-ms MS       (15000)\n"
+    "  --groups N        queue-fill: groups of the items (none)\n"
+    "  --delay-ms MS     queue-fill: delay of the items (0)\n"
     "  --path PATH       what get-http fetches (/)\n"
     "  --server-pid PID  also measure that process' processor time\n"
     "  --cpu N           run on this processor only\n"
@@ -87,6 +92,8 @@ static void take_option(struct load_options *options, int option)
     case 'w': drive->warmup_ms = (uint32_t)parse_count(optarg, 0, 600000); break;
     case 'n': options->name_count = parse_count(optarg, 1, MODE_NAME_COUNT_MAX); break;
     case 'T': options->ttl_ms = parse_count(optarg, 100, 86400000); break;
+    case 'g': options->group_count = parse_count(optarg, 1, MODE_NAME_COUNT_MAX); break;
+    case 'd': options->delay_ms = parse_count(optarg, 0, 86400000); break;
     case 'p': options->path = optarg; break;
     case 'P': drive->server_pid = (int)parse_count(optarg, 1, INT32_MAX); break;
     case 'C':
@@ -110,6 +117,8 @@ static void parse_options(int argc, char **argv, struct load_options *options)
         { "warmup-ms", required_argument, NULL, 'w' },
         { "names", required_argument, NULL, 'n' },
         { "ttl-ms", required_argument, NULL, 'T' },
+        { "groups", required_argument, NULL, 'g' },
+        { "delay-ms", required_argument, NULL, 'd' },
         { "path", required_argument, NULL, 'p' },
         { "server-pid", required_argument, NULL, 'P' },
         { "cpu", required_argument, NULL, 'C' },
@@ -193,6 +202,8 @@ int main(int argc, char **argv)
         .path = options.path,
         .name_count = options.name_count,
         .ttl_ms = options.ttl_ms,
+        .group_count = options.group_count,
+        .delay_ms = options.delay_ms,
         .slot_count = (uint32_t)slot_count,
         .run_id = (uint32_t)getpid(),
     };
@@ -200,6 +211,7 @@ int main(int argc, char **argv)
         run.tokens = calloc(options.name_count, sizeof(uint64_t));
         ASSERT(run.tokens != NULL);
     }
+    mode_items_init(&run, options.drive.mode->is_put_else);
     if (options.drive.mode->prepare != NULL && !options.drive.mode->prepare(&run)) {
         (void)fprintf(stderr, "bench-load: the server refused to be prepared for the load\n");
         return EX_UNAVAILABLE;
@@ -207,6 +219,7 @@ int main(int argc, char **argv)
     static struct drive_result result;
     drive_run(&options.drive, &run, &result);
     free(run.tokens);
+    mode_items_deinit(&run);
     print_result(&options, &result);
     return result.error_count == 0 && result.cycle_count > 0 ? EX_OK : EX_SOFTWARE;
 }

@@ -9,9 +9,10 @@
 
 #include "link.h"
 
-#define MODE_RENEW_BATCH 100u
-#define MODE_NAME_SIZE   20u
-#define MODE_OWNER_SIZE  31u
+#define MODE_RENEW_BATCH  100u
+#define MODE_NAME_SIZE    20u
+#define MODE_OWNER_SIZE   31u
+#define MODE_ITEM_ID_SIZE 24u
 /* Nine digits of a name and five of an owner bound these. */
 #define MODE_NAME_COUNT_MAX UINT64_C(999999999)
 #define MODE_SLOT_COUNT_MAX 99999u
@@ -22,6 +23,8 @@ struct mode_slot {
     uint64_t turn;  /* cycles begun before this one; with `index` it gives name and owner */
     uint64_t turns; /* how many names belong to this slot: name = index + slots * (turn % turns) */
     uint64_t token; /* of the hold, where the server gives one */
+    char item[MODE_ITEM_ID_SIZE]; /* the id of the item that was taken */
+    uint8_t item_size;
     int64_t started_ns; /* when the cycle's first request was composed */
     bool is_prepared;   /* what must be there before cycles count is there */
 };
@@ -38,6 +41,11 @@ struct mode_run {
     uint64_t token_first; /* redis-vote: of the tokens that are proposed */
     char lease[24];       /* etcd: the one lease of the run */
     uint64_t *tokens;     /* renew: one for each name */
+    uint64_t group_count; /* queue-fill: 0 for no groups */
+    uint64_t delay_ms;    /* queue-fill: 0 for none */
+    int64_t list_length;  /* redis-rpush: as the last answer said */
+    uint64_t *items;      /* queues: see mode_item.h */
+    uint64_t item_count;
 };
 
 enum mode_verdict {
@@ -57,7 +65,9 @@ struct mode {
     const char *name;
     const char *summary;
     bool is_http;
-    bool is_once; /* each slot stops after one cycle for each of its names */
+    bool is_bean;     /* beanstalkd's protocol, read into the form of RESP */
+    bool is_once;     /* each slot stops after one cycle for each of its names */
+    bool is_put_else; /* takes the `--names` items that another run has put */
     /* Blocking set-up before the load; NULL for none.  False when the server refused. */
     bool (*prepare)(struct mode_run *run);
     /* Append the slot's next request. */
@@ -84,6 +94,8 @@ void mode_owner_write(
     const struct mode_slot *slot,
     uint64_t turn,
     char out_owner[static MODE_OWNER_SIZE]);
+/* The last `size` decimal digits of `value`. */
+void mode_digits_write(char *out_text, size_t size, uint64_t value);
 
 extern const struct mode mode_redis;
 extern const struct mode mode_redis_hold;
@@ -94,5 +106,15 @@ extern const struct mode mode_renew;
 extern const struct mode mode_tenured_http;
 extern const struct mode mode_etcd;
 extern const struct mode mode_get_http;
+extern const struct mode mode_queue;
+extern const struct mode mode_queue_put;
+extern const struct mode mode_queue_fill;
+extern const struct mode mode_queue_take;
+extern const struct mode mode_queue_work;
+extern const struct mode mode_bean;
+extern const struct mode mode_redis_rpush;
+extern const struct mode mode_state_set;
+extern const struct mode mode_state_fill;
+extern const struct mode mode_redis_set;
 
 #endif

@@ -103,6 +103,43 @@ int64_t resp_reply_number(const struct resp_reply *reply, struct bytes key)
     return -1;
 }
 
+/* The words of a line, each a token. */
+static uint32_t take_words(struct bytes line, struct resp_token *tokens, uint32_t count_max)
+{
+    uint32_t count = 0;
+    while (line.size > 0 && count < count_max) {
+        const char *space = memchr(line.data, ' ', line.size);
+        struct bytes word = { line.data, space != NULL ? (size_t)(space - line.data) : line.size };
+        struct resp_token *token = &tokens[count++];
+        *token = (struct resp_token){ .type = '+', .text = word };
+        if (parse_number(word, &token->number)) token->type = ':';
+        size_t used = word.size + (space != NULL ? 1 : 0);
+        line = (struct bytes){ line.data + used, line.size - used };
+    }
+    return count;
+}
+
+enum reply_state bean_reply_read(struct bytes input, struct resp_reply *out_reply)
+{
+    size_t position = 0;
+    struct bytes line;
+    enum reply_state state = take_line(input, &position, &line);
+    if (state != REPLY_DONE) return state;
+    uint32_t count = take_words(line, out_reply->tokens, 3);
+    if (count == 0) return REPLY_BAD;
+    if (bytes_equal(out_reply->tokens[0].text, BYTES_LITERAL("RESERVED"))) {
+        struct resp_token *size = &out_reply->tokens[2];
+        if (count != 3 || size->type != ':' || size->number < 0) return REPLY_BAD;
+        struct resp_token body = { .type = '$', .number = size->number };
+        state = take_bulk(input, &position, &body);
+        if (state != REPLY_DONE) return state;
+        out_reply->tokens[count++] = body;
+    }
+    out_reply->size = position;
+    out_reply->token_count = count;
+    return REPLY_DONE;
+}
+
 /* The value of the header field in `line` when it is the one called `name`. */
 static bool header_value(struct bytes line, struct bytes name, struct bytes *out_value)
 {

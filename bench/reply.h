@@ -1,6 +1,6 @@
-/* reply - reading the two kinds of answers: RESP and HTTP/1.1.
+/* reply - reading the three kinds of answers: RESP, HTTP/1.1 and beanstalkd's.
  *
- * Both readers look at all the bytes received so far and take one whole answer from the front, or
+ * The readers look at all the bytes received so far and take one whole answer from the front, or
  * ask for more.  They begin anew each time, which is cheap for the short answers of a lock server.
  * Nothing is copied: what they give points into `input`. */
 #ifndef TENURE_BENCH_REPLY_H
@@ -29,6 +29,10 @@ struct resp_reply {
 enum reply_state resp_reply_read(struct bytes input, struct resp_reply *out_reply);
 /* The number that follows the text `key` anywhere in the reply, or -1. */
 int64_t resp_reply_number(const struct resp_reply *reply, struct bytes key);
+
+/* An answer of beanstalkd in the same form: its words are tokens, numbers ':' and others '+'; the
+ * body of RESERVED comes last. */
+enum reply_state bean_reply_read(struct bytes input, struct resp_reply *out_reply);
 
 struct http_reply {
     size_t size;

@@ -93,6 +93,7 @@ class Place:
             ("Tenure", commit),
             ("Redis", redis.group(1) if redis else "-"),
             ("etcd", first_line("etcd", "--version").removeprefix("etcd Version: ")),
+            ("beanstalkd", first_line("beanstalkd", "-v").removeprefix("beanstalkd ")),
             ("nginx", first_line("nginx", "-v").rpartition("/")[2]),
             ("Node.js", first_line("node", "--version")),
             ("libuv", first_line("pkg-config", "--modversion", "libuv")),

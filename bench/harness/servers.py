@@ -136,6 +136,25 @@ class Server:
         with open(self.log_path, "rb") as log:
             return log.read()
 
+    def cpu_ticks(self):
+        """Processor time of all its threads so far."""
+        with open(f"/proc/{self.pid}/stat") as stat:
+            fields = stat.read().rpartition(") ")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    def settle(self, patience_s=60):
+        """Wait until it does nothing any more, such as write a snapshot."""
+        deadline = time.monotonic() + patience_s
+        before = self.cpu_ticks()
+        while True:
+            time.sleep(0.5)
+            now = self.cpu_ticks()
+            if now - before <= 1:
+                return
+            if time.monotonic() > deadline:
+                raise Failure(f"{self.label} was not at rest in {patience_s} s")
+            before = now
+
     def memory_bytes(self):
         """(resident now, the most it has been)."""
         found = {}
@@ -264,6 +283,21 @@ class Tenured(Server):
 
     def is_ready(self):
         return ask(self.port, b"*1\r\n$4\r\nPING\r\n").startswith(b"+PONG")
+
+
+class Beanstalkd(Server):
+    """beanstalkd; with `is_durable`, its binlog is on disk after every write."""
+
+    def __init__(self, place, is_durable):
+        super().__init__(place, label="beanstalkd -f 0" if is_durable else "beanstalkd")
+        self.is_durable = is_durable
+
+    def command(self):
+        binlog = ["-b", self.directory, "-f", "0"] if self.is_durable else []
+        return ["beanstalkd", "-l", "127.0.0.1", "-p", str(self.port), *binlog]
+
+    def is_ready(self):
+        return ask(self.port, b"stats\r\n").startswith(b"OK ")
 
 
 class Nginx(Server):

@@ -255,10 +255,10 @@ def handoff_node_command(place, peer, server, rounds):
     return measure.node_command(place, "handoff.mjs", peer, [server.port], rounds, *HOLD_MS)
 
 
-def cold_disk_command(place, rounds):
+def cold_disk_command(place, rounds, pause_ms=HOLD_MS):
     script = os.path.join(place.root, "bench", "harness", "cold_disk.py")
     return ["taskset", "-c", SERVER_CPU, sys.executable, script, place.data, str(rounds),
-            str(HOLD_MS[0]), str(HOLD_MS[1])]
+            str(pause_ms[0]), str(pause_ms[1])]
 
 
 def handoff(bench):

@@ -107,6 +107,34 @@ TENURE_API TENURE_MUST_USE enum tenure_err tenure_put(
     struct tenure_put_result *out_results,
     struct tenure_error *out_error);
 
+/* ------------------------------------------------------------------ schedules */
+
+/* What becomes of runs whose time passed while no server was there. */
+enum tenure_missed {
+    TENURE_MISSED_ONCE, /* the last one happens, for all of them */
+    TENURE_MISSED_SKIP, /* they never happen */
+    TENURE_MISSED_ALL,  /* each happens */
+};
+
+struct tenure_schedule_options {
+    size_t size;
+    const char *name; /* of the schedule: another one of this name takes its place */
+    const char *line; /* minute, hour, day of the month, month, day of the week: "30 4 * * mon-fri" */
+    const char *zone; /* of the clock that it follows, "Europe/Berlin"; NULL: UTC */
+    enum tenure_missed missed;
+    uint32_t run_count_max; /* TENURE_MISSED_ALL: the last ones, at most so many; 0: 1000 */
+    const struct tenure_put_options *item; /* put at each run, with an id of the schedule's */
+};
+/* Put an item whenever the line says so, by the server, until the schedule is cancelled: it is an
+ * item itself, of the queue TENURE_SCHEDULES, delayed until its next run; `out_result` has its id.
+ * TENURE_INVALID, with a text that says why: the line, also one that never comes true; the zone. */
+#define TENURE_SCHEDULES "@schedules"
+TENURE_API TENURE_MUST_USE enum tenure_err tenure_schedule(
+    struct tenure_client client,
+    const struct tenure_schedule_options *options,
+    struct tenure_put_result *out_result,
+    struct tenure_error *out_error);
+
 #ifdef __cplusplus
 }
 #endif

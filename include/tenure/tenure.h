@@ -22,6 +22,7 @@
  * watch.h    look at locks, follow what happens to them, break one
  * election.h who leads
  * queue.h    put work, take it, end it
+ * state.h    registers, ranks and channels: what programs share
  * error.h    every outcome
  * adapter/   callbacks on the thread of an event loop: poll, epoll, libuv, libevent, libev, GLib */
 #ifndef TENURE_TENURE_H
@@ -33,6 +34,7 @@
 #include <tenure/export.h>
 #include <tenure/lock.h>
 #include <tenure/queue.h>
+#include <tenure/state.h>
 #include <tenure/watch.h>
 
 #define TENURE_VERSION_MAJOR 0

@@ -1,4 +1,5 @@
-/* watch - look at locks, follow what happens to them, and break one.
+/* watch - look at locks, follow what happens to them and to all else, listen to channels, and break
+ * a hold.
  *
  * Everything handed to a callback is valid during the call. */
 #ifndef TENURE_WATCH_H
@@ -89,6 +90,19 @@ struct tenure_event {
     const char *reason; /* or how far it is */
     const char *id;     /* of the item; "": none */
     const char *group;  /* "put": of the item */
+    /* Of registers and ranks: "set", "appended", "unset" (its `reason`: "removed", "expired",
+     * "hold_ended"), "ranked", "unranked". */
+    const char *lock;   /* what the register is bound to; `token` is the hold's; "": nothing */
+    const char *member; /* of a rank; "": it is no rank's */
+    double score;
+    double score_before; /* "ranked", with has_before */
+    const void *value;   /* "set"; "appended": what was; "message": the message.  A zero is behind
+                            it */
+    size_t value_size;
+    const void *previous; /* the value before, with has_before; a zero is behind it */
+    size_t previous_size;
+    uint32_t more;   /* so many events of the same transaction follow */
+    bool has_before; /* there was one, and it was asked for */
 };
 /* Return false to stop. */
 typedef bool (*tenure_event_fn)(const struct tenure_event *event, void *user);
@@ -108,6 +122,10 @@ struct tenure_watch {
 /* How a watch ended: TENURE_CANCELED (closed, or on_event returned false), TENURE_COMPACTED (it
  * asked for events that are no longer remembered, or fell behind: some are missing). */
 typedef void (*tenure_watch_end_fn)(enum tenure_err err, void *user);
+/* All that happens behind this event is told from now on.  Called again after each lost connection,
+ * with the event behind which it goes on.  Who lists registers behind the first such call, and then
+ * leaves out events whose seq is not above the version that he has listed, misses nothing. */
+typedef void (*tenure_watch_begun_fn)(uint64_t seq, void *user);
 struct tenure_watch_options {
     size_t size;
     const char *prefix; /* NULL: of all names */
@@ -115,6 +133,11 @@ struct tenure_watch_options {
     tenure_event_fn on_event;
     tenure_watch_end_fn on_end; /* NULL: nobody wants to know */
     void *user;
+    const char *kinds;              /* "set,unset": only events of these kinds; NULL: all */
+    bool is_exact;                  /* `prefix` is the whole name */
+    bool is_from_start;             /* with since 0: from the very first event on */
+    bool has_previous;              /* of registers the value before, too */
+    tenure_watch_begun_fn on_begun; /* NULL: nobody wants to know */
 };
 /* Follow events, gap-free, over lost connections too, until on_event returns false or the watch is
  * closed.  In a client that is dispatched too rarely for what happens, the rest is asked for again
@@ -124,6 +147,23 @@ TENURE_API TENURE_MUST_USE enum tenure_err tenure_watch_open(
     const struct tenure_watch_options *options,
     struct tenure_watch *out_watch,
     struct tenure_error *out_error);
+/* Listen to a channel: its messages are events of the kind "message", with the channel as `name`.
+ * What is published while the connection is lost is missed.  Closed as watches are. */
+struct tenure_subscribe_options {
+    size_t size;
+    const char *channel; /* 1 to 255 bytes */
+    bool is_pattern;     /* `channel` has *, ?, [a-z], [^a], and \ before what is meant as it is */
+    tenure_event_fn on_message;
+    tenure_watch_begun_fn on_begun; /* from now on messages are told; the number means nothing */
+    tenure_watch_end_fn on_end;     /* NULL: nobody wants to know, as of the one before */
+    void *user;
+};
+TENURE_API TENURE_MUST_USE enum tenure_err tenure_subscribe(
+    struct tenure_client client,
+    const struct tenure_subscribe_options *options,
+    struct tenure_watch *out_watch,
+    struct tenure_error *out_error);
+
 /* No new call of on_event begins; one that is under way on another thread may still be running.
  * on_end is called with TENURE_CANCELED. */
 TENURE_API void tenure_watch_close(struct tenure_client client, struct tenure_watch watch);

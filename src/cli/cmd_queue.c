@@ -25,6 +25,7 @@ static const char *const usages[] = {
     "pause [OPTION …] QUEUE",
     "resume [OPTION …] QUEUE",
     "limit [OPTION …] QUEUE",
+    "schedule [OPTION …] [QUEUE NAME LINE [BODY]]",
     NULL,
 };
 

@@ -1,6 +1,6 @@
 #include <inttypes.h>
 #include <semaphore.h>
-#include <stdatomic.h>
+#include <stdlib.h>
 #include <sysexits.h>
 
 #include "cli/arguments.h"
@@ -11,25 +11,34 @@
 
 #define SEQ_MAX (UINT64_C(1) << 53)
 
-enum { OPTION_SINCE = OPTION_OWN };
+enum { OPTION_SINCE = OPTION_OWN, OPTION_EXACT, OPTION_TYPES, OPTION_PREVIOUS };
 
 static const struct option_spec specs[] = {
     { OPTION_SINCE, "since", "SEQ", "begin behind this event (default: from now)" },
+    { OPTION_EXACT, "exact", NULL, "of the one name, and not of those that begin so" },
+    { OPTION_TYPES, "types", "A,B", "only events of these kinds" },
+    { OPTION_PREVIOUS, "previous", NULL, "of registers the value before, too (with --json)" },
+    { 'n', "count", "N", "end behind so many events" },
     OPTIONS_JSON,
     OPTIONS_STORE,
     { .id = 0 },
 };
 
 static const char *const usages[] = {
-    "[--since SEQ] [--json] [PREFIX]",
+    "[--since SEQ] [--types A,B] [-n N] [--previous] [--json] [PREFIX]",
+    "--exact [--since SEQ] [--types A,B] [-n N] [--previous] [--json] NAME",
     NULL,
 };
 
 static const char *const examples[] = {
     "tenure watch deploy/",
     "a line for each grant, release, expiry and break below deploy/",
-    "tenure watch --json --since 1",
-    "for programs: all that is remembered, then what comes, without a gap",
+    "tenure watch --json --since 0",
+    "for programs: all from the first event on, then what comes, without a gap",
+    "tenure watch --types set,unset --previous --json config/",
+    "what registers become, and what they were",
+    "tenure watch --exact --types ranked,unranked scores",
+    "a scoreboard as it changes",
     NULL,
 };
 
@@ -38,6 +47,7 @@ static const char notes[] = "It goes on over lost connections, until INT or TERM
 
 struct watching {
     bool is_json;
+    uint64_t left; /* 0: any number */
     sem_t ended;
     enum tenure_err err;
 };
@@ -69,14 +79,16 @@ static void print_line(const struct tenure_event *event)
 
 static bool on_event(const struct tenure_event *event, void *user)
 {
-    const struct watching *watching = user;
+    struct watching *watching = user;
     if (watching->is_json) {
         event_print_json(event);
     } else {
         print_line(event);
     }
-    /* Nobody reads any more. */
-    return ferror(stdout) == 0;
+    bool is_last = watching->left == 1;
+    if (watching->left > 0) watching->left--;
+    /* An error: nobody reads any more. */
+    return ferror(stdout) == 0 && !is_last;
 }
 
 static void on_end(enum tenure_err err, void *user)
@@ -86,24 +98,21 @@ static void on_end(enum tenure_err err, void *user)
     (void)sem_post(&watching->ended);
 }
 
-static int watch(const struct arguments *arguments, uint64_t since)
+static int
+watch(const struct arguments *arguments, struct tenure_watch_options *options, uint64_t count)
 {
     struct tenure_client client;
     int code;
     if (!connect_open(arguments->command, &arguments->store, &client, &code)) return code;
-    struct watching watching = { .is_json = arguments->is_json };
+    struct watching watching = { .is_json = arguments->is_json, .left = count };
     struct tenure_error error = { .code = TENURE_OK };
     struct tenure_watch handle;
     (void)sem_init(&watching.ended, 0, 0);
-    struct tenure_watch_options options = {
-        .size = sizeof(options),
-        .prefix = arguments->words[0],
-        .since = since,
-        .on_event = on_event,
-        .on_end = on_end,
-        .user = &watching,
-    };
-    enum tenure_err err = tenure_watch_open(client, &options, &handle, &error);
+    options->prefix = arguments->words[0];
+    options->on_event = on_event;
+    options->on_end = on_end;
+    options->user = &watching;
+    enum tenure_err err = tenure_watch_open(client, options, &handle, &error);
     if (err == TENURE_OK) {
         while (sem_wait(&watching.ended) != 0) {
             /* again */
@@ -115,30 +124,48 @@ static int watch(const struct arguments *arguments, uint64_t since)
     if (err == TENURE_COMPACTED) {
         complain(
             arguments->command,
-            "some events are no longer remembered; look with `tenure ls`, then watch from now");
+            "some events are no longer remembered; look at what there is (`tenure ls`, `tenure get "
+            "--prefix`), then watch from now");
         return tenure_err_exit_code(err);
     }
     bool is_over = err == TENURE_OK || err == TENURE_CANCELED;
     return is_over ? EX_OK : connect_complain(arguments->command, err, &error);
 }
 
+static bool
+read_option(struct options *words, int id, struct tenure_watch_options *options, uint64_t *count)
+{
+    switch (id) {
+    case 'n': return options_number(words, 1, SEQ_MAX, count);
+    case OPTION_SINCE:
+        options->is_from_start = true; /* where it is 0 */
+        return options_number(words, 0, SEQ_MAX, &options->since);
+    case OPTION_EXACT: options->is_exact = true; return true;
+    case OPTION_TYPES: options->kinds = words->value; return true;
+    case OPTION_PREVIOUS: options->has_previous = true; return true;
+    default: abort(); /* the table has an option that nobody reads */
+    }
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
     struct arguments arguments;
-    uint64_t since = 0;
+    struct tenure_watch_options options = { .size = sizeof(options) };
+    uint64_t count = 0;
     arguments_init(&arguments, command, argc, argv);
     int id;
     while ((id = arguments_next(&arguments)) > 0) {
-        if (!options_number(&arguments.options, 1, SEQ_MAX, &since)) return EX_USAGE;
+        if (!read_option(&arguments.options, id, &options, &count)) return EX_USAGE;
     }
     int code;
-    if (!arguments_end(&arguments, id, 0, 1, "", &code)) return code;
-    return watch(&arguments, since);
+    unsigned least = options.is_exact ? 1 : 0;
+    if (!arguments_end(&arguments, id, least, 1, "of which name?", &code)) return code;
+    return watch(&arguments, &options, count);
 }
 
 const struct command command_watch = {
     .name = "watch",
-    .summary = "follow what happens to locks",
+    .summary = "follow what happens, to locks, queues and shared state",
     .usages = usages,
     .examples = examples,
     .options = specs,

@@ -56,8 +56,7 @@ static const char *const usages[] = {
 
 static const char *const examples[] = {
     "tenure work videos -- ./encode.sh",
-    "take items as they come, each on standard input; one worker at a time has\n"
-    "      it, and another one when that dies",
+    "items as they come; should this worker die, another one gets its item",
     "tenure work -j 4 urgent videos -- ./encode.sh",
     "four at a time; what is in `urgent` first",
     "tenure work --drain --result -c 'wc -c' texts",

@@ -27,6 +27,14 @@
     X(break)                                                                                       \
     X(queue)                                                                                       \
     X(work)                                                                                        \
+    X(get)                                                                                         \
+    X(set)                                                                                         \
+    X(cas)                                                                                         \
+    X(incr)                                                                                        \
+    X(del)                                                                                         \
+    X(rank)                                                                                        \
+    X(publish)                                                                                     \
+    X(subscribe)                                                                                   \
     X(elect)                                                                                       \
     X(resign)                                                                                      \
     X(transfer)                                                                                    \

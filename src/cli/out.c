@@ -16,6 +16,7 @@
 #define FLEXIBLE_LEAST 8u
 #define CELL_SIZE      8192u
 #define JSON_TEXT_SIZE 32768u
+#define JSON_KEY_SIZE  32u
 #define US_PER_S       INT64_C(1000000)
 
 static bool is_coloured(void)
@@ -245,6 +246,64 @@ void json_time(struct json *json, const char *name, int64_t wall_us)
     }
     json_key(json, name);
     (void)printf("\"%s.%03dZ\"", text, (int)(wall_us % US_PER_S / 1000));
+}
+
+/* ------------------------------------------------------------------ bytes */
+
+static bool is_text(const char *bytes, size_t size)
+{
+    size_t at = 0;
+    while (at < size) {
+        size_t step = utf8_sequence_size(bytes + at);
+        if (step == 0 || bytes[at] == '\0' || at + step > size) return false;
+        at += step;
+    }
+    return true;
+}
+
+static void print_base64(const unsigned char *bytes, size_t size)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < size; i += 3) {
+        size_t left = size - i;
+        unsigned word = (unsigned)bytes[i] << 16;
+        if (left > 1) word |= (unsigned)bytes[i + 1] << 8;
+        if (left > 2) word |= bytes[i + 2];
+        (void)putchar(digits[word >> 18 & 63]);
+        (void)putchar(digits[word >> 12 & 63]);
+        (void)putchar(left > 1 ? digits[word >> 6 & 63] : '=');
+        (void)putchar(left > 2 ? digits[word & 63] : '=');
+    }
+}
+
+/* Text of any length. */
+static void print_text(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        if (byte == '"' || byte == '\\') {
+            (void)printf("\\%c", byte);
+        } else if (byte < 0x20 || byte == 0x7f) {
+            (void)printf("\\u%04x", byte);
+        } else {
+            (void)putchar(byte);
+        }
+    }
+}
+
+void json_bytes(struct json *json, const char *name, const void *bytes, size_t size)
+{
+    char key[JSON_KEY_SIZE];
+    bool is_plain = is_text(bytes, size);
+    (void)snprintf(key, sizeof(key), "%s%s", name, is_plain ? "" : "_base64");
+    json_key(json, key);
+    (void)putchar('"');
+    if (is_plain) {
+        print_text(bytes, size);
+    } else {
+        print_base64(bytes, size);
+    }
+    (void)putchar('"');
 }
 
 void json_end(void)

@@ -56,6 +56,8 @@ void json_span(struct json *json, const char *name, int64_t number);
 void json_bool(struct json *json, const char *name, bool is_true);
 /* "2026-11-21T08:31:10.897Z" */
 void json_time(struct json *json, const char *name, int64_t wall_us);
+/* Any bytes: `name` with a text, or `name`_base64. */
+void json_bytes(struct json *json, const char *name, const void *bytes, size_t size);
 /* The end of the line. */
 void json_end(void);
 

@@ -27,7 +27,8 @@
     X(purge)                                                                                       \
     X(pause)                                                                                       \
     X(resume)                                                                                      \
-    X(limit)
+    X(limit)                                                                                       \
+    X(schedule)
 
 #define X(name) extern const struct command queue_##name;
 QUEUE_MAP(X)

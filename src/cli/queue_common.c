@@ -94,63 +94,6 @@ bool queue_read(
 
 /* ------------------------------------------------------------------ items */
 
-static bool is_text(const char *bytes, size_t size)
-{
-    size_t at = 0;
-    while (at < size) {
-        size_t step = utf8_sequence_size(bytes + at);
-        if (step == 0 || bytes[at] == '\0' || at + step > size) return false;
-        at += step;
-    }
-    return true;
-}
-
-static void print_base64(const unsigned char *bytes, size_t size)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < size; i += 3) {
-        size_t left = size - i;
-        unsigned word = (unsigned)bytes[i] << 16;
-        if (left > 1) word |= (unsigned)bytes[i + 1] << 8;
-        if (left > 2) word |= bytes[i + 2];
-        (void)putchar(digits[word >> 18 & 63]);
-        (void)putchar(digits[word >> 12 & 63]);
-        (void)putchar(left > 1 ? digits[word >> 6 & 63] : '=');
-        (void)putchar(left > 2 ? digits[word & 63] : '=');
-    }
-}
-
-/* Text of any length. */
-static void print_text(const char *text, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        unsigned char byte = (unsigned char)text[i];
-        if (byte == '"' || byte == '\\') {
-            (void)printf("\\%c", byte);
-        } else if (byte < 0x20 || byte == 0x7f) {
-            (void)printf("\\u%04x", byte);
-        } else {
-            (void)putchar(byte);
-        }
-    }
-}
-
-/* "name" with text, or "name_base64". */
-static void print_bytes(struct json *json, const char *name, const void *bytes, size_t size)
-{
-    char key[32];
-    bool is_plain = is_text(bytes, size);
-    (void)snprintf(key, sizeof(key), "%s%s", name, is_plain ? "" : "_base64");
-    json_key(json, key);
-    (void)putchar('"');
-    if (is_plain) {
-        print_text(bytes, size);
-    } else {
-        print_base64(bytes, size);
-    }
-    (void)putchar('"');
-}
-
 static const char *or_null(const char *words)
 {
     return words[0] == '\0' ? NULL : words;
@@ -188,8 +131,8 @@ void queue_print_item_json(const struct tenure_item *item)
     json_bool(&json, "cancelling", item->is_cancelling);
     json_string(&json, "note", is_done ? NULL : or_null(item->note));
     json_string(&json, "headers", or_null(item->headers));
-    print_bytes(&json, "body", item->body, item->body_size);
-    if (is_done) print_bytes(&json, "result", item->result, item->result_size);
+    json_bytes(&json, "body", item->body, item->body_size);
+    if (is_done) json_bytes(&json, "result", item->result, item->result_size);
     json_close(&json, '}');
     json_end();
 }

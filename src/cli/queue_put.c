@@ -40,6 +40,10 @@ enum {
     OPTION_ON_CONFLICT,
     OPTION_LINES,
     OPTION_WAIT,
+    OPTION_ZONE,
+    OPTION_MISSED,
+    OPTION_LIST,
+    OPTION_REMOVE,
 };
 
 static const struct option_spec specs[] = {
@@ -364,6 +368,178 @@ static int run(const struct command *command, int argc, char **argv)
     if (!arguments_end(&putting.arguments, id, 1, 2, "into which queue?", &code)) return code;
     return settle(&putting) ? put(&putting) : EX_USAGE;
 }
+
+/* ------------------------------------------------------------------ schedules */
+
+static const struct option_spec schedule_specs[] = {
+    { OPTION_ZONE, "zone", "ZONE", "whose clock it follows: Europe/Berlin (UTC)" },
+    { OPTION_MISSED,
+      "missed",
+      "WHAT",
+      "what becomes of runs that no server was there for:\n"
+      "once: the last one happens, for all (the default)\n"
+      "skip: they never happen; all: each happens" },
+    { OPTION_LIST, "list", NULL, "the schedules there are, and their next runs" },
+    { OPTION_REMOVE, "remove", "NAME", "end a schedule" },
+    { OPTION_GROUP, "group", "GROUP", "of the items, as of `tenure queue put`" },
+    { OPTION_PRIORITY, "priority", "N", "likewise, as the next ones" },
+    { OPTION_HEADERS, "headers", "TEXT", "" },
+    { OPTION_LEASE, "lease", "TIME", "" },
+    { OPTION_MAX_RUN, "max-run", "TIME", "" },
+    { OPTION_ATTEMPTS, "attempts", "N", "" },
+    { OPTION_LAPSES, "lapses", "N", "" },
+    { OPTION_RETAIN, "retain", "TIME", "" },
+    OPTIONS_STORE,
+    { .id = 0 },
+};
+
+static const char *const schedule_usages[] = {
+    "[OPTION …] QUEUE NAME LINE [BODY]",
+    "--list",
+    "--remove NAME",
+    NULL,
+};
+
+static const char *const schedule_examples[] = {
+    "tenure queue schedule --zone Europe/Berlin reports nightly '30 4 * * *'",
+    "every night an item in reports; set anew under its name, it takes the place",
+    "tenure queue schedule --remove nightly",
+    "no more",
+    NULL,
+};
+
+static const char schedule_notes[] =
+    "LINE: minute, hour, day of the month, month, day of the week, as in crontab(5).\n"
+    "The server puts the items; nothing needs to run.\n"
+    "\n"
+    "Exit code 64: the line, also one that never comes true, or the zone is wrong.\n";
+
+struct scheduling {
+    struct putting putting;
+    struct tenure_schedule_options terms;
+    const char *removed; /* the name; NULL: none */
+    bool is_list;
+    uint32_t found_count;
+    char ids[32][256]; /* of what is to be removed */
+};
+
+static bool read_missed(struct scheduling *scheduling)
+{
+    const struct options *options = &scheduling->putting.arguments.options;
+    static const char *const words[] = { "once", "skip", "all" };
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(options->value, words[i]) != 0) continue;
+        scheduling->terms.missed = (enum tenure_missed)i;
+        return true;
+    }
+    complain(options->command, "--missed: '%.40s' is none of once, skip, all", options->value);
+    return false;
+}
+
+static bool read_schedule_option(struct scheduling *scheduling, int id)
+{
+    const struct options *options = &scheduling->putting.arguments.options;
+    switch (id) {
+    case OPTION_ZONE: scheduling->terms.zone = options->value; return true;
+    case OPTION_MISSED: return read_missed(scheduling);
+    case OPTION_LIST: scheduling->is_list = true; return true;
+    case OPTION_REMOVE: scheduling->removed = options->value; return true;
+    default: return read_option(&scheduling->putting, id);
+    }
+}
+
+/* The item that stands for a schedule is called "NAME@…". */
+static size_t name_size(const char *id)
+{
+    const char *at = strrchr(id, '@');
+    return at == NULL ? strlen(id) : (size_t)(at - id);
+}
+
+static void on_schedule(const struct tenure_item *item, void *user)
+{
+    struct scheduling *scheduling = user;
+    char time[OUT_TIME_SIZE];
+    size_t size = name_size(item->id);
+    const char *removed = scheduling->removed;
+    if (scheduling->is_list) {
+        (void)printf("%.*s  %s\n", (int)size, item->id, out_time(item->run_at_us, time));
+    } else if (strlen(removed) == size && strncmp(removed, item->id, size) == 0) {
+        uint32_t room = sizeof(scheduling->ids) / sizeof(scheduling->ids[0]);
+        if (scheduling->found_count == room) return;
+        (void)snprintf(scheduling->ids[scheduling->found_count++], 256, "%s", item->id);
+    }
+}
+
+static int list_or_remove(struct scheduling *scheduling)
+{
+    const struct arguments *arguments = &scheduling->putting.arguments;
+    struct tenure_item_list_options options = { .size = sizeof(options),
+                                                .queue = TENURE_SCHEDULES,
+                                                .state = TENURE_ITEM_DELAYED };
+    struct tenure_error error = { .text = "" };
+    struct tenure_client client;
+    int code;
+    if (!queue_open(arguments, &client, &code)) return code;
+    enum tenure_err err = tenure_item_list(client, &options, on_schedule, scheduling, &error);
+    for (uint32_t i = 0; i < scheduling->found_count && err == TENURE_OK; i++) {
+        err = tenure_item_cancel(client, TENURE_SCHEDULES, scheduling->ids[i], NULL, &error);
+    }
+    code = queue_close(arguments, client, err, &error);
+    if (err != TENURE_OK || scheduling->is_list || scheduling->found_count > 0) return code;
+    complain(arguments->command, "there is no schedule %.255s", scheduling->removed);
+    return tenure_err_exit_code(TENURE_NOT_FOUND);
+}
+
+static int set_schedule(struct scheduling *scheduling)
+{
+    const struct arguments *arguments = &scheduling->putting.arguments;
+    struct tenure_put_options *item = &scheduling->putting.item;
+    struct tenure_schedule_options *terms = &scheduling->terms;
+    struct tenure_put_result result;
+    struct tenure_error error = { .text = "" };
+    struct tenure_client client;
+    int code;
+    item->queue = arguments->words[0];
+    item->body = arguments->words[3];
+    item->body_size = arguments->word_count > 3 ? strlen(arguments->words[3]) : 0;
+    terms->name = arguments->words[1];
+    terms->line = arguments->words[2];
+    terms->item = item;
+    if (!queue_open(arguments, &client, &code)) return code;
+    enum tenure_err err = tenure_schedule(client, terms, &result, &error);
+    return queue_close(arguments, client, err, &error);
+}
+
+static int run_schedule(const struct command *command, int argc, char **argv)
+{
+    struct scheduling scheduling = {
+        .putting = { .item = { .size = sizeof(scheduling.putting.item) } },
+        .terms = { .size = sizeof(scheduling.terms) },
+    };
+    struct arguments *arguments = &scheduling.putting.arguments;
+    arguments_init(arguments, command, argc, argv);
+    int id;
+    while ((id = arguments_next(arguments)) > 0) {
+        if (!read_schedule_option(&scheduling, id)) return EX_USAGE;
+    }
+    int code;
+    bool is_other = scheduling.is_list || scheduling.removed != NULL;
+    unsigned least = is_other ? 0 : 3;
+    if (!arguments_end(arguments, id, least, least + !is_other, "when, and what?", &code)) {
+        return code;
+    }
+    return is_other ? list_or_remove(&scheduling) : set_schedule(&scheduling);
+}
+
+const struct command queue_schedule = {
+    .name = "queue schedule",
+    .summary = "put an item whenever a line of cron says so",
+    .usages = schedule_usages,
+    .examples = schedule_examples,
+    .options = schedule_specs,
+    .notes = schedule_notes,
+    .run = run_schedule,
+};
 
 const struct command queue_put = {
     .name = "queue put",

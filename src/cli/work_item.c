@@ -106,7 +106,7 @@ static void vacate(const struct slot *slot, int *fd)
 
 static struct slot *slot_of(const struct run *run)
 {
-    return (struct slot *)((char *)run->job - offsetof(struct slot, job));
+    return (struct slot *)(void *)((char *)run->job - offsetof(struct slot, job));
 }
 
 static void on_started(struct run *run)

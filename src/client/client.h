@@ -12,6 +12,7 @@
  *   taken.c      the item behind a hold, and its end
  *   put.c await.c queue.c   the rest of queues
  *   owner.c      names for those who hold
+ *   transact.c state.c rank.c   shared state
  *   call.c       blocking = start and wait
  *   later.c      start, and tell when it is over
  *   claim.c view.c watch.c election.c   the rest of the public functions

@@ -1,5 +1,6 @@
 #include <tenure/queue.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "client/call.h"
@@ -19,6 +20,7 @@ struct put {
     const char *queue; /* of the items of the request that is under way */
     struct store_put *items;
     const char **queues; /* of each */
+    const struct store_schedule *schedule;
     struct tenure_put_result *results;
     uint32_t count;
     uint32_t sent_count;    /* have an answer */
@@ -189,7 +191,7 @@ static uint32_t count_next(const struct put *put)
     size_t bytes = 0;
     while (index < put->count && index - first < REQUEST_ITEM_COUNT_MAX) {
         const struct store_put *item = &put->items[index];
-        bytes += item->body.size + text_size(item->headers) + 2 * LIMIT_ID_SIZE_MAX;
+        bytes += item->body.size + text_size(item->headers) + (size_t)2 * LIMIT_ID_SIZE_MAX;
         bool is_same = strcmp(put->queues[index], put->queues[first]) == 0;
         if (index > first && (!is_same || bytes > REQUEST_BYTES_MAX)) break;
         index++;
@@ -209,6 +211,7 @@ static void send_next(struct put *put)
         .done = on_put,
     };
     call->op.request.as.put = (struct store_puts){ .queue = put->queues[put->sent_count],
+                                                   .schedule = put->schedule,
                                                    .items = put->items + put->sent_count,
                                                    .count = put->request_count };
     tni_store_start(call->client->store, &call->op);
@@ -305,10 +308,12 @@ enum tenure_err tenure_put_start(
     return tni_fail(out_error, err, NULL);
 }
 
-enum tenure_err tenure_put(
+/* Of one item perhaps again and again, by a schedule. */
+static enum tenure_err put_and_wait(
     struct tenure_client handle,
     const struct tenure_put_options *items,
     uint32_t count,
+    const struct store_schedule *schedule,
     struct tenure_put_result *out_results,
     struct tenure_error *out_error)
 {
@@ -323,6 +328,7 @@ enum tenure_err tenure_put(
         return tni_fail(out_error, TENURE_NO_MEMORY, NULL);
     }
     const struct memory *memory = client->memory;
+    put->schedule = schedule;
     if (tni_call_begin_with(&put->call, client, out_error)) {
         err = tni_call_run(&put->call, run, out_error);
         if (out_results != NULL) memcpy(out_results, put->results, count * sizeof(*out_results));
@@ -331,4 +337,46 @@ enum tenure_err tenure_put(
     }
     memory_give(memory, put, put->size);
     return err;
+}
+
+enum tenure_err tenure_put(
+    struct tenure_client handle,
+    const struct tenure_put_options *items,
+    uint32_t count,
+    struct tenure_put_result *out_results,
+    struct tenure_error *out_error)
+{
+    return put_and_wait(handle, items, count, NULL, out_results, out_error);
+}
+
+enum tenure_err tenure_schedule(
+    struct tenure_client handle,
+    const struct tenure_schedule_options *options,
+    struct tenure_put_result *out_result,
+    struct tenure_error *out_error)
+{
+    static const char *const words[] = { "once", "skip", "all" };
+    char missed[24];
+    const char *fault = NULL;
+    if (options == NULL || options->size < sizeof(*options)) {
+        fault = "size: it must be sizeof(*options)";
+    } else if (!tni_is_plain(options->name) || !tni_is_plain(options->line)) {
+        fault = "name and line: 1 to 255 bytes of UTF-8 without control characters";
+    } else if (options->zone != NULL && !tni_is_plain(options->zone)) {
+        fault = "zone: as of the time zone database, Europe/Berlin";
+    } else if ((unsigned)options->missed > TENURE_MISSED_ALL) {
+        fault = "missed: no such rule";
+    } else if (options->item != NULL && options->item->id != NULL) {
+        fault = "id: the items of a schedule get ids of its own";
+    }
+    if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
+    (void)snprintf(missed, sizeof(missed), "%s", words[options->missed]);
+    if (options->missed == TENURE_MISSED_ALL && options->run_count_max > 0) {
+        (void)snprintf(missed, sizeof(missed), "all:%u", options->run_count_max);
+    }
+    const struct store_schedule schedule = { .name = options->name,
+                                             .line = options->line,
+                                             .zone = options->zone == NULL ? "UTC" : options->zone,
+                                             .missed = missed };
+    return put_and_wait(handle, options->item, 1, &schedule, out_result, out_error);
 }

@@ -56,6 +56,16 @@ struct tenure_event tni_event_of(const struct store_event *event)
         .reason = event->reason,
         .id = event->id,
         .group = event->group,
+        .lock = event->lock,
+        .member = event->member,
+        .score = event->score,
+        .score_before = event->score_before,
+        .value = event->value.data,
+        .value_size = event->value.size,
+        .previous = event->previous.data,
+        .previous_size = event->previous.size,
+        .more = event->more,
+        .has_before = event->has_before,
     };
 }
 

@@ -11,10 +11,13 @@
  * up again behind the last event that is here. */
 #define KEPT_SIZE_MAX ((size_t)256 * 1024)
 
+#define KINDS_SIZE 512u
+
 /* An event that waits to be dispatched; its texts lie behind it. */
 struct kept_event {
     struct list link;
     size_t size;
+    bool is_begin; /* no event: it has begun behind `event.seq` */
     struct tenure_event event;
 };
 
@@ -24,6 +27,7 @@ struct watch {
     struct client *client;
     uint64_t id;
     tenure_event_fn fn;
+    tenure_watch_begun_fn begun_fn;
     tenure_watch_end_fn end_fn;
     void *user;
 
@@ -39,7 +43,8 @@ struct watch {
     bool is_begun;
     enum tenure_err err;
     struct store_watch store_watch;
-    char prefix[LIMIT_NAME_SIZE_MAX + 1];
+    char prefix[LIMIT_NAME_SIZE_MAX + 1]; /* or the channel */
+    char kinds[KINDS_SIZE];
 };
 
 /* ------------------------------------------------------------------ telling */
@@ -65,6 +70,14 @@ static void give_watch(struct watch *watch)
     memory_give(watch->client->memory, watch, sizeof(*watch));
 }
 
+/* False: no more is wanted. */
+static bool tell_one(const struct watch *watch, const struct kept_event *kept)
+{
+    if (!kept->is_begin) return watch->fn(&kept->event, watch->user);
+    watch->begun_fn(kept->event.seq, watch->user);
+    return true;
+}
+
 /* Those that were there when it began; the next ones are for the next dispatch.  False: a callback
  * has forked, and this is the child.  Under the client's mutex. */
 static bool tell_kept(struct client *client, struct watch *watch)
@@ -76,7 +89,7 @@ static bool tell_kept(struct client *client, struct watch *watch)
         bool is_wanted = !watch->is_stopped;
         is_last = &kept->link == last;
         (void)pthread_mutex_unlock(&client->mutex);
-        if (is_wanted) is_wanted = watch->fn(&kept->event, watch->user);
+        if (is_wanted) is_wanted = tell_one(watch, kept);
         if (client->epoch != tni_registry_epoch()) return false;
         free_kept(watch, kept);
         (void)pthread_mutex_lock(&client->mutex);
@@ -128,39 +141,42 @@ static bool is_stopped(struct watch *watch)
     return is_it;
 }
 
-/* A copy of `text` at `*at`, which is moved behind it. */
-static const char *keep_text(char **at, const char *text)
+/* A copy at `*at`, which is moved behind it and the zero that it gets. */
+static const char *keep_bytes(char **at, const void *bytes, size_t size)
 {
-    size_t size = strlen(text) + 1;
     char *copy = *at;
-    memcpy(copy, text, size);
-    *at = copy + size;
+    if (size > 0) memcpy(copy, bytes, size);
+    copy[size] = '\0';
+    *at = copy + size + 1;
     return copy;
 }
 
 static struct kept_event *copy_event(struct watch *watch, const struct tenure_event *event)
 {
-    size_t size = sizeof(struct kept_event) + strlen(event->kind) + strlen(event->name) +
-                  strlen(event->owner) + strlen(event->meta) + strlen(event->reason) +
-                  strlen(event->id) + strlen(event->group) + 7;
+    struct tenure_event copy = *event;
+    const char **const texts[] = { &copy.kind, &copy.name,  &copy.owner, &copy.meta,  &copy.reason,
+                                   &copy.id,   &copy.group, &copy.lock,  &copy.member };
+    const size_t text_count = sizeof(texts) / sizeof(texts[0]);
+    size_t size = sizeof(struct kept_event) + event->value_size + event->previous_size + 2;
+    for (size_t index = 0; index < text_count; index++) {
+        size += strlen(*texts[index]) + 1;
+    }
     struct kept_event *kept = memory_take(watch->client->memory, size);
     if (kept == NULL) return NULL;
-    *kept = (struct kept_event){ .size = size, .event = *event };
     char *at = (char *)(kept + 1);
-    kept->event.kind = keep_text(&at, event->kind);
-    kept->event.name = keep_text(&at, event->name);
-    kept->event.owner = keep_text(&at, event->owner);
-    kept->event.meta = keep_text(&at, event->meta);
-    kept->event.reason = keep_text(&at, event->reason);
-    kept->event.id = keep_text(&at, event->id);
-    kept->event.group = keep_text(&at, event->group);
+    for (size_t index = 0; index < text_count; index++) {
+        *texts[index] = keep_bytes(&at, *texts[index], strlen(*texts[index]));
+    }
+    copy.value = keep_bytes(&at, event->value, event->value_size);
+    copy.previous = keep_bytes(&at, event->previous, event->previous_size);
+    *kept = (struct kept_event){ .size = size, .event = copy };
     list_init(&kept->link);
     return kept;
 }
 
 /* For the next dispatch.  False: no more for now; `err` says why when it is not that there is too
  * much already. */
-static bool keep_event(struct watch *watch, const struct tenure_event *event)
+static bool keep_event(struct watch *watch, const struct tenure_event *event, bool is_begin)
 {
     struct client *client = watch->client;
     struct kept_event *kept = copy_event(watch, event);
@@ -168,6 +184,7 @@ static bool keep_event(struct watch *watch, const struct tenure_event *event)
         watch->err = TENURE_NO_MEMORY;
         return false;
     }
+    kept->is_begin = is_begin;
     (void)pthread_mutex_lock(&client->mutex);
     list_append(&watch->kept, &kept->link);
     watch->kept_size += kept->size;
@@ -183,8 +200,23 @@ static bool on_event(struct store_watch *store_watch, const struct store_event *
     struct watch *watch = CONTAINER_OF(store_watch, struct watch, store_watch);
     struct tenure_event public_event = tni_event_of(event);
     if (is_stopped(watch)) return false;
-    if (watch->client->is_dispatched) return keep_event(watch, &public_event);
+    if (watch->client->is_dispatched) return keep_event(watch, &public_event, false);
     return watch->fn(&public_event, watch->user);
+}
+
+static void on_begun(struct store_watch *store_watch)
+{
+    struct watch *watch = CONTAINER_OF(store_watch, struct watch, store_watch);
+    struct store_event nothing = { STORE_EVENT_EMPTY };
+    if (is_stopped(watch)) return;
+    if (!watch->client->is_dispatched) {
+        watch->begun_fn(store_watch->since, watch->user);
+        return;
+    }
+    nothing.seq = store_watch->since;
+    struct tenure_event event = tni_event_of(&nothing);
+    /* Without memory the next event ends it. */
+    (void)keep_event(watch, &event, true);
 }
 
 static void on_end(struct store_watch *store_watch, enum tenure_err err)
@@ -226,6 +258,12 @@ static const char *find_fault(const struct tenure_watch_options *options)
     if (options->prefix != NULL && !tni_is_text(options->prefix, LIMIT_NAME_SIZE_MAX)) {
         return "prefix: up to 255 bytes of UTF-8";
     }
+    if (options->is_exact && !tni_is_plain(options->prefix)) {
+        return "prefix: with is_exact a name, 1 to 255 bytes of UTF-8 without control characters";
+    }
+    if (options->kinds != NULL && !tni_is_text(options->kinds, KINDS_SIZE - 1)) {
+        return "kinds: words with commas between them";
+    }
     return NULL;
 }
 
@@ -239,16 +277,57 @@ static struct watch *create(struct client *client, const struct tenure_watch_opt
                              .id = atomic_fetch_add(&id_last, 1) + 1,
                              .notice = { .tell = tell },
                              .fn = options->on_event,
+                             .begun_fn = options->on_begun,
                              .end_fn = options->on_end,
                              .user = options->user };
     const char *prefix = options->prefix == NULL ? "" : options->prefix;
+    const char *kinds = options->kinds == NULL ? "" : options->kinds;
     (void)snprintf(watch->prefix, sizeof(watch->prefix), "%s", prefix);
+    (void)snprintf(watch->kinds, sizeof(watch->kinds), "%s", kinds);
     watch->store_watch = (struct store_watch){
-        .prefix = watch->prefix, .since = options->since, .event = on_event, .end = on_end
+        .prefix = watch->prefix,
+        .kinds = kinds[0] == '\0' ? NULL : watch->kinds,
+        .since = options->since,
+        .has_since = options->is_from_start,
+        .is_exact = options->is_exact,
+        .has_previous = options->has_previous,
+        .begun = options->on_begun == NULL ? NULL : on_begun,
+        .event = on_event,
+        .end = on_end,
     };
     list_init(&watch->link);
     list_init(&watch->kept);
     return watch;
+}
+
+/* A watch, or a subscription, which is one whose store watch has a channel. */
+static enum tenure_err open_watch(
+    struct tenure_client handle,
+    const struct tenure_watch_options *options,
+    const struct tenure_subscribe_options *subscribe,
+    struct tenure_watch *out_watch,
+    struct tenure_error *out_error)
+{
+    struct client *client = tni_client_take(handle);
+    if (client == NULL) return tni_fail(out_error, TENURE_INVALID, "the client is closed");
+    struct watch *watch = create(client, options);
+    if (watch == NULL) {
+        tni_client_give(client);
+        return tni_fail(out_error, TENURE_NO_MEMORY, NULL);
+    }
+    if (subscribe != NULL) {
+        (void)snprintf(watch->prefix, sizeof(watch->prefix), "%s", subscribe->channel);
+        watch->store_watch.channel = watch->prefix;
+        watch->store_watch.is_pattern = subscribe->is_pattern;
+    }
+    out_watch->id = watch->id;
+    enum tenure_err err = TENURE_OK;
+    if (!tni_client_enlist(client, &client->watches, &watch->link, &watch->task)) {
+        give_watch(watch);
+        err = tni_fail(out_error, TENURE_CANCELED, "the client is being closed");
+    }
+    tni_client_give(client);
+    return err;
 }
 
 enum tenure_err tenure_watch_open(
@@ -259,21 +338,33 @@ enum tenure_err tenure_watch_open(
 {
     const char *fault = find_fault(options);
     if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
-    struct client *client = tni_client_take(handle);
-    if (client == NULL) return tni_fail(out_error, TENURE_INVALID, "the client is closed");
-    struct watch *watch = create(client, options);
-    if (watch == NULL) {
-        tni_client_give(client);
-        return tni_fail(out_error, TENURE_NO_MEMORY, NULL);
+    return open_watch(handle, options, NULL, out_watch, out_error);
+}
+
+enum tenure_err tenure_subscribe(
+    struct tenure_client handle,
+    const struct tenure_subscribe_options *options,
+    struct tenure_watch *out_watch,
+    struct tenure_error *out_error)
+{
+    const char *fault = NULL;
+    if (options == NULL || options->size < sizeof(*options)) {
+        fault = "size: it must be sizeof(*options)";
+    } else if (options->on_message == NULL) {
+        fault = "on_message: it is missing";
+    } else if (
+        options->channel == NULL || options->channel[0] == '\0' ||
+        strlen(options->channel) > LIMIT_NAME_SIZE_MAX)
+    {
+        fault = "channel: 1 to 255 bytes";
     }
-    out_watch->id = watch->id;
-    enum tenure_err err = TENURE_OK;
-    if (!tni_client_enlist(client, &client->watches, &watch->link, &watch->task)) {
-        give_watch(watch);
-        err = tni_fail(out_error, TENURE_CANCELED, "the client is being closed");
-    }
-    tni_client_give(client);
-    return err;
+    if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
+    struct tenure_watch_options watch = { .size = sizeof(watch),
+                                          .on_event = options->on_message,
+                                          .on_begun = options->on_begun,
+                                          .on_end = options->on_end,
+                                          .user = options->user };
+    return open_watch(handle, &watch, options, out_watch, out_error);
 }
 
 void tenure_watch_close(struct tenure_client handle, struct tenure_watch watch_handle)

@@ -170,6 +170,7 @@ static void unrank(struct engine *engine, struct change_plan *plan, struct membe
 static void carry_out_add(struct engine *engine, struct change_plan *plan, struct change_step *step)
 {
     struct member *member = step->member;
+    ASSERT(member != NULL);
     struct record record = { .kind = RECORD_RANKED,
                              .id = member_name(member),
                              .score = step->score,
@@ -208,6 +209,7 @@ static void carry_out_rank(
     if (step->is_changing && kind == OPERATION_RANK_TRIM) {
         carry_out_trim(engine, plan, step);
     } else if (step->is_changing && kind == OPERATION_RANK_REMOVE) {
+        ASSERT(member != NULL);
         result->score = member->score;
         unrank(engine, plan, member);
         member = NULL;

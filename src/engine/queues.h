@@ -28,7 +28,8 @@ struct engine_item_cursor {
 
 /* Items in one state, in the order in which they entered it.  While nothing moves each is seen
  * once; what enters or leaves the state meanwhile may be seen or not.  Returns the number of views
- * written; fewer than `count_max` at the end.  `*cursor` is moved on. */
+ * written.  `*cursor` is moved on, and all zero at the end; a page may be short or empty and still
+ * not be the last, because a bounded number of items is looked at. */
 uint32_t engine_items(
     const struct engine *engine,
     struct bytes queue,

@@ -277,10 +277,20 @@ bool record_are_terms_sound(const struct item_terms *terms)
            terms->conflict < UNIQUE_CONFLICT_COUNT;
 }
 
+/* The schedule of a rate is ahead of the clock by a whole burst: that must fit into a time. */
+static bool is_burst_sound(const struct group_limits *limits)
+{
+    if (limits->rate_count == 0) return true;
+    int64_t interval_ns = limits->rate_ms * NS_PER_MS / limits->rate_count;
+    int64_t ahead_ns;
+    return !__builtin_mul_overflow(interval_ns, (int64_t)limits->burst, &ahead_ns) &&
+           ahead_ns <= INT64_MAX / 4;
+}
+
 bool record_are_limits_sound(const struct group_limits *limits)
 {
     if (limits->rate_count > 0 && limits->rate_ms == 0) return false;
-    if (limits->rate_ms > LIMIT_TTL_MS_MAX) return false;
+    if (limits->rate_ms > LIMIT_TTL_MS_MAX || !is_burst_sound(limits)) return false;
     return limits->burst > 0 && limits->weight > 0 && limits->weight <= LIMIT_WEIGHT_MAX;
 }
 

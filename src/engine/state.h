@@ -154,7 +154,7 @@ struct output {
     size_t change_count;
     size_t change_capacity;
     size_t item_promised; /* of them so many are still to come, whatever else is reserved */
-    struct buffer brief; /* a record as the window keeps it: without its body */
+    struct buffer brief;  /* a record as the window keeps it: without its body */
     bool is_waiting;
 };
 

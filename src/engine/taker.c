@@ -106,6 +106,7 @@ taker_create(struct engine *engine, const struct engine_command *command, struct
         *place = (struct taker_place){ .taker = taker, .work = works[index] };
         list_init(&place->link);
         list_append(&works[index]->takers, &place->link);
+        works[index]->taker_count++;
         work_changed(engine, works[index]);
     }
     return taker;
@@ -136,6 +137,7 @@ void taker_remove(struct engine *engine, struct taker *taker)
     for (uint32_t index = 0; index < taker->place_count; index++) {
         struct taker_place *place = &taker->places[index];
         list_remove(&place->link);
+        place->work->taker_count--;
         work_changed(engine, place->work);
         work_settle(engine, place->work);
     }

@@ -251,6 +251,17 @@ static bool is_so_already(
     return memcmp(limits, &command->as.scope.limits, sizeof *limits) == 0;
 }
 
+/* What is paused or limited is kept without any item: so it has a limit, which is that of items. */
+static bool has_room_for(const struct engine *engine, const struct engine_scope *scope)
+{
+    const struct works *works = &engine->works;
+    const struct work *work = work_find(engine, scope->queue);
+    bool is_known =
+        work != NULL && (scope->is_whole || group_find(engine, work, scope->group) != NULL);
+    uint64_t count = (uint64_t)works->work_count + works->group_count;
+    return is_known || count < engine->options.item_count_max;
+}
+
 /* False when there is no memory. */
 static bool
 change_scope(struct engine *engine, const struct engine_command *command, struct work *work)
@@ -293,11 +304,16 @@ void command_scope(struct engine *engine, const struct engine_command *command)
             command,
             TENURE_INVALID,
             name,
-            "queue, group: up to 255 bytes of UTF-8; limits: burst and weight of 1 or more");
+            "queue, group: up to 255 bytes of UTF-8; limits: burst and weight of 1 or more, and a "
+            "burst that ends within 73 years");
         return;
     }
     if (engine->gate == ENGINE_GATE_NO_SPACE) {
         output_refuse(engine, command, TENURE_NO_SPACE, name, NULL);
+        return;
+    }
+    if (!has_room_for(engine, &command->as.scope)) {
+        output_refuse(engine, command, TENURE_TOO_MANY, name, "there are too many groups");
         return;
     }
     struct work *work = work_obtain(engine, name);

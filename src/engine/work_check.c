@@ -128,12 +128,15 @@ static uint32_t check_group(const struct engine *engine, const struct group *gro
 static void check_takers(const struct work *work)
 {
     uint64_t arrival = 0;
+    uint32_t count = 0;
     list_foreach(link, &work->takers) {
+        count++;
         const struct taker_place *place = CONTAINER_OF(link, struct taker_place, link);
         ASSERT(place->work == work && place->taker->item == NULL);
         ASSERT(place->taker->arrival > arrival);
         arrival = place->taker->arrival;
     }
+    ASSERT(count == work->taker_count);
     bool is_unserved = !list_is_empty(&work->takers) && work_can_give(work);
     ASSERT(is_unserved == (work->unserved.index != ORDERED_INDEX_NONE));
 }

@@ -293,6 +293,18 @@ static const char *find_fault(const struct engine_command *command)
     return end_work->delay_ms > LIMIT_DELAY_MS_MAX ? "delay_ms: up to 2592000000" : NULL;
 }
 
+/* Is there room for the result?  It is kept as long as the item is remembered, and the body goes.
+ */
+static bool has_room_for(
+    const struct engine *engine, const struct item *item, const struct engine_end_work *end_work)
+{
+    uint64_t size = end_work->result.size;
+    uint64_t freed = item_body(item).size + item_headers(item).size + item_note(item).size;
+    bool is_kept = item->terms.retention_ms > 0 || item->terms.unique_scope == UNIQUE_WINDOW;
+    return !is_kept || size <= freed ||
+           engine->works.item_bytes - freed + size <= engine->options.item_bytes_max;
+}
+
 static bool end_held(struct engine *engine, const struct engine_command *command, struct item *item)
 {
     const struct engine_end_work *end_work = &command->as.end_work;
@@ -348,7 +360,13 @@ void command_end_work(struct engine *engine, const struct engine_command *comman
         return;
     }
     struct claimed claimed = find_claimed(engine, claim);
-    if (claimed.is_held && command->kind == ENGINE_DONE && end_work->change != NULL) {
+    bool is_done = claimed.is_held && command->kind == ENGINE_DONE;
+    if (is_done && !has_room_for(engine, claimed.item, end_work)) {
+        fault = "the limit of the server is reached: there is no room for the result";
+        output_refuse(engine, command, TENURE_TOO_MANY, claim->queue, fault);
+        return;
+    }
+    if (is_done && end_work->change != NULL) {
         done_and_change(engine, command, claimed.item);
         return;
     }

@@ -31,22 +31,31 @@ bool engine_peek(
     return true;
 }
 
+/* Items that one page of a list passes over. */
+#define LIST_LOOK_MAX 20000u
+
 /* The first one behind the cursor.  Where the cursor stands is found at once as long as its item is
- * in this state; else by walking from the front, where items leave. */
+ * in this state; else by walking from the front, where items leave.  NULL: that takes another page;
+ * the cursor's id says how far it has come. */
 static struct list *find_start(
     const struct engine *engine,
     const struct work *work,
     enum item_state state,
-    const struct engine_item_cursor *cursor)
+    struct engine_item_cursor *cursor)
 {
     const struct list *head = &work->states[state];
-    if (cursor->entered == 0) return head->next;
-    struct item *last = cursor->id.size == 0 ? NULL : item_find(engine, work, cursor->id);
-    if (last != NULL && last->state == state && last->entered == cursor->entered) {
-        return last->link.next;
-    }
     struct list *link = head->next;
-    while (link != head && item_from_link(link)->entered <= cursor->entered) {
+    if (cursor->entered == 0) return link;
+    struct item *last = cursor->id.size == 0 ? NULL : item_find(engine, work, cursor->id);
+    bool is_before = last != NULL && last->state == state && last->entered <= cursor->entered;
+    if (is_before) link = last->link.next;
+    for (uint32_t looked_at = 0; link != head; looked_at++) {
+        const struct item *item = item_from_link(link);
+        if (item->entered > cursor->entered) break;
+        if (looked_at == LIST_LOOK_MAX) {
+            cursor->id = item_id(item);
+            return NULL;
+        }
         link = link->next;
     }
     return link;
@@ -62,13 +71,16 @@ uint32_t engine_items(
 {
     const struct work *work = work_find(engine, queue);
     uint32_t count = 0;
-    if (work == NULL || state >= ITEM_STATE_COUNT) return 0;
-    struct list *link = find_start(engine, work, state, cursor);
-    for (; link != &work->states[state] && count < count_max; link = link->next) {
+    bool is_known = work != NULL && state < ITEM_STATE_COUNT;
+    struct list *link = is_known ? find_start(engine, work, state, cursor) : NULL;
+    if (is_known && link == NULL) return 0;
+    for (; is_known && link != &work->states[state] && count < count_max; link = link->next) {
         const struct item *item = item_from_link(link);
         item_view(engine, item, &out_views[count++]);
         *cursor = (struct engine_item_cursor){ item->entered, item_id(item) };
     }
+    bool is_end = !is_known || link == &work->states[state];
+    if (is_end) *cursor = (struct engine_item_cursor){ 0 };
     return count;
 }
 
@@ -79,12 +91,10 @@ view_queue(const struct engine *engine, const struct work *work, struct engine_q
                                             .seq = work->last_seq,
                                             .group_count = work->group_count,
                                             .oldest_ms = -1,
+                                            .taker_count = work->taker_count,
                                             .is_paused = work->is_paused,
                                             .limits = work->limits };
     memcpy(out_view->counts, work->counts, sizeof out_view->counts);
-    list_foreach(link, &work->takers) {
-        out_view->taker_count++;
-    }
     if (list_is_empty(&work->states[ITEM_READY])) return;
     const struct item *oldest = item_from_link(work->states[ITEM_READY].next);
     int64_t age_us = engine->wall.us - oldest->order_us;

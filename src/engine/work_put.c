@@ -100,8 +100,13 @@ find_limit(const struct engine *engine, const struct work *work, const struct pu
     uint64_t size = put->item.body.size + put->item.headers.size;
     if (works->item_bytes + size > engine->options.item_bytes_max) return TENURE_TOO_MANY;
     const struct group *group = group_find(engine, work, put->wish->group);
-    const struct group_limits *limits = group == NULL ? &work->limits : group_limits(group);
-    uint32_t count = group == NULL ? 0 : group->waiting_count;
+    /* A rate keeps groups that have no item any more. */
+    bool is_new_group = group == NULL;
+    if (is_new_group && works->group_count >= engine->options.item_count_max) {
+        return TENURE_TOO_MANY;
+    }
+    const struct group_limits *limits = is_new_group ? &work->limits : group_limits(group);
+    uint32_t count = is_new_group ? 0 : group->waiting_count;
     bool is_same_group = put->replaced != NULL && put->replaced->group == group;
     if (limits->size_max > 0 && count - is_same_group >= limits->size_max) return TENURE_TOO_MANY;
     return TENURE_OK;

@@ -20,6 +20,7 @@ struct watch {
     struct http *http;
     void (*done)(struct http *http, struct bytes name); /* a long-poll; NULL: a stream */
     bool is_slow;                                       /* its reader had to be waited for */
+    bool has_previous;                                  /* tell what registers were before */
     bool is_over;                                       /* a long-poll: done was called */
     uint16_t size;
     char text[]; /* prefix or name */
@@ -154,7 +155,9 @@ static bool stream_deliver(struct follower *follower, const struct record *recor
     put(out, "\ndata: ");
     struct json_writer json;
     json_writer_init(&json, out);
-    shape_event(&json, record);
+    struct record told = *record;
+    if (!watch->has_previous) told.has_previous = false;
+    shape_event(&json, &told);
     put(out, "\n\n");
     session_reply_end(session, (struct seq){ 0 }); /* it is durable already */
     return true;
@@ -285,6 +288,7 @@ void api_events(struct http *http, struct http_call *call)
         http_problem(http, TENURE_NO_MEMORY, 0, NULL);
         return;
     }
+    http->watch->has_previous = args_number(&call->args, ARG_PREVIOUS, 0) == 1;
     http->session->is_waiting = true; /* nothing that comes behind is a request */
     http_stream_begin(http, "text/event-stream");
     struct buffer *out = session_out(http->session);

@@ -4,6 +4,7 @@
 #include "server/json_body.h"
 #include "server/queue_request.h"
 #include "server/queue_shapes.h"
+#include "server/schedules.h"
 
 /* ----------------------------------------------------------------- refusals */
 
@@ -252,6 +253,51 @@ void api_queue_put(struct http *http, struct http_call *call)
     } else {
         ask(http, call, ENGINE_PUT, on_put);
     }
+}
+
+/* ---------------------------------------------------------------- schedule */
+
+/* NULL, or what is wrong. */
+static const char *
+make_schedule(const struct http *http, const struct http_call *call, struct engine_put *out_put)
+{
+    const struct args *args = &call->args;
+    const struct wall wall = http_server(http)->wall;
+    struct bytes missed =
+        args_has(args, ARG_MISSED) ? args->texts[ARG_MISSED] : BYTES_LITERAL("once");
+    struct schedule schedule = {
+        .name = args_text(args, ARG_SCHEDULE),
+        .line = args_text(args, ARG_CRON),
+        .zone = args_text(args, ARG_ZONE),
+        .made_us = wall.us,
+    };
+    if (!schedules_parse_missed(missed, &schedule.policy)) {
+        return "missed: skip, once, all or all:20";
+    }
+    const char *fault = queue_request_put(&schedule.item, call->name, args, wall);
+    return fault != NULL ? fault : schedules_begin(&schedule, wall, out_put);
+}
+
+void api_queue_schedule(struct http *http, struct http_call *call)
+{
+    struct server *server = http_server(http);
+    struct args_error error;
+    struct engine_put put;
+    if (!reserve_bytes(http, call)) return;
+    if (!decode(http, &call->args, ARG_BODY, ARG_BODY_BASE64, &error)) {
+        http_problem_of_args(http, &error);
+        return;
+    }
+    const char *fault = make_schedule(http, call, &put);
+    if (fault != NULL) {
+        refuse_text(http, fault);
+        return;
+    }
+    struct engine_command command = { .kind = ENGINE_PUT,
+                                      .tag = server_tag(server),
+                                      .as.put = { &put, 1 } };
+    http->on_reply = on_put;
+    server_submit(server, http->session, &command);
 }
 
 /* --------------------------------------------------------------------- take */

@@ -155,7 +155,7 @@ void api_queue_list(struct http *http, struct http_call *call)
     }
     json_end_array(&json);
     char text[LIMIT_CURSOR_SIZE_MAX];
-    struct bytes next = { text, count < limit ? 0 : queue_cursor_format(&cursor, text) };
+    struct bytes next = { text, cursor.entered == 0 ? 0 : queue_cursor_format(&cursor, text) };
     put_cursor(&json, next);
     json_end_object(&json);
     end(http, seq);

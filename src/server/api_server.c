@@ -44,6 +44,18 @@ static void put_limits(struct json_writer *json, const struct server *server)
     json_end_object(json);
 }
 
+/* Whatever a store can do of these: they are not relayed. */
+static const char *const own_words[] = { "queues", "state" };
+#define OWN_WORD_COUNT (sizeof(own_words) / sizeof(own_words[0]))
+
+static bool is_relayed(const char *word)
+{
+    for (size_t index = 0; index < OWN_WORD_COUNT; index++) {
+        if (strcmp(own_words[index], word) == 0) return false;
+    }
+    return true;
+}
+
 /* What a client may not ask for here, in the words of the API. */
 static void put_unsupported(struct json_writer *json, const struct server *server)
 {
@@ -52,15 +64,15 @@ static void put_unsupported(struct json_writer *json, const struct server *serve
     for (uint32_t index = 0; server->store != NULL; index++) {
         const char *word = tni_store_unsupported_word(server->store, index);
         if (word == NULL) break;
-        if (strcmp(word, "queues") == 0) continue;
-        json_text(json, bytes_from_text(word));
+        if (is_relayed(word)) json_text(json, bytes_from_text(word));
     }
     /* Whatever the store remembers: of events, this process keeps none. */
     bool is_resumable =
         server->store == NULL || (server->store->features >> STORE_FEATURE_RESUME & 1) == 0;
     if (!is_resumable) json_text(json, BYTES_LITERAL("resume"));
-    /* Whatever the store can do: they are not relayed. */
-    if (server->engine == NULL) json_text(json, BYTES_LITERAL("queues"));
+    for (size_t index = 0; index < OWN_WORD_COUNT && server->engine == NULL; index++) {
+        json_text(json, bytes_from_text(own_words[index]));
+    }
     json_end_array(json);
 }
 

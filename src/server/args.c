@@ -7,7 +7,9 @@
 
 #include "base/assert.h"
 #include "base/decimal.h"
+#include "base/real.h"
 #include "base/utf8.h"
+#include "engine/state_event.h"
 #include "engine/terms.h"
 #include "proto/url.h"
 
@@ -48,6 +50,32 @@ static const struct arg_word words[] = {
     { ARG_ITEM_STATE, "done", ITEM_DONE },
     { ARG_ITEM_STATE, "dead", ITEM_DEAD },
     { ARG_ITEM_STATE, "cancelled", ITEM_CANCELLED },
+    { ARG_IF, "present", CONDITION_PRESENT },
+    { ARG_IF, "absent", CONDITION_ABSENT },
+    { ARG_IF, "version", CONDITION_VERSION },
+    { ARG_IF, "value", CONDITION_VALUE },
+    { ARG_THEN, "get", OPERATION_GET },
+    { ARG_THEN, "set", OPERATION_SET },
+    { ARG_THEN, "remove", OPERATION_REMOVE },
+    { ARG_THEN, "increment", OPERATION_INCREMENT },
+    { ARG_THEN, "append", OPERATION_APPEND },
+    { ARG_THEN, "rank_get", OPERATION_RANK_GET },
+    { ARG_THEN, "rank_add", OPERATION_RANK_ADD },
+    { ARG_THEN, "rank_increment", OPERATION_RANK_INCREMENT },
+    { ARG_THEN, "rank_remove", OPERATION_RANK_REMOVE },
+    { ARG_ELSE, "get", OPERATION_GET },
+    { ARG_ELSE, "set", OPERATION_SET },
+    { ARG_ELSE, "remove", OPERATION_REMOVE },
+    { ARG_ELSE, "increment", OPERATION_INCREMENT },
+    { ARG_ELSE, "append", OPERATION_APPEND },
+    { ARG_ELSE, "rank_get", OPERATION_RANK_GET },
+    { ARG_ELSE, "rank_add", OPERATION_RANK_ADD },
+    { ARG_ELSE, "rank_increment", OPERATION_RANK_INCREMENT },
+    { ARG_ELSE, "rank_remove", OPERATION_RANK_REMOVE },
+    { ARG_WHEN, "absent", RANK_IF_ABSENT },
+    { ARG_WHEN, "present", RANK_IF_PRESENT },
+    { ARG_WHEN, "greater", RANK_IF_GREATER },
+    { ARG_WHEN, "less", RANK_IF_LESS },
 };
 
 #define WORD_COUNT (sizeof(words) / sizeof(words[0]))
@@ -171,7 +199,7 @@ set_word(struct args *args, enum arg arg, struct bytes text, struct args_error *
         bool is_it = words[i].arg == arg && bytes_equal(text, bytes_from_text(words[i].word));
         if (is_it) return keep_number(args, arg, words[i].value);
     }
-    char known[96];
+    char known[160];
     list_words(arg, known, sizeof(known));
     return args_fail(out_error, arg_name(arg), "%s must be %s", arg_name(arg), known);
 }
@@ -201,8 +229,16 @@ static bool check_text(const struct arg_rule *rule, struct bytes text, struct ar
 bool args_set_text(struct args *args, enum arg arg, struct bytes text, struct args_error *out_error)
 {
     const struct arg_rule *rule = &rules[arg];
+    double number;
     switch (rule->type) {
     case ARG_TYPE_WORD: return set_word(args, arg, text, out_error);
+    case ARG_TYPE_DECIMAL:
+        if (!real_parse(text, &number)) {
+            return args_fail(out_error, rule->name, "%s must be a finite number", rule->name);
+        }
+        args->texts[arg] = text;
+        args->is_present[arg] = true;
+        return true;
     case ARG_TYPE_PLAIN:
     case ARG_TYPE_TEXT:
         if (!check_text(rule, text, out_error)) return false;
@@ -296,6 +332,7 @@ set_from_query(struct args *args, enum arg arg, struct bytes text, struct args_e
     case ARG_TYPE_PLAIN:
     case ARG_TYPE_TEXT:
     case ARG_TYPE_WORD:
+    case ARG_TYPE_DECIMAL:
     case ARG_TYPE_NAMES: break;
     }
     return args_set_text(args, arg, text, out_error);

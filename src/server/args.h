@@ -18,6 +18,7 @@
  * TTL     0 (until released) or a number, `least` … `most`
  * WORD    one of a few words: see arg_words
  * FLAG    true or false; in a query also 1 and 0
+ * DECIMAL any number, kept as a text
  * NAMES   a list of `least` … `most` names, all different; not in a query */
 enum arg_type {
     ARG_TYPE_PLAIN,
@@ -26,6 +27,7 @@ enum arg_type {
     ARG_TYPE_TTL,
     ARG_TYPE_WORD,
     ARG_TYPE_FLAG,
+    ARG_TYPE_DECIMAL,
     ARG_TYPE_NAMES
 };
 
@@ -88,7 +90,40 @@ enum arg_type {
     X(RATE_MS,       "rate_ms",        NUMBER, 0, LIMIT_TTL_MS_MAX)                                \
     X(BURST,         "burst",          NUMBER, 1, UINT32_MAX)                                      \
     X(WEIGHT,        "weight",         NUMBER, 1, LIMIT_WEIGHT_MAX)                                \
-    X(ITEM_STATE,    "state",          WORD,   0, 0) /* of an item */
+    X(SCHEDULE,      "schedule",       PLAIN,  1, 200)                                             \
+    X(CRON,          "cron",           PLAIN,  1, 255)                                             \
+    X(ZONE,          "zone",           PLAIN,  1, 64)                                              \
+    X(MISSED,        "missed",         PLAIN,  1, 7)                                               \
+    X(ITEM_STATE,    "state",          WORD,   0, 0) /* of an item */                              \
+    ARG_MAP_OF_STATE(X)
+#define ARG_MAP_OF_STATE(X)                                                                        \
+    X(NAME,          "name",           PLAIN,  1, LIMIT_NAME_SIZE_MAX)                             \
+    X(REGISTER,      "value",          TEXT,   0, LIMIT_VALUE_SIZE_MAX) /* of a register */        \
+    X(VALUE_BASE64,  "value_base64",   TEXT,   0, BASE64_SIZE(LIMIT_VALUE_SIZE_MAX))               \
+    X(VERSION,       "version",        NUMBER, 0, TOKEN_MAX)                                       \
+    X(STATE_TTL,     "ttl_ms",         NUMBER, LIMIT_TTL_MS_MIN, LIMIT_STATE_TTL_MS_MAX)           \
+    X(KEEP_TTL,      "keep_ttl",       FLAG,   0, 1)                                               \
+    X(ABSENT,        "absent",         FLAG,   0, 1)                                               \
+    X(PRESENT,       "present",        FLAG,   0, 1)                                               \
+    X(BIND_LOCK,     "bind_lock",      PLAIN,  1, LIMIT_NAME_SIZE_MAX)                             \
+    X(BIND_TOKEN,    "bind_token",     NUMBER, 1, TOKEN_MAX)                                       \
+    X(GUARD_LOCK,    "guard_lock",     PLAIN,  1, LIMIT_NAME_SIZE_MAX)                             \
+    X(GUARD_TOKEN,   "guard_token",    NUMBER, 1, TOKEN_MAX)                                       \
+    X(BY,            "by",             DECIMAL, 1, 64)                                             \
+    X(IF,            "if",             WORD,   0, 0)                                               \
+    X(THEN,          "then",           WORD,   0, 0)                                               \
+    X(ELSE,          "else",           WORD,   0, 0)                                               \
+    X(MEMBER,        "member",         PLAIN,  1, LIMIT_MEMBER_SIZE_MAX)                           \
+    X(SCORE,         "score",          DECIMAL, 1, 64)                                             \
+    X(WHEN,          "when",           WORD,   0, 0)                                               \
+    X(FIRST,         "first",          NUMBER, 0, UINT32_MAX)                                      \
+    X(MIN,           "min",            DECIMAL, 1, 64)                                             \
+    X(MAX,           "max",            DECIMAL, 1, 64)                                             \
+    X(REVERSE,       "reverse",        FLAG,   0, 1)                                               \
+    X(MESSAGE,       "message",        TEXT,   0, LIMIT_VALUE_SIZE_MAX)                            \
+    X(MESSAGE_BASE64, "message_base64", TEXT,  0, BASE64_SIZE(LIMIT_VALUE_SIZE_MAX))               \
+    X(PATTERN,       "pattern",        FLAG,   0, 1)                                               \
+    X(PREVIOUS,      "previous",       FLAG,   0, 1)
 /* clang-format on */
 
 enum arg {
@@ -105,7 +140,8 @@ _Static_assert(ARG_COUNT <= UINT8_MAX, "a list has a byte for each");
 /* Values of the words. */
 enum arg_mode { ARG_MODE_EXCLUSIVE, ARG_MODE_SHARED };
 enum arg_state { ARG_STATE_HELD = 1, ARG_STATE_WAITED = 2 };
-/* BACKOFF, CONFLICT and ITEM_STATE are those of engine/terms.h; UNTIL is an enum unique_scope. */
+/* BACKOFF, CONFLICT and ITEM_STATE are those of engine/terms.h; UNTIL is an enum unique_scope.
+ * IF, THEN, ELSE and WHEN are those of engine/state_event.h. */
 
 struct args {
     bool is_present[ARG_COUNT]; /* the values of the others mean nothing */

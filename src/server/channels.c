@@ -66,7 +66,10 @@ static bool one_matches(struct bytes pattern, size_t at, char byte, size_t *out_
 /* Only the last star is ever taken back: what an earlier one could match, the last one can too. */
 bool channel_matches(struct bytes pattern, struct bytes name)
 {
-    size_t at = 0, star = SIZE_MAX, star_at = 0, here = 0;
+    size_t at = 0;
+    size_t star = SIZE_MAX;
+    size_t star_at = 0;
+    size_t here = 0;
     while (here < name.size) {
         size_t end = at;
         if (at < pattern.size && pattern.data[at] == '*') {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "server/log.h"
+#include "server/schedules.h"
 #include "server/scrub.h"
 #include "server/server.h"
 #include "server/turn.h"
@@ -70,6 +71,7 @@ static void
 hand_out(struct server *server, const struct engine_reply *reply, const struct session *submitter)
 {
     metrics_observe_reply(&server->metrics, reply);
+    if (reply->client == EMBEDDED_SELF) server->embedded->self_err = reply->err;
     struct session *session = session_find(server, reply->client);
     if (session == NULL || session->is_ended) return;
     session->is_waiting = false;
@@ -86,6 +88,7 @@ static bool step(struct server *server, struct engine_event *event, struct sessi
      * long turn that is later than the turn began. */
     event->now = event->kind == ENGINE_COMMAND ? server->turn->heard_at : server->now;
     event->wall = server->wall;
+    event->random = (uint64_t)server->now.ns; /* the engine mixes it */
     enum tenure_err err = engine_step(server->engine, event, &update);
     if (err != TENURE_OK) turn_die(EX_OSERR, "not enough memory");
     gather_records(server->embedded, &update);
@@ -101,6 +104,14 @@ static void submit(struct server *server, struct session *session, struct engine
     command->client = session->id;
     struct engine_event event = { .kind = ENGINE_COMMAND, .command = command };
     if (step(server, &event, session)) session->is_waiting = true;
+}
+
+enum tenure_err embedded_command(struct server *server, struct engine_command *command)
+{
+    command->client = EMBEDDED_SELF;
+    struct engine_event event = { .kind = ENGINE_COMMAND, .command = command };
+    if (step(server, &event, NULL)) UNREACHABLE("the server does not wait for itself");
+    return server->embedded->self_err;
 }
 
 static void ask(struct server *server, struct session *session, const struct query *query)
@@ -318,6 +329,7 @@ static bool work(struct server *server)
 static void second(struct server *server)
 {
     check_committer(server);
+    schedules_run(server);
     scrub_consider(server);
     snapshot_consider(server);
     server->metrics.journal_size = journal_status(server->embedded->journal).disk_bytes;

@@ -52,7 +52,11 @@ struct embedded {
     uint32_t commit_count;
 
     struct snapshot snapshot;
+    enum tenure_err self_err; /* of the last answer to the server itself */
 };
+
+/* The server as a client of its own engine. */
+#define EMBEDDED_SELF UINT64_MAX
 
 extern const struct backend backend_embedded;
 
@@ -64,6 +68,10 @@ MUST_USE enum tenure_err embedded_create(
 
 /* Let the engine know that the start is over: every restored hold gets its full ttl from now. */
 void embedded_ready(struct server *server);
+
+/* The server itself asks for something that is answered at once; returns with what.  Not from
+ * within an answer of the engine. */
+enum tenure_err embedded_command(struct server *server, struct engine_command *command);
 
 /* Stop the threads and write the mark.  The handles are closed when the loop has run.  Any error:
  * what was not acknowledged, or the mark, is not on the disk.  Accepts that there is none. */

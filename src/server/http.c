@@ -54,6 +54,7 @@ static void on_close(struct session *session)
 {
     struct http *http = session->state;
     watch_end(http);
+    api_channel_end(http);
     http_parser_deinit(&http->parser);
     memory_give(&memory_heap, http, sizeof(*http));
     shared_give(session->server);

@@ -14,6 +14,7 @@
 #include "server/server.h"
 
 struct http;
+struct subscription;
 struct watch; /* api_events.c: an event stream or a long-poll */
 
 /* What all HTTP connections of a server use in turn; made with the first of them. */
@@ -32,9 +33,10 @@ typedef void (*http_reply_fn)(struct http *http, const struct engine_reply *repl
 struct http {
     struct session *session;
     struct http_parser parser;
-    struct watch *watch; /* under way, or NULL */
-    struct mono since;   /* of the first byte of the request, or of the end of the last one */
-    bool is_backlogged;  /* takes no request until its answers have left */
+    struct watch *watch;               /* under way, or NULL */
+    struct subscription *subscription; /* to a channel, or NULL */
+    struct mono since;  /* of the first byte of the request, or of the end of the last one */
+    bool is_backlogged; /* takes no request until its answers have left */
     /* of the request under way */
     http_reply_fn on_reply;
     struct {
@@ -136,6 +138,7 @@ void watch_resume(struct http *http);
 void watch_stop(struct http *http);
 /* api_queues.c */
 void api_queue_put(struct http *http, struct http_call *call);
+void api_queue_schedule(struct http *http, struct http_call *call);
 void api_queue_take(struct http *http, struct http_call *call);
 void api_queue_extend(struct http *http, struct http_call *call);
 void api_queue_done(struct http *http, struct http_call *call);
@@ -154,6 +157,24 @@ void api_queue_stat(struct http *http, struct http_call *call);
 void api_queue_peek(struct http *http, struct http_call *call);
 void api_queue_list(struct http *http, struct http_call *call);
 void api_queues(struct http *http, struct http_call *call);
+/* api_state.c */
+void api_state_get(struct http *http, struct http_call *call);
+void api_state_set(struct http *http, struct http_call *call);
+void api_state_grow(struct http *http, struct http_call *call);
+void api_state_remove(struct http *http, struct http_call *call);
+void api_state_list(struct http *http, struct http_call *call);
+void api_state_transaction(struct http *http, struct http_call *call);
+/* api_ranks.c */
+void api_rank_get(struct http *http, struct http_call *call);
+void api_rank_add(struct http *http, struct http_call *call);
+void api_rank_increment(struct http *http, struct http_call *call);
+void api_rank_remove(struct http *http, struct http_call *call);
+void api_ranks_list(struct http *http, struct http_call *call);
+/* api_channels.c */
+void api_channel_publish(struct http *http, struct http_call *call);
+void api_channel_listen(struct http *http, struct http_call *call);
+/* Accepts that nobody listens. */
+void api_channel_end(struct http *http);
 /* api_server.c */
 void api_server(struct http *http, struct http_call *call);
 void api_healthz(struct http *http, struct http_call *call);

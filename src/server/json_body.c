@@ -162,7 +162,43 @@ static bool read_string(struct reader *reader, struct bytes *out_text)
 
 /* ------------------------------------------------------------------- values */
 
-/* A number as JSON writes it, of which only the whole ones are wanted. */
+static size_t count_digits(struct bytes text, size_t at)
+{
+    size_t count = 0;
+    while (at + count < text.size && text.data[at + count] >= '0' && text.data[at + count] <= '9') {
+        count++;
+    }
+    return count;
+}
+
+static bool is_one_of(struct bytes text, size_t at, const char *letters)
+{
+    return at < text.size && text.data[at] != '\0' && strchr(letters, text.data[at]) != NULL;
+}
+
+/* As RFC 8259 writes numbers. */
+static bool is_number(struct bytes text)
+{
+    size_t at = is_one_of(text, 0, "-");
+    size_t whole = count_digits(text, at);
+    if (whole == 0 || (whole > 1 && text.data[at] == '0')) return false;
+    at += whole;
+    if (is_one_of(text, at, ".")) {
+        size_t decimals = count_digits(text, at + 1);
+        if (decimals == 0) return false;
+        at += 1 + decimals;
+    }
+    if (is_one_of(text, at, "eE")) {
+        at++;
+        at += is_one_of(text, at, "+-");
+        size_t exponent = count_digits(text, at);
+        if (exponent == 0) return false;
+        at += exponent;
+    }
+    return at == text.size;
+}
+
+/* A number as JSON writes it, of which mostly only the whole ones are wanted. */
 static bool read_number(struct reader *reader, enum arg arg)
 {
     const char *start = reader->at;
@@ -173,6 +209,10 @@ static bool read_number(struct reader *reader, enum arg arg)
     }
     struct bytes digits = { start, (size_t)(reader->at - start) };
     uint64_t value = 0;
+    if (arg_type(arg) == ARG_TYPE_DECIMAL) {
+        if (!is_number(digits)) return fail_syntax(reader, "a number is not written as one");
+        return args_set_text(reader->args, arg, digits, reader->error);
+    }
     if (decimal_parse(digits, &value)) {
         return args_set_number(reader->args, arg, value, reader->error);
     }

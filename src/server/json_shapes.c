@@ -307,7 +307,7 @@ static void put_kind_members(struct json_writer *json, const struct record *reco
     case RECORD_APPENDED:
     case RECORD_UNSET:
     case RECORD_RANKED:
-    case RECORD_UNRANKED: shape_key_members(json, record, false); return;
+    case RECORD_UNRANKED: shape_key_members(json, record); return;
     }
 }
 

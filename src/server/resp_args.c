@@ -205,6 +205,7 @@ bool resp_take_arg(struct resp_args *args, const char *field, enum arg arg, stru
     case ARG_TYPE_TEXT: is_taken = take_sized(args, field, arg, out); break;
     case ARG_TYPE_TTL:
     case ARG_TYPE_FLAG:
+    case ARG_TYPE_DECIMAL:
     case ARG_TYPE_NAMES: UNREACHABLE("no word is one of these");
     }
     if (is_taken) out->is_present[arg] = true;

@@ -27,7 +27,8 @@ static void tell(struct subscription *subscription, struct bytes channel, struct
 void resp_run_publish(struct resp *resp, const struct resp_command *command)
 {
     struct resp_args args = { resp, command, 1 };
-    struct bytes name, message;
+    struct bytes name;
+    struct bytes message;
     if (!resp_take_bytes(&args, "channel", CHANNEL_NAME_SIZE_MAX, &name)) return;
     if (!resp_take_bytes(&args, "message", CHANNEL_MESSAGE_SIZE_MAX, &message)) return;
     uint32_t count = channel_publish(resp->server->channels, name, message);

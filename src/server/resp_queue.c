@@ -2,6 +2,7 @@
 
 #include "server/queue_request.h"
 #include "server/resp_state.h"
+#include "server/schedules.h"
 
 /* ------------------------------------------------------------------ options */
 
@@ -318,6 +319,41 @@ void resp_run_put(struct resp *resp, const struct resp_command *command)
     }
     struct engine_command request = { .kind = ENGINE_PUT, .as.put = { puts, count } };
     submit_many(resp, &request, count > 1);
+}
+
+/* ------------------------------------------------------------------ QUEUE.SCHEDULE */
+
+void resp_run_schedule(struct resp *resp, const struct resp_command *command)
+{
+    struct resp_args args = { resp, command, 1 };
+    struct schedule schedule = { .item.queue = { 0 } };
+    struct engine_put put;
+    struct bytes queue;
+    struct bytes missed;
+    bool is_more;
+    UNINITIALIZED struct args given;
+    args_init(&given);
+    if (!resp_take_plain(&args, "queue", &queue)) return;
+    if (!resp_take_plain(&args, "name", &schedule.name)) return;
+    if (!resp_take_plain(&args, "line", &schedule.line)) return;
+    if (!resp_take_plain(&args, "zone", &schedule.zone)) return;
+    if (!resp_take_plain(&args, "missed", &missed)) return;
+    if (!resp_take_bytes(&args, "body", LIMIT_BODY_SIZE_MAX, &given.texts[ARG_BODY])) return;
+    given.is_present[ARG_BODY] = true;
+    if (!take_options_to_and(&args, put_options, &given, &is_more)) return;
+    const struct wall wall = resp->server->wall;
+    schedule.made_us = wall.us;
+    const char *fault = is_more ? "one schedule at a time" : NULL;
+    if (!schedules_parse_missed(missed, &schedule.policy))
+        fault = "missed: skip, once, all or all:20";
+    if (fault == NULL) fault = queue_request_put(&schedule.item, queue, &given, wall);
+    if (fault == NULL) fault = schedules_begin(&schedule, wall, &put);
+    if (fault != NULL) {
+        resp_refuse(resp, TENURE_INVALID, fault);
+        return;
+    }
+    struct engine_command request = { .kind = ENGINE_PUT, .as.put = { &put, 1 } };
+    submit_many(resp, &request, false);
 }
 
 /* ------------------------------------------------------------------ QUEUE.EXTEND */

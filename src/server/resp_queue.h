@@ -25,6 +25,7 @@ void resp_write_group(struct resp *resp, const struct engine_group_view *group);
 
 /* ---- handlers */
 
+void resp_run_schedule(struct resp *resp, const struct resp_command *command);
 void resp_run_put(struct resp *resp, const struct resp_command *command);
 void resp_run_take(struct resp *resp, const struct resp_command *command);
 void resp_run_extend(struct resp *resp, const struct resp_command *command);

@@ -159,7 +159,7 @@ void resp_run_items(struct resp *resp, const struct resp_command *command)
     for (uint32_t index = 0; index < count; index++) {
         resp_write_item(resp, &items[index], RESP_ITEM_BRIEF);
     }
-    if (count == limit) {
+    if (cursor.entered > 0) {
         write_items_cursor(resp, &cursor);
     } else {
         resp_write_text(&resp->out, "cursor");

@@ -102,7 +102,8 @@ static bool find_member(
     struct engine_rank_view *out_rank,
     struct engine_member_view *out_member)
 {
-    struct bytes name, member;
+    struct bytes name;
+    struct bytes member;
     out_member->member.size = 0;
     if (!resp_take_plain(args, "rank", &name) || !resp_take_member(args, &member)) return false;
     *out_rank = look(args->resp, name);
@@ -160,7 +161,8 @@ void resp_run_rank_range(struct resp *resp, const struct resp_command *command)
 {
     struct resp_args args = { resp, command, 1 };
     struct bytes name;
-    int64_t first, last;
+    int64_t first;
+    int64_t last;
     if (!resp_take_plain(&args, "rank", &name)) return;
     if (!resp_take_integer(&args, "first", &first)) return;
     if (!resp_take_integer(&args, "last", &last)) return;
@@ -202,7 +204,8 @@ void resp_run_rank_byscore(struct resp *resp, const struct resp_command *command
     struct resp_args args = { resp, command, 1 };
     struct bytes name;
     struct engine_score_span span;
-    uint64_t offset = 0, limit = LIMIT_LIST_COUNT_MAX;
+    uint64_t offset = 0;
+    uint64_t limit = LIMIT_LIST_COUNT_MAX;
     bool is_reversed = false;
     if (!resp_take_plain(&args, "rank", &name) || !take_span(&args, &span)) return;
     while (resp_args_left(&args)) {
@@ -216,7 +219,8 @@ void resp_run_rank_byscore(struct resp *resp, const struct resp_command *command
             return;
         }
     }
-    uint32_t first, end;
+    uint32_t first;
+    uint32_t end;
     engine_rank_span(resp->server->engine, name, &span, &first, &end);
     uint64_t count = end - first > offset ? end - first - offset : 0;
     if (count > limit) count = limit;
@@ -233,7 +237,8 @@ void resp_run_rank_count(struct resp *resp, const struct resp_command *command)
     uint32_t count = rank.count;
     if (resp_args_left(&args)) {
         struct engine_score_span span;
-        uint32_t first, end;
+        uint32_t first;
+        uint32_t end;
         if (!take_span(&args, &span)) return;
         if (resp_args_left(&args)) {
             (void)resp_refuse_keyword(&args);

@@ -37,6 +37,13 @@ struct route {
 #define LIMIT_ARGS                                                                                 \
     ARG_GROUP, ARG_RUNNING_MAX, ARG_SIZE_LIMIT, ARG_RATE_COUNT, ARG_RATE_MS, ARG_BURST, ARG_WEIGHT
 
+#define GUARD_ARGS ARG_GUARD_LOCK, ARG_GUARD_TOKEN
+#define TERM_ARGS  ARG_STATE_TTL, ARG_BIND_LOCK, ARG_BIND_TOKEN
+#define SET_ARGS   TERM_ARGS, GUARD_ARGS, ARG_KEEP_TTL, ARG_VERSION, ARG_ABSENT, ARG_PRESENT
+#define PART_ARGS                                                                                  \
+    ARG_IF, ARG_THEN, ARG_ELSE, GUARD_ARGS, TERM_ARGS, ARG_KEEP_TTL, ARG_NAME, ARG_VERSION,        \
+        ARG_REGISTER, ARG_VALUE_BASE64, ARG_BY, ARG_MEMBER, ARG_SCORE
+
 /* clang-format off */
 static const struct route routes[] = {
     { "/v1/locks/", "", METHOD_POST, api_lock_acquire, .body = ARG_LIST(ACQUIRE_ARGS) },
@@ -59,6 +66,10 @@ static const struct route routes[] = {
       .query = ARG_LIST(ARG_WAIT_MS, ARG_SINCE) },
     { "/v1/queues/", "/put", METHOD_POST, api_queue_put, .query = ARG_LIST(PUT_ARGS),
       .body = ARG_LIST(PUT_ARGS, ARG_BODY, ARG_BODY_BASE64), .raw = ARG_LIST(ARG_BODY) },
+    { "/v1/queues/", "/schedule", METHOD_POST, api_queue_schedule,
+      .body = ARG_LIST(PUT_ARGS, ARG_BODY, ARG_BODY_BASE64, ARG_SCHEDULE, ARG_CRON, ARG_ZONE,
+                       ARG_MISSED),
+      .required = ARG_LIST(ARG_SCHEDULE, ARG_CRON) },
     { "/v1/queues/", "/take", METHOD_POST, api_queue_take,
       .body = ARG_LIST(ARG_WORKER, ARG_TAKE_COUNT, ARG_WAIT_MS, ARG_LEASE_MS, ARG_NAMES),
       .required = ARG_LIST(ARG_WORKER) },
@@ -94,8 +105,34 @@ static const struct route routes[] = {
       .query = ARG_LIST(ARG_ID, ARG_WAIT_MS), .required = ARG_LIST(ARG_ID) },
     { "/v1/queues", NULL, METHOD_GET, api_queues,
       .query = ARG_LIST(ARG_PREFIX, ARG_LIMIT, ARG_CURSOR) },
+    { "/v1/state/", "", METHOD_GET, api_state_get,
+      .query = ARG_LIST(GUARD_ARGS, ARG_VERSION, ARG_WAIT_MS) },
+    { "/v1/state/", "", METHOD_PUT, api_state_set, .query = ARG_LIST(SET_ARGS),
+      .body = ARG_LIST(SET_ARGS, ARG_REGISTER, ARG_VALUE_BASE64), .raw = ARG_LIST(ARG_REGISTER) },
+    { "/v1/state/", "", METHOD_POST, api_state_grow,
+      .body = ARG_LIST(TERM_ARGS, GUARD_ARGS, ARG_BY, ARG_REGISTER, ARG_VALUE_BASE64) },
+    { "/v1/state/", "", METHOD_DELETE, api_state_remove,
+      .query = ARG_LIST(GUARD_ARGS, ARG_VERSION) },
+    { "/v1/state", NULL, METHOD_GET, api_state_list,
+      .query = ARG_LIST(ARG_PREFIX, ARG_LIMIT, ARG_CURSOR) },
+    { "/v1/state", NULL, METHOD_POST, api_state_transaction, .body = ARG_LIST(PART_ARGS),
+      .raw = ARG_LIST(ARG_REGISTER) },
+    { "/v1/ranks/", "", METHOD_GET, api_rank_get,
+      .query = ARG_LIST(ARG_MEMBER, ARG_FIRST, ARG_LIMIT, ARG_MIN, ARG_MAX, ARG_REVERSE) },
+    { "/v1/ranks/", "", METHOD_PUT, api_rank_add,
+      .body = ARG_LIST(GUARD_ARGS, ARG_MEMBER, ARG_SCORE, ARG_WHEN),
+      .required = ARG_LIST(ARG_MEMBER, ARG_SCORE) },
+    { "/v1/ranks/", "", METHOD_POST, api_rank_increment,
+      .body = ARG_LIST(GUARD_ARGS, ARG_MEMBER, ARG_BY), .required = ARG_LIST(ARG_MEMBER, ARG_BY) },
+    { "/v1/ranks/", "", METHOD_DELETE, api_rank_remove, .query = ARG_LIST(GUARD_ARGS, ARG_MEMBER),
+      .required = ARG_LIST(ARG_MEMBER) },
+    { "/v1/ranks", NULL, METHOD_GET, api_ranks_list,
+      .query = ARG_LIST(ARG_PREFIX, ARG_LIMIT, ARG_CURSOR) },
+    { "/v1/channels/", "", METHOD_POST, api_channel_publish,
+      .body = ARG_LIST(ARG_MESSAGE, ARG_MESSAGE_BASE64), .raw = ARG_LIST(ARG_MESSAGE) },
+    { "/v1/channels/", "", METHOD_GET, api_channel_listen, .query = ARG_LIST(ARG_PATTERN) },
     { "/v1/events", NULL, METHOD_GET, api_events,
-      .query = ARG_LIST(ARG_PREFIX, ARG_TYPES, ARG_SINCE) },
+      .query = ARG_LIST(ARG_PREFIX, ARG_TYPES, ARG_SINCE, ARG_PREVIOUS) },
     { "/v1/server", NULL, METHOD_GET, api_server, .query = NULL },
     { "/v1/openapi.json", NULL, METHOD_GET, api_openapi, .query = NULL },
     { "/healthz", NULL, METHOD_GET, api_healthz, .query = NULL },
@@ -238,9 +275,10 @@ static enum body_kind kind_of_body(const struct route *route, const struct http_
     if (request->body.size == 0) return BODY_NONE;
     if (is_type(request->content_type, "application/json")) return BODY_JSON;
     if (route->raw == NULL) return BODY_OTHER;
-    if (is_type(request->content_type, "application/octet-stream")) return BODY_RAW;
-    bool is_put = route->handler == api_queue_put;
-    bool is_lines = is_put && is_type(request->content_type, "application/x-ndjson");
+    bool is_bytes = route->handler != api_state_transaction;
+    if (is_bytes && is_type(request->content_type, "application/octet-stream")) return BODY_RAW;
+    bool has_lines = route->handler == api_queue_put || route->handler == api_state_transaction;
+    bool is_lines = has_lines && is_type(request->content_type, "application/x-ndjson");
     return is_lines ? BODY_LINES : BODY_OTHER;
 }
 
@@ -268,8 +306,12 @@ static bool read_body(
 /* What the backend cannot do is refused before it is looked at. */
 static bool is_unsupported(const struct http *http, const struct route *route)
 {
-    bool is_embedded_only =
-        bytes_start_with(bytes_from_text(route->path), BYTES_LITERAL("/v1/queues"));
+    static const char *const paths[] = { "/v1/queues", "/v1/state", "/v1/ranks" };
+    bool is_embedded_only = false;
+    for (size_t index = 0; index < sizeof paths / sizeof *paths; index++) {
+        struct bytes path = bytes_from_text(paths[index]);
+        is_embedded_only = is_embedded_only || bytes_start_with(bytes_from_text(route->path), path);
+    }
     return is_embedded_only && http_server(http)->engine == NULL;
 }
 
@@ -277,7 +319,11 @@ static bool is_unsupported(const struct http *http, const struct route *route)
 static bool judge(struct http *http, const struct route *route, const struct http_request *request)
 {
     if (is_unsupported(http, route)) {
-        http_problem(http, TENURE_UNSUPPORTED, 0, "the store behind this server has no queues");
+        http_problem(
+            http,
+            TENURE_UNSUPPORTED,
+            0,
+            "the store behind this server has no queues and no shared state");
     } else if (kind_of_body(route, request) == BODY_OTHER) {
         http_problem(http, TENURE_INVALID, 415, "a body needs Content-Type: application/json");
     } else {

@@ -67,6 +67,31 @@ void shape_member(struct json_writer *json, const struct engine_member_view *vie
     json_end_object(json);
 }
 
+void shape_change(struct json_writer *json, const struct engine_change_result *result)
+{
+    if (!result->is_of_rank) {
+        shape_register(json, &result->value);
+        return;
+    }
+    json_begin_object(json);
+    json_key(json, "name");
+    json_text(json, result->value.name);
+    json_key(json, "changed");
+    json_bool(json, result->is_changed);
+    json_key(json, "score");
+    if (result->is_member) json_double(json, result->score);
+    if (!result->is_member) json_null_value(json);
+    json_end_object(json);
+}
+
+void shape_rank_members(struct json_writer *json, const struct engine_rank_view *rank)
+{
+    json_key(json, "name");
+    json_text(json, rank->name);
+    put_number(json, "count", rank->count);
+    put_number(json, "seq", rank->seq.value);
+}
+
 static void put_member(struct json_writer *json, const struct record *record)
 {
     json_key(json, "member");
@@ -77,7 +102,7 @@ static void put_member(struct json_writer *json, const struct record *record)
     }
 }
 
-void shape_key_members(struct json_writer *json, const struct record *record, bool has_previous)
+void shape_key_members(struct json_writer *json, const struct record *record)
 {
     bool is_value = record->kind == RECORD_SET || record->kind == RECORD_APPENDED;
     if (is_value) shape_bytes(json, "value", record->body);
@@ -90,6 +115,6 @@ void shape_key_members(struct json_writer *json, const struct record *record, bo
     if (record->kind == RECORD_RANKED || record->kind == RECORD_UNRANKED) {
         put_member(json, record);
     }
-    if (has_previous && record->has_previous) shape_bytes(json, "previous", record->previous);
+    if (record->has_previous) shape_bytes(json, "previous", record->previous);
     if (record->more > 0) put_number(json, "more", record->more);
 }

@@ -14,7 +14,11 @@ void shape_bytes(struct json_writer *json, const char *key, struct bytes bytes);
 void shape_register(struct json_writer *json, const struct engine_register_view *view);
 /* {member, score, position} */
 void shape_member(struct json_writer *json, const struct engine_member_view *view);
-/* The members that an event of shared state has. */
-void shape_key_members(struct json_writer *json, const struct record *record, bool has_previous);
+/* What came of one operation: of registers as shape_register; of ranks {name, changed, score}. */
+void shape_change(struct json_writer *json, const struct engine_change_result *result);
+/* The members name, count and seq. */
+void shape_rank_members(struct json_writer *json, const struct engine_rank_view *rank);
+/* The members that an event of shared state has; the value before if the record has it. */
+void shape_key_members(struct json_writer *json, const struct record *record);
 
 #endif

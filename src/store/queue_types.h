@@ -54,8 +54,17 @@ struct store_put {
     uint32_t unique_ms;
 };
 
+/* Put it again and again. */
+struct store_schedule {
+    const char *name;
+    const char *line;   /* of cron */
+    const char *zone;   /* "Europe/Berlin" */
+    const char *missed; /* "skip", "once", "all", "all:20" */
+};
+
 struct store_puts {
     const char *queue;
+    const struct store_schedule *schedule; /* of one item; NULL: put now */
     const struct store_put *items; /* 1 … LIMIT_ITEM_COUNT_MAX */
     uint32_t count;
 };

@@ -3,6 +3,7 @@
 #define TENURE_STORE_RESULT_TYPES_H
 
 #include "store/queue_types.h"
+#include "store/state_types.h"
 
 struct store_grant {
     const char *name; /* NULL: that of the request, of which there is only one */
@@ -82,7 +83,20 @@ struct store_event {
     const char *reason;
     const char *id;    /* of an item */
     const char *group; /* likewise */
+    /* Of registers and ranks. */
+    const char *lock;   /* what the register is bound to; `token` is the hold's */
+    const char *member; /* of a rank */
+    double score;
+    double score_before; /* with has_before */
+    struct bytes value;
+    struct bytes previous; /* with has_before */
+    uint32_t more;         /* so many events of the same transaction follow */
+    bool has_before;
 };
+/* What such fields are, where a kind has none of them. */
+#define STORE_EVENT_EMPTY                                                                          \
+    .kind = "", .name = "", .owner = "", .meta = "", .reason = "", .id = "", .group = "",          \
+    .lock = "", .member = "", .value = { "", 0 }, .previous = { "", 0 }
 
 /* One of the servers that a store consists of, as this process sees it.  Texts are "" where nothing
  * is known. */
@@ -160,6 +174,22 @@ struct store_result {
             uint32_t count;
             bool is_all; /* there are no more */
         } sweep;
+        struct {
+            const struct store_change_result *results; /* one for each operation */
+            uint32_t count;
+            bool is_otherwise;
+        } transact;
+        struct {
+            struct store_register value;
+            uint64_t version; /* to wait on from */
+        } register_wait;      /* with OK and TIMEOUT */
+        struct {
+            const struct store_member *members; /* RANGE, BY_SCORE */
+            uint32_t count;                     /* of them; ADD, REMOVE, TRIM, COUNT: how many */
+            int64_t position;                   /* -1: no such member */
+            double score;                       /* SCORE */
+        } rank;
+        uint32_t listener_count; /* PUBLISH */
     } as;
 };
 

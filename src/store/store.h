@@ -26,6 +26,8 @@
 #include "store/types.h"
 
 struct store_op;
+/* STORE_REGISTERS: one register; they come in the order of their names. */
+typedef void (*store_register_fn)(struct store_op *op, const struct store_register *value);
 typedef void (*store_done_fn)(struct store_op *op, const struct store_result *result);
 /* STORE_LIST: one lock; they come in the order of their names. */
 typedef void (*store_item_fn)(struct store_op *op, const struct store_lock_view *view);
@@ -39,6 +41,7 @@ struct store_op {
     store_done_fn done;
     store_item_fn item;
     store_work_fn work;
+    store_register_fn told;
 
     /* The backend's. */
     struct list link;
@@ -65,6 +68,7 @@ struct store_op {
 
 struct store_watch;
 /* False: no more. */
+/* A message is an event of the kind "message": its name is the channel, its value the message. */
 typedef bool (*store_event_fn)(struct store_watch *watch, const struct store_event *event);
 typedef void (*store_watch_fn)(struct store_watch *watch);
 /* It ended by itself: TENURE_COMPACTED and the like. */
@@ -73,7 +77,12 @@ typedef void (*store_watch_end_fn)(struct store_watch *watch, enum tenure_err er
 struct store_watch {
     const char *prefix;   /* NULL: all */
     const char *kinds;    /* "broken,breaking"; NULL: all */
-    uint64_t since;       /* 0: from now; the backend keeps it up to date */
+    const char *channel;  /* NULL; or messages are told, and no events */
+    uint64_t since;       /* 0: from now, unless has_since; the backend keeps it up to date */
+    bool has_since;       /* likewise */
+    bool is_exact;        /* `prefix` is a whole name */
+    bool is_pattern;      /* `channel` is one */
+    bool has_previous;    /* tell what was before, too */
     store_watch_fn begun; /* NULL, or: everything behind `since` is told from now on; again after
                              each lost connection */
     store_event_fn event;

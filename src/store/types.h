@@ -9,6 +9,7 @@
 
 #include "base/types.h"
 #include "store/queue_types.h"
+#include "store/state_types.h"
 
 /* ------------------------------------------------------------------ requests */
 
@@ -46,8 +47,14 @@ enum store_verb {
     STORE_ITEM_KICK,
     STORE_SWEEP, /* redrive, purge */
     STORE_SCOPE, /* pause, resume, limit */
+    /* shared state */
+    STORE_TRANSACT,      /* registers, and members of ranks: one change, or many at once */
+    STORE_REGISTERS,     /* all, or below a prefix */
+    STORE_REGISTER_WAIT, /* until its version is another one */
+    STORE_RANK,
+    STORE_PUBLISH,
 };
-#define STORE_VERB_COUNT 23
+#define STORE_VERB_COUNT 28
 
 struct store_claim {
     const char *name;
@@ -148,6 +155,21 @@ struct store_request {
         } item_name;            /* ITEM_CANCEL, ITEM_KICK */
         struct store_sweep sweep;
         struct store_scope scope;
+        struct store_transact transact;
+        struct {
+            const char *prefix; /* NULL: all */
+        } registers;
+        struct {
+            const char *name;
+            uint64_t version;
+            struct mono wait_until; /* as of an acquire */
+            int64_t answer_ns;
+        } register_wait;
+        struct store_rank rank;
+        struct {
+            const char *channel;
+            struct bytes message;
+        } publish;
     } as;
 };
 

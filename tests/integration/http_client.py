@@ -74,11 +74,11 @@ class Http:
 class Stream:
     """A stream of server-sent events."""
 
-    def __init__(self, server, query="", last_id=None, limit_s=20):
+    def __init__(self, server, query="", last_id=None, limit_s=20, path="/v1/events"):
         self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=limit_s)
         header = "" if last_id is None else "Last-Event-ID: %s\r\n" % last_id
         self.socket.sendall(
-            ("GET /v1/events%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (query, header)).encode()
+            ("GET %s%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (path, query, header)).encode()
         )
         self.buffer = b""
         self.head = self._until(b"\r\n\r\n").decode()
@@ -138,6 +138,7 @@ TYPES = {
     "array": lambda v: isinstance(v, list),
     "string": lambda v: isinstance(v, str),
     "integer": lambda v: isinstance(v, int) and not isinstance(v, bool),
+    "number": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
     "boolean": lambda v: isinstance(v, bool),
     "null": lambda v: v is None,
 }

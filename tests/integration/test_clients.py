@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from lib import ROOT, Server, contains, equal, need, pairs, run, skip
+from lib import ROOT, Server, contains, equal, need, pairs, run, skip, wait_for
 
 try:
     import redis
@@ -72,6 +72,69 @@ def test_redis_py():
     equal(by_socket.execute_command("LOCK.RELEASE", "a", "me", grant[1]), [b"released"])
 
 
+def test_redis_py_listens_and_publishes():
+    if redis is None:
+        skip("no redis-py")
+    server = Server()
+    client = redis.Redis("127.0.0.1", server.port, decode_responses=True)
+    listener = client.pubsub(ignore_subscribe_messages=True)
+    listener.subscribe("news/a")
+    listener.psubscribe("news/*")
+    wait_for(lambda: client.publish("news/a", "one") == 2, "two subscriptions")
+    told = []
+    wait_for(lambda: told.append(listener.get_message(timeout=1)) or
+             len([m for m in told if m is not None]) >= 2, "the messages")
+    equal({m["type"] for m in told if m is not None}, {"message", "pmessage"})
+    equal(client.pubsub_numsub("news/a"), [("news/a", 1)])
+    listener.unsubscribe("news/a")
+    listener.punsubscribe()
+    listener.close()
+    wait_for(lambda: client.publish("news/a", "x") == 0, "the end")
+
+
+def test_redis_py_reads_and_writes_state():
+    if redis is None:
+        skip("no redis-py")
+    client = redis.Redis("127.0.0.1", Server().port, decode_responses=True)
+    version = client.execute_command("STATE.SET", "a", "one")
+    try:
+        client.execute_command("STATE.CAS", "a", version + 1, "two")
+        raise AssertionError("not refused")
+    except redis.ResponseError as error:
+        contains(str(error), "MISMATCH a has version %d" % version)
+    equal(client.execute_command("RANK.ADD", "r", 2, "b", 1.5, "a"), 2)
+    equal(client.execute_command("RANK.RANGE", "r", 0, -1), ["a", "1.5", "b", "2"])
+
+
+IOREDIS_STATE = """
+const Redis = require('ioredis');
+const make = () => new Redis(Number(process.argv[1]), '127.0.0.1');
+(async () => {
+  const speaker = make(), listener = make();
+  const heard = [];
+  const done = new Promise(resolve => {
+    const hear = word => (...what) => {
+      heard.push(word + ' ' + what.join(' '));
+      if (heard.length === 2) resolve();
+    };
+    listener.on('message', hear('message'));
+    listener.on('pmessage', hear('pmessage'));
+  });
+  console.log(await listener.subscribe('a', 'b'), await listener.psubscribe('a*'));
+  console.log(await speaker.publish('a', 'x'));
+  await done;
+  console.log(heard.join(', '));
+  console.log((await speaker.pubsub('CHANNELS')).sort().join(' '));
+  console.log(await listener.unsubscribe('a', 'b'), await listener.punsubscribe());
+  console.log(await listener.ping());
+  console.log(await speaker.call('STATE.INCR', 'n', 'BY', 5), await listener.call('STATE.INCR', 'n'));
+  await speaker.quit();
+  await listener.quit();
+  console.log('quit');
+})();
+"""
+
+
 IOREDIS = """
 const Redis = require('ioredis');
 const redis = new Redis(Number(process.argv[1]), '127.0.0.1');
@@ -108,6 +171,19 @@ def test_ioredis():
     )
     equal(done.stdout.split("\n")[:-1], ["PONG", "token true", "HELD", "100", "released",
                                           "true", "done", "quit"])
+
+
+def test_ioredis_listens_and_publishes():
+    modules = os.path.join(ROOT, "bench", "node", "node_modules")
+    if shutil.which("node") is None or not os.path.isdir(os.path.join(modules, "ioredis")):
+        skip("no ioredis; `npm ci` in bench/node brings it")
+    done = subprocess.run(
+        ["node", "-e", IOREDIS_STATE, "--", str(Server().port)],
+        capture_output=True, timeout=30, check=False, text=True,
+        env=dict(os.environ, NODE_PATH=modules),
+    )
+    equal(done.stdout.split("\n")[:-1], [
+        "2 3", "2", "message a x, pmessage a* a x", "a b", "1 0", "PONG", "5 6", "quit"])
 
 
 run()

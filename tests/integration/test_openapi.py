@@ -49,6 +49,7 @@ class Api:
     """Calls operations by their id and checks what comes back."""
 
     def __init__(self, server):
+        self.server = server
         self.http = Http(server)
         cleanup(self.http.close)
 
@@ -129,10 +130,12 @@ def test_arguments_are_those_of_the_source():
         queries = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"}
         for name in source_args():
             # A stream has no end; its header has.
-            word = "HEAD" if path == "/v1/events" else method.upper()
+            is_stream = path == "/v1/events" or (path, method) == ("/v1/channels/some/name", "get")
+            word = "HEAD" if is_stream else method.upper()
             answer = http(word, path + "?%s=" % name)
             if word == "HEAD":
-                equal((name, answer.status == 400), (name, name not in queries or name == "since"))
+                is_loose = name in ("since", "previous", "pattern")
+                equal((name, answer.status == 400), (name, name not in queries or is_loose))
                 continue
             is_unknown = b"no such member or parameter" in answer.body
             equal((path, method, name, is_unknown), (path, method, name, name not in queries))
@@ -176,10 +179,12 @@ def test_limits_of_bodies_are_kept():
         if not schema:
             continue
         good = {"owner": "o", "token": 1, "names": ["a/b"], "id": "i", "worker": "w",
-                "state": "done"}
+                "state": "done", "member": "m", "score": 1.5, "by": 1, "schedule": "s",
+                "cron": "@daily"}
         base = {key: good[key] for key in schema["required"]}
         for name, rule in schema["properties"].items():
-            if resolve(rule)["type"] == "array" or name in ("wait_ms", "body"):
+            is_large = name in ("body", "value", "message")
+            if resolve(rule)["type"] == "array" or name == "wait_ms" or is_large:
                 continue
             if name.endswith("_base64"):  # not every text is
                 continue
@@ -195,7 +200,7 @@ def test_limits_of_queries_are_kept():
         if path == "/v1/events":
             continue
         rules = {p["name"]: p for p in operation.get("parameters", ()) if p["in"] == "query"}
-        base = {"owner": "o", "token": 1, "id": "i", "state": "done"}
+        base = {"owner": "o", "token": 1, "id": "i", "state": "done", "member": "m"}
         base = {name: base[name] for name, rule in rules.items() if rule["required"]}
         for name, rule in rules.items():
             if name in ("wait_ms", "grace_ms") or resolve(rule["schema"])["type"] != "integer":
@@ -365,6 +370,11 @@ def test_queues():
     api("purge", 404, "none", {"state": "done"})
     for verb in ("pause", "resume", "limit"):
         api(verb, 200, "a/b", {"group": "g"})
+    wish = {"schedule": "nightly", "cron": "30 4 * * *", "zone": "Europe/Berlin", "body": "b"}
+    api("schedule", 201, "a/b", wish)
+    for bad in ({"cron": "30 4 30 2 *"}, {"zone": "No/Where"}, {"missed": "never"}):
+        api("schedule", 400, "a/b", {**wish, **bad})
+    equal(api("stat", 200, "@schedules").json["counts"]["delayed"], 1)
     api("limit", 200, "small", {"size_max": 1})
     api("put", 201, "small", {"body": "1"})
     api("put", 429, "small", {"body": "2"})
@@ -461,6 +471,126 @@ def test_problems_that_any_operation_may_answer():
         equal(answer.status, 403)
         contains(answer.json["detail"], "another site")
         http.close()
+
+
+def test_registers():
+    api = Api(Server())
+    first = api("setRegister", 200, "a/b ä", {"value": "one"}).json["version"]
+    equal(api("readRegister", 200, "a/b ä").json["value"], "one")
+    api("readRegister", 404, "none")
+    mismatch = api("setRegister", 412, "a/b ä", {"value": "x", "absent": True}).json
+    equal((mismatch["code"], mismatch["register"]["version"]), ("mismatch", first))
+    second = api("setRegister", 200, "a/b ä", {"value": "two", "version": first}).json["version"]
+    api("setRegister", 200, "bytes", b"\x00\xff", query={"ttl_ms": 60000}, headers=OCTETS)
+    view = api("readRegister", 200, "bytes").json
+    equal((view["value_base64"], view["ttl_ms"]), ("AP8=", 60000))
+    equal(api("growRegister", 200, "n", {"by": -42}).json["value"], "-42")
+    api("growRegister", 400, "n", {"by": 1.5})
+    api("growRegister", 400, "n", {"by": 1, "value": "x"})
+    equal(api("growRegister", 200, "a/b ä", {"value": "+"}).json["value"], "two+")
+    api("removeRegister", 412, "a/b ä", query={"version": second})
+    equal(api("removeRegister", 200, "a/b ä").json["removed"], True)
+    equal(api("removeRegister", 200, "a/b ä").json["removed"], False)
+    page = api("listRegisters", 200, query={"limit": 1}).json
+    equal((page["registers"][0]["name"], page["next"]), ("bytes", "bytes"))
+    page = api("listRegisters", 200, query={"cursor": "bytes"}).json
+    equal(([r["name"] for r in page["registers"]], page["next"]), (["n"], None))
+    waiting = in_background(api, "readRegister", 200, "w", query={"wait_ms": 10000, "version": 0})
+    other = Api(api.server)
+    other("setRegister", 200, "w", {"value": "now"})
+    equal(waiting().json["register"]["value"], "now")
+    equal(api("readRegister", 200, "none", query={"wait_ms": 50}).json["changed"], False)
+
+
+def test_guards_and_transactions():
+    api = Api(Server())
+    api("setRegister", 404, "a", {"value": "x", "guard_lock": "l", "guard_token": 7})
+    token = api("acquire", 201, "l", {"owner": "me"}).json["token"]
+    good = {"guard_lock": "l", "guard_token": token}
+    stale = {"guard_lock": "l", "guard_token": token - 1}
+    api("setRegister", 200, "a", {"value": "x", **good})
+    api("readRegister", 200, "a", query=good)
+    api("readRegister", 412, "a", query=stale)
+    api("growRegister", 412, "n", {"by": 1, **stale})
+    api("setRegister", 400, "a", {"value": "x", "guard_lock": "l"})
+    api("setRegister", 200, "here", {"value": "", "bind_lock": "l", "bind_token": token})
+    lines = [
+        good,
+        {"if": "value", "name": "a", "value": "x"},
+        {"then": "set", "name": "a", "value": "y"},
+        {"then": "increment", "name": "n", "by": 3},
+        {"then": "rank_add", "name": "r", "member": "m", "score": 1.5},
+        {"else": "get", "name": "a"},
+    ]
+    body = "\n".join(json.dumps(line) for line in lines).encode()
+    done = api("changeState", 200, "", body, headers=LINES).json
+    equal((done["held"], done["results"][1]["value"]), (True, "3"))
+    equal(done["results"][2], {"name": "r", "changed": True, "score": 1.5})
+    done = api("changeState", 200, "", body, headers=LINES).json
+    equal((done["held"], done["results"][0]["value"]), (False, "y"))
+    api("changeState", 412, "", json.dumps(stale).encode(), headers=LINES)
+    api("changeState", 400, "", b'{"then":"get","else":"get","name":"a"}', headers=LINES)
+    api("release", 200, "l", query={"owner": "me", "token": token})
+    api("readRegister", 404, "here")
+
+
+def test_ranks():
+    api = Api(Server())
+    token = api("acquire", 201, "l", {"owner": "me"}).json["token"]
+    stale = {"guard_lock": "l", "guard_token": token + 1}
+    for member, score in (("ann", 3), ("bob", 1e300), ("cat", -0.25)):
+        api("rankMember", 200, "r", {"member": member, "score": score})
+    equal(api("rankMember", 200, "r", {"member": "ann", "score": 1, "when": "greater"}).json,
+          {"name": "r", "changed": False, "score": 3})
+    equal(api("incrementScore", 200, "r", {"member": "ann", "by": 0.5}).json["score"], 3.5)
+    view = api("readRank", 200, "r", query={"reverse": "true", "first": 1, "limit": 1}).json
+    equal(view["members"], [{"member": "ann", "score": 3.5, "position": 1}])
+    view = api("readRank", 200, "r", query={"min": "-1", "max": 4}).json
+    equal([m["member"] for m in view["members"]], ["cat", "ann"])
+    equal(api("readRank", 200, "r", query={"member": "bob"}).json["position"], 2)
+    api("readRank", 404, "r", query={"member": "dan"})
+    api("rankMember", 400, "r", {"member": "x", "score": "inf"})
+    api("rankMember", 412, "r", {"member": "x", "score": 1, **stale})
+    api("incrementScore", 412, "r", {"member": "x", "by": 1, **stale})
+    api("removeMember", 412, "r", query={"member": "ann", **stale})
+    equal(api("removeMember", 200, "r", query={"member": "ann"}).json["score"], None)
+    equal(api("listRanks", 200).json["ranks"], [{"name": "r", "count": 2, "seq": 6}])
+
+
+def test_channels():
+    server = Server()
+    api = Api(server)
+    equal(api("publish", 200, "a/b", {"message": "x"}).json, {"receivers": 0})
+    one = Stream(server, path="/v1/channels/a/b")
+    many = Stream(server, path="/v1/channels/a%2F%2A?pattern=true")
+    for stream in (one, many):
+        equal(stream.status, 200)
+        stream.block()
+    SEEN.add(("listen", "200"))
+    equal(api("publish", 200, "a/b", b"\x00", headers=OCTETS).json, {"receivers": 2})
+    for stream in (one, many):
+        block = stream.block()
+        equal((block["event"], json.loads(block["data"])),
+              ("message", {"channel": "a/b", "message_base64": "AA=="}))
+    one.close()
+    wait_for(lambda: api("publish", 200, "a/b", {"message": "x"}).json["receivers"] == 1, "the end")
+
+
+def test_events_of_registers_have_values():
+    server = Server()
+    api = Api(server)
+    for value in ("one", "two"):
+        api("setRegister", 200, "a", {"value": value})
+    api("rankMember", 200, "a", {"member": "m", "score": 2})
+    api("removeRegister", 200, "a")
+    stream = Stream(server, "?since=0&previous=1")
+    stream.block()
+    events = [json.loads(stream.block()["data"]) for _ in range(4)]
+    for event in events:
+        equal(faults(DOCUMENT, {"$ref": "#/components/schemas/Event"}, event), [])
+    equal([e.get("value") for e in events], ["one", "two", None, None])
+    equal([e.get("previous") for e in events], [None, "one", None, "two"])
+    equal((events[2]["member"], events[3]["cause"]), ("m", "removed"))
 
 
 def test_every_documented_status_was_seen():

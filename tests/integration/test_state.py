@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Shared state over the Redis protocol: registers, transactions, ranks, watching, channels."""
 
+from http_client import Http
 from lib import Push, Server, contains, equal, pairs, refused, run, wait_for
 
 
@@ -74,6 +75,18 @@ def test_a_guard_keeps_out_who_has_lost_the_lock():
     client("STATE.SET", "a", "3", "GUARD", "l", new)
     equal(pairs(client("STATE.GET", "a", "GUARD", "l", new))["value"], "3")
     equal(refused(client, "STATE.SET", "a", "4", "GUARD", "unknown", new).word, "NOTFOUND")
+
+
+def test_a_guard_is_not_forgotten_where_it_cannot_be():
+    server = Server()
+    client = server.resp()
+    token = lock(client, "l", "ann")
+    client("STATE.SET", "a", "1")
+    http = Http(server)
+    stale = "/v1/state/a?guard_lock=l&guard_token=%d" % (token - 1)
+    equal(http("GET", stale).status, 412)
+    equal(http("GET", stale + "&wait_ms=0").status, 400)
+    http.close()
 
 
 def test_a_transaction_is_all_or_nothing():

@@ -52,7 +52,7 @@ struct job {
 struct job_group {
     bool is_paused, has_limits;
     struct group_limits limits;
-    int64_t rate_us; /* the same, wall, while a history is read */
+    int64_t rate_us;                  /* the same, wall, while a history is read */
     int64_t rate_ns;                  /* true time: when the next take would be on time */
     bool is_able;                     /* it can give, for sure, and could all the time since … */
     uint32_t passed[JOB_GROUP_COUNT]; /* … these counts of takes by others began */

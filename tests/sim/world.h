@@ -41,7 +41,7 @@ struct swarm {
     bool has_copying_disk, has_lags;
     bool has_memory_faults, has_forever, has_small_limits, has_slow_commits, has_draining;
     bool has_jobs;
-    uint32_t job_percent; /* of what clients do */
+    uint32_t job_percent;   /* of what clients do */
     uint32_t key_percent;   /* of items: they have a unique key */
     uint32_t admin_percent; /* of what is asked of queues */
     uint32_t name_count, client_count;
@@ -51,9 +51,9 @@ struct swarm {
 struct world_options {
     uint64_t seed;
     uint32_t step_count;
-    const bool *skips; /* steps to leave out, or NULL */
+    const bool *skips;   /* steps to leave out, or NULL */
     uint64_t crash_call; /* no other fault than the death in this call to the disk; 0: as drawn */
-    FILE *out;         /* the timeline, or NULL */
+    FILE *out;           /* the timeline, or NULL */
 };
 
 struct world {

@@ -175,7 +175,7 @@ static bool read_message(char *message, char *texts, size_t texts_size, struct s
     uint64_t at_us = 0;
     uint64_t sizes[4] = { 0 };
     char *parts[4];
-    *out = (struct store_event){ .id = "", .group = "" };
+    *out = (struct store_event){ STORE_EVENT_EMPTY };
     if (!cut_number(&message, &version) || version != 1) return false;
     out->kind = cut_word(&message);
     bool is_good = out->kind != NULL && cut_number(&message, &out->token) &&
@@ -287,7 +287,8 @@ void tni_redis_news_begin(struct redis *redis)
 enum tenure_err tni_redis_watch(struct store *store, struct store_watch *watch)
 {
     struct redis *redis = CONTAINER_OF(store, struct redis, store);
-    if (watch->since != 0) return TENURE_UNSUPPORTED;
+    bool is_more = watch->has_since || watch->is_exact || watch->has_previous;
+    if (watch->since != 0 || is_more || watch->channel != NULL) return TENURE_UNSUPPORTED;
     struct redis_watch *entry = memory_take(redis->memory, sizeof(*entry));
     if (entry == NULL) return TENURE_NO_MEMORY;
     bool was_listening = is_listening(redis);

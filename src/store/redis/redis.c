@@ -251,7 +251,12 @@ static void redis_start(struct store *store, struct store_op *op)
     case STORE_ITEM_CANCEL:
     case STORE_ITEM_KICK:
     case STORE_SWEEP:
-    case STORE_SCOPE: start_unsupported(redis, op); break;
+    case STORE_SCOPE:
+    case STORE_TRANSACT:
+    case STORE_REGISTERS:
+    case STORE_REGISTER_WAIT:
+    case STORE_RANK:
+    case STORE_PUBLISH: start_unsupported(redis, op); break;
     }
 }
 

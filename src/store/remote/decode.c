@@ -138,11 +138,35 @@ decode_lock(struct remote *remote, struct reply *reply, struct store_lock_view *
     return true;
 }
 
+/* What events of registers and ranks have beside the others'. */
+static bool decode_state_field(const struct fields *fields, struct store_event *event)
+{
+    struct reply *reply = fields->reply;
+    if (is_field(fields, "value")) {
+        event->value = tni_reply_bytes(reply);
+    } else if (is_field(fields, "previous")) {
+        event->previous = tni_reply_bytes(reply);
+        event->has_before = true;
+    } else if (is_field(fields, "lock")) {
+        event->lock = tni_reply_text_or_empty(reply);
+    } else if (is_field(fields, "member")) {
+        event->member = tni_reply_text_or_empty(reply);
+    } else if (is_field(fields, "score")) {
+        event->score = tni_decode_score(reply);
+    } else if (is_field(fields, "previous_score")) {
+        event->score_before = tni_decode_score(reply);
+        event->has_before = true;
+    } else if (is_field(fields, "more")) {
+        event->more = tni_reply_unsigned32(reply);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 void tni_decode_event(struct reply *reply, struct store_event *out_event)
 {
-    struct store_event event = {
-        .kind = "", .name = "", .owner = "", .meta = "", .reason = "", .id = "", .group = ""
-    };
+    struct store_event event = { STORE_EVENT_EMPTY };
     struct fields fields = fields_of(reply);
     while (next_field(&fields)) {
         if (is_field(&fields, "seq")) {
@@ -169,9 +193,9 @@ void tni_decode_event(struct reply *reply, struct store_event *out_event)
             event.ttl_ms = tni_reply_unsigned32(reply);
         } else if (is_field(&fields, "meta")) {
             event.meta = tni_reply_text_or_empty(reply);
-        } else if (is_field(&fields, "reason")) {
+        } else if (is_field(&fields, "reason") || is_field(&fields, "cause")) {
             event.reason = tni_reply_text_or_empty(reply);
-        } else {
+        } else if (!decode_state_field(&fields, &event)) {
             tni_reply_skip(reply);
         }
     }
@@ -722,5 +746,10 @@ void tni_decode(struct lane *lane, struct store_op *op, struct reply *reply)
     case STORE_ITEM_CANCEL:
     case STORE_ITEM_KICK:
     case STORE_SWEEP: tni_decode_queue(lane, op, reply); break;
+    case STORE_TRANSACT:
+    case STORE_REGISTERS:
+    case STORE_REGISTER_WAIT:
+    case STORE_RANK:
+    case STORE_PUBLISH: tni_decode_state(lane, op, reply); break;
     }
 }

@@ -198,6 +198,11 @@ static void encode(const struct command *command, struct store_op *op)
     case STORE_ITEM_KICK:
     case STORE_SWEEP:
     case STORE_SCOPE: tni_encode_queue(&command->writer, op); break;
+    case STORE_TRANSACT:
+    case STORE_REGISTERS:
+    case STORE_REGISTER_WAIT:
+    case STORE_RANK:
+    case STORE_PUBLISH: tni_encode_state(&command->writer, op); break;
     }
 }
 
@@ -236,10 +241,41 @@ static bool has_ids(const struct store_puts *puts)
     return true;
 }
 
+static bool are_looks(const struct store_change *changes, uint32_t count)
+{
+    for (uint32_t index = 0; index < count; index++) {
+        enum store_change_kind kind = changes[index].kind;
+        if (kind != STORE_CHANGE_GET && kind != STORE_CHANGE_RANK_GET) return false;
+    }
+    return true;
+}
+
+bool tni_is_look(const struct store_op *op)
+{
+    const unsigned looks = 1u << STORE_INSPECT | 1u << STORE_LIST | 1u << STORE_HISTORY |
+                           1u << STORE_INFO | 1u << STORE_ITEM | 1u << STORE_ITEMS |
+                           1u << STORE_QUEUE | 1u << STORE_QUEUES | 1u << STORE_AWAIT |
+                           1u << STORE_REGISTERS | 1u << STORE_REGISTER_WAIT;
+    const struct store_transact *transact = &op->request.as.transact;
+    switch ((unsigned)op->request.verb) {
+    case STORE_TRANSACT:
+        return are_looks(transact->changes, transact->change_count) &&
+               are_looks(transact->otherwise, transact->otherwise_count);
+    case STORE_RANK: return op->request.as.rank.kind >= STORE_RANK_SCORE;
+    default: return (looks >> op->request.verb & 1) != 0;
+    }
+}
+
 bool tni_is_repeatable(const struct store_op *op)
 {
-    /* A hold is broken, and handed over, once: the second time it is another one's, or nobody's. */
+    /* A hold is broken, and handed over, once: the second time it is another one's, or nobody's.  A
+     * register that was set again may have been changed by somebody else in between. */
     switch (op->request.verb) {
+    case STORE_TRANSACT:
+    case STORE_RANK:
+    case STORE_PUBLISH: return tni_is_look(op);
+    case STORE_REGISTERS:
+    case STORE_REGISTER_WAIT:
     case STORE_BREAK:
     case STORE_TRANSFER:
     case STORE_ITEM_CANCEL:

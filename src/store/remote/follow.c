@@ -3,9 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/decimal.h"
-#include "proto/resp_writer.h"
 #include "store/remote/lane.h"
+#include "store/remote/words.h"
 
 /* The server sends a sign of life from time to time; this asks for one more often. */
 #define PING_MS   4000u
@@ -78,32 +77,32 @@ static void on_ping(uv_timer_t *timer)
 
 /* ------------------------------------------------------------------ what comes */
 
+static void add_request(struct words *words, const struct store_watch *watch)
+{
+    bool has_prefix = watch->prefix != NULL && watch->prefix[0] != '\0';
+    if (watch->channel != NULL) {
+        add_text_option(words, watch->is_pattern ? "PSUBSCRIBE" : "SUBSCRIBE", watch->channel);
+        return;
+    }
+    add_text(words, "EVENTS.FOLLOW");
+    if (watch->since > 0 || watch->has_since) {
+        add_text(words, "SINCE");
+        add_number(words, watch->since);
+    }
+    if (has_prefix) add_text_option(words, watch->is_exact ? "NAME" : "PREFIX", watch->prefix);
+    add_text_option(words, "TYPES", watch->kinds);
+    if (watch->has_previous) add_text(words, "PREVIOUS");
+}
+
 static void on_up(struct link *link)
 {
     struct follow *follow = link->owner;
-    const struct store_watch *watch = follow->watch;
     struct resp_writer writer = { &link->output, true };
-    bool has_prefix = watch->prefix != NULL && watch->prefix[0] != '\0';
-    uint32_t count = 1;
-    count += watch->since > 0 ? 2 : 0;
-    count += has_prefix ? 2 : 0;
-    count += watch->kinds != NULL ? 2 : 0;
-    resp_write_array(&writer, count);
-    resp_write_text(&writer, "EVENTS.FOLLOW");
-    if (watch->since > 0) {
-        char digits[DECIMAL_SIZE_MAX];
-        size_t size = decimal_format(watch->since, digits);
-        resp_write_text(&writer, "SINCE");
-        resp_write_bulk(&writer, (struct bytes){ digits, size });
-    }
-    if (has_prefix) {
-        resp_write_text(&writer, "PREFIX");
-        resp_write_text(&writer, watch->prefix);
-    }
-    if (watch->kinds != NULL) {
-        resp_write_text(&writer, "TYPES");
-        resp_write_text(&writer, watch->kinds);
-    }
+    struct words count = { .writer = NULL };
+    add_request(&count, follow->watch);
+    struct words words = { .writer = &writer };
+    resp_write_array(&writer, count.count);
+    add_request(&words, follow->watch);
     if (link->output.is_failed) {
         break_off(follow);
         return;
@@ -129,8 +128,15 @@ static void refuse(struct follow *follow, const char *line)
     }
 }
 
+static void begin(struct follow *follow)
+{
+    follow->is_following = true;
+    follow->failure_count = 0;
+    if (follow->watch->begun != NULL) follow->watch->begun(follow->watch);
+}
+
 /* ["follow", 17] */
-static void begin(struct follow *follow, struct reply *reply)
+static void on_answer(struct follow *follow, struct reply *reply)
 {
     if (tni_reply_peek(reply) == RESP_ERROR) {
         refuse(follow, tni_reply_text_or_empty(reply));
@@ -143,38 +149,56 @@ static void begin(struct follow *follow, struct reply *reply)
         break_off(follow);
         return;
     }
-    follow->is_following = true;
-    follow->failure_count = 0;
     follow->watch->since = since;
-    if (follow->watch->begun != NULL) follow->watch->begun(follow->watch);
+    follow->watch->has_since = true;
+    begin(follow);
+}
+
+static void tell(struct follow *follow, struct reply *reply, const struct store_event *event)
+{
+    struct store_watch *watch = follow->watch;
+    if (reply->is_bad) {
+        break_off(follow);
+        return;
+    }
+    if (watch->channel == NULL) watch->since = event->seq;
+    if (!watch->event(watch, event) && follow->watch != NULL) end(follow, TENURE_CANCELED);
+}
+
+static void on_push(struct follow *follow, struct reply *reply)
+{
+    struct store_watch *watch = follow->watch;
+    struct store_event event;
+    (void)tni_reply_array(reply);
+    const char *word = tni_reply_text_or_empty(reply);
+    if (strcmp(word, "event") == 0) {
+        tni_decode_event(reply, &event);
+        tell(follow, reply, &event);
+    } else if (strcmp(word, "heartbeat") == 0) {
+        uint64_t seq = tni_reply_unsigned(reply);
+        if (seq > watch->since) watch->since = seq;
+    } else if (strcmp(word, "compacted") == 0 || strcmp(word, "overflow") == 0) {
+        end(follow, TENURE_COMPACTED);
+    } else if (strcmp(word, "message") == 0 || strcmp(word, "pmessage") == 0) {
+        event = (struct store_event){ STORE_EVENT_EMPTY };
+        event.kind = "message";
+        if (word[0] == 'p') tni_reply_skip(reply);
+        event.name = tni_reply_text_or_empty(reply);
+        event.value = tni_reply_bytes(reply);
+        tell(follow, reply, &event);
+    } else if (strcmp(word, "subscribe") == 0 || strcmp(word, "psubscribe") == 0) {
+        begin(follow);
+    }
 }
 
 static void on_reply(struct link *link, struct reply *reply)
 {
     struct follow *follow = link->owner;
-    struct store_watch *watch = follow->watch;
-    bool is_push = tni_reply_peek(reply) == RESP_PUSH;
-    if (!is_push) {
-        if (!follow->is_following) begin(follow, reply);
-        return; /* a pong */
-    }
-    (void)tni_reply_array(reply);
-    const char *word = tni_reply_text_or_empty(reply);
-    if (strcmp(word, "event") == 0) {
-        struct store_event event;
-        tni_decode_event(reply, &event);
-        if (reply->is_bad) {
-            break_off(follow);
-            return;
-        }
-        watch->since = event.seq;
-        if (!watch->event(watch, &event) && follow->watch != NULL) end(follow, TENURE_CANCELED);
-    } else if (strcmp(word, "heartbeat") == 0) {
-        uint64_t seq = tni_reply_unsigned(reply);
-        if (seq > watch->since) watch->since = seq;
-    } else if (strcmp(word, "compacted") == 0) {
-        end(follow, TENURE_COMPACTED);
-    }
+    if (tni_reply_peek(reply) == RESP_PUSH) {
+        on_push(follow, reply);
+    } else if (!follow->is_following) {
+        on_answer(follow, reply);
+    } /* else a pong */
 }
 
 static void on_down(struct link *link, const char *text)

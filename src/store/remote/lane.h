@@ -122,10 +122,18 @@ enum op_phase {
 struct resp_writer;
 void tni_encode_queue(const struct resp_writer *writer, const struct store_op *op);
 void tni_decode_queue(struct lane *lane, struct store_op *op, struct reply *reply);
+/* Of shared state (state_encode.c, state_decode.c). */
+void tni_encode_state(const struct resp_writer *writer, const struct store_op *op);
+void tni_decode_state(struct lane *lane, struct store_op *op, struct reply *reply);
+/* A score is a text. */
+double tni_decode_score(struct reply *reply);
+/* Nothing is changed by it. */
+bool tni_is_look(const struct store_op *op);
 /* An operation that may wait at the server for something to happen. */
 static inline bool tni_is_wait(const struct store_op *op)
 {
-    return op->request.verb == STORE_TAKE || op->request.verb == STORE_AWAIT;
+    return op->request.verb == STORE_TAKE || op->request.verb == STORE_AWAIT ||
+           op->request.verb == STORE_REGISTER_WAIT;
 }
 /* The outcome of this name; TENURE_INTERNAL: there is none. */
 enum tenure_err tni_err_from_name(const char *name);

@@ -1,49 +1,9 @@
 #include <string.h>
 
-#include "base/decimal.h"
-#include "proto/resp_writer.h"
 #include "store/remote/lane.h"
+#include "store/remote/words.h"
 
 #define PAGE_COUNT 100u
-
-/* A command tells first how many words it has: it is gone through twice, and only counted at first.
- */
-struct words {
-    const struct resp_writer *writer; /* NULL: count */
-    uint32_t count;
-};
-
-static void add_bytes(struct words *words, struct bytes bytes)
-{
-    words->count++;
-    if (words->writer != NULL) resp_write_bulk(words->writer, bytes);
-}
-
-static void add_text(struct words *words, const char *text)
-{
-    add_bytes(words, bytes_from_text(text));
-}
-
-static void add_number(struct words *words, uint64_t number)
-{
-    char digits[DECIMAL_SIZE_MAX];
-    size_t size = decimal_format(number, digits);
-    add_bytes(words, (struct bytes){ digits, size });
-}
-
-static void add_text_option(struct words *words, const char *word, const char *text)
-{
-    if (text == NULL) return;
-    add_text(words, word);
-    add_text(words, text);
-}
-
-static void add_number_option(struct words *words, const char *word, uint64_t number)
-{
-    if (number == 0) return;
-    add_text(words, word);
-    add_number(words, number);
-}
 
 /* A number whose 0 is the default, and whose STORE_NONE is 0. */
 static void add_limit_option(struct words *words, const char *word, uint32_t number)
@@ -92,8 +52,15 @@ static void add_item(struct words *words, const struct store_put *put)
 
 static void add_put(struct words *words, const struct store_puts *puts)
 {
-    add_text(words, "QUEUE.PUT");
+    const struct store_schedule *schedule = puts->schedule;
+    add_text(words, schedule == NULL ? "QUEUE.PUT" : "QUEUE.SCHEDULE");
     add_text(words, puts->queue);
+    if (schedule != NULL) {
+        add_text(words, schedule->name);
+        add_text(words, schedule->line);
+        add_text(words, schedule->zone);
+        add_text(words, schedule->missed);
+    }
     for (uint32_t index = 0; index < puts->count; index++) {
         if (index > 0) add_text(words, "AND");
         add_item(words, &puts->items[index]);
@@ -101,14 +68,6 @@ static void add_put(struct words *words, const struct store_puts *puts)
 }
 
 /* ------------------------------------------------------------------ take and end */
-
-static uint64_t wait_ms(struct mono wait_until)
-{
-    int64_t now_ns = tni_store_now().ns;
-    if (wait_until.ns <= now_ns) return 0;
-    uint64_t left_ms = (uint64_t)((wait_until.ns - now_ns) / NS_PER_MS) + 1;
-    return left_ms < LIMIT_WAIT_MS_MAX ? left_ms : LIMIT_WAIT_MS_MAX;
-}
 
 static void add_take(struct words *words, const struct store_take *take, uint64_t wait)
 {
@@ -280,9 +239,9 @@ void tni_encode_queue(const struct resp_writer *writer, const struct store_op *o
 {
     uint64_t wait = 0;
     if (op->request.verb == STORE_AWAIT) {
-        wait = wait_ms(op->request.as.await_end.wait_until);
+        wait = wait_ms_until(op->request.as.await_end.wait_until);
     } else if (op->request.verb == STORE_TAKE && op->phase == PHASE_WAIT) {
-        wait = wait_ms(op->request.as.take.wait_until);
+        wait = wait_ms_until(op->request.as.take.wait_until);
     }
     struct words count = { .writer = NULL };
     add_command(&count, op, wait);

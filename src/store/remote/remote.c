@@ -124,6 +124,9 @@ static bool find_wait(const struct store_op *op, struct mono *out_until, int64_t
     } else if (request->verb == STORE_AWAIT) {
         *out_until = request->as.await_end.wait_until;
         *out_answer_ns = request->as.await_end.answer_ns;
+    } else if (request->verb == STORE_REGISTER_WAIT) {
+        *out_until = request->as.register_wait.wait_until;
+        *out_answer_ns = request->as.register_wait.answer_ns;
     } else {
         return false;
     }
@@ -161,12 +164,8 @@ static void expire(struct remote *remote, struct store_op *op)
         return;
     }
     char text[sizeof(op->text)];
-    const unsigned looks = 1u << STORE_INSPECT | 1u << STORE_LIST | 1u << STORE_HISTORY |
-                           1u << STORE_INFO | 1u << STORE_ITEM | 1u << STORE_ITEMS |
-                           1u << STORE_QUEUE | 1u << STORE_QUEUES | 1u << STORE_AWAIT;
-    bool is_change = (looks >> op->request.verb & 1) == 0;
     const char *trouble = remote->trouble[0] == '\0' ? "no answer" : remote->trouble;
-    if (op->is_sent && is_change) {
+    if (op->is_sent && !tni_is_look(op)) {
         (void)snprintf(text, sizeof(text), "no answer in time (%.170s)", trouble);
         tni_remote_give_up(remote, op, TENURE_UNKNOWN, text);
     } else {

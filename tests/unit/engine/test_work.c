@@ -367,6 +367,32 @@ TEST(work_is_listed_state_by_state)
     CHECK_EQ_BYTES(views[0].id, BYTES_LITERAL("c"));
     CHECK_EQ_INT(engine_items(shop.engine, QUEUE, ITEM_READY, &cursor, views, 2), 1);
     CHECK_EQ_BYTES(views[0].id, BYTES_LITERAL("e"));
+    CHECK_EQ_UINT(cursor.entered, 0); /* that is the end */
+    close_shop(&shop);
+}
+
+TEST(work_is_listed_in_steps_however_far_the_cursor_is)
+{
+    struct shop shop;
+    open_shop(&shop);
+    static struct engine_put many[LIMIT_ITEM_COUNT_MAX];
+    for (size_t at = 0; at < LIMIT_ITEM_COUNT_MAX; at++) {
+        many[at] = item("");
+    }
+    struct engine_command command = { .kind = ENGINE_PUT };
+    command.as.put.items = many;
+    command.as.put.count = LIMIT_ITEM_COUNT_MAX;
+    for (unsigned count = 0; count < 21; count++) {
+        CHECK_EQ_INT(ask(&shop, command)->err, TENURE_OK);
+    }
+    /* The item of the cursor is no more: others are looked at, but not all of them at once. */
+    struct engine_item_cursor cursor = { .entered = 21000, .id = BYTES_LITERAL("gone") };
+    struct engine_item_view view;
+    CHECK_EQ_INT(engine_items(shop.engine, QUEUE, ITEM_READY, &cursor, &view, 1), 0);
+    CHECK_EQ_UINT(cursor.entered, 21000);
+    CHECK_EQ_INT(engine_items(shop.engine, QUEUE, ITEM_READY, &cursor, &view, 1), 1);
+    CHECK_EQ_UINT(cursor.entered, 21001);
+    CHECK_EQ_UINT(view.number, 21001);
     close_shop(&shop);
 }
 
@@ -478,6 +504,87 @@ TEST(work_answers_outlast_what_the_step_does_next)
         CHECK_EQ_BYTES(reply->items[at].item.body, wishes[at].body);
         CHECK_EQ_BYTES(reply->items[at].item.unique, BYTES_LITERAL("key"));
     }
+    close_shop(&shop);
+}
+
+/* What an administrator asks of a group of the queue. */
+static enum tenure_err scope(
+    struct shop *shop, enum engine_command_kind kind, const char *group, struct group_limits limits)
+{
+    struct engine_command command = { .kind = kind };
+    command.as.scope =
+        (struct engine_scope){ .queue = QUEUE, .group = bytes_from_text(group), .limits = limits };
+    return ask(shop, command)->err;
+}
+
+TEST(work_of_a_rate_whose_burst_outlasts_the_clock_is_refused)
+{
+    struct shop shop;
+    open_shop(&shop);
+    struct group_limits limits = { .rate_count = 1, .rate_ms = LIMIT_TTL_MS_MAX, .weight = 1 };
+    limits.burst = UINT32_MAX;
+    CHECK_EQ_INT(scope(&shop, ENGINE_LIMIT, "g", limits), TENURE_INVALID);
+    limits.burst = 25000; /* 68 years */
+    CHECK_EQ_INT(scope(&shop, ENGINE_LIMIT, "g", limits), TENURE_OK);
+    close_shop(&shop);
+}
+
+/* As open_shop, with room for three items of 20 bytes. */
+static void open_small_shop(struct shop *shop)
+{
+    *shop = (struct shop){ .now_ms = 1000 };
+    fault_memory_init(&shop->fault, 0);
+    struct engine_options wanted = options(shop);
+    wanted.item_count_max = 3;
+    wanted.item_bytes_max = 20;
+    shop->engine = engine_create(&wanted);
+    CHECK(shop->engine != NULL);
+    CHECK(step(shop, (struct engine_event){ .kind = ENGINE_READY }) == TENURE_OK);
+}
+
+TEST(work_groups_without_items_are_limited)
+{
+    struct shop shop;
+    open_small_shop(&shop);
+    CHECK_EQ_INT(scope(&shop, ENGINE_PAUSE, "a", GROUP_LIMITS_NONE), TENURE_OK);
+    CHECK_EQ_INT(scope(&shop, ENGINE_PAUSE, "b", GROUP_LIMITS_NONE), TENURE_OK);
+    CHECK_EQ_INT(scope(&shop, ENGINE_PAUSE, "c", GROUP_LIMITS_NONE), TENURE_TOO_MANY);
+    CHECK_EQ_UINT(engine_work_counters(shop.engine).group_count, 2);
+    /* What is known is changed all the same. */
+    CHECK_EQ_INT(scope(&shop, ENGINE_RESUME, "a", GROUP_LIMITS_NONE), TENURE_OK);
+    CHECK_EQ_INT(scope(&shop, ENGINE_PAUSE, "c", GROUP_LIMITS_NONE), TENURE_OK);
+    close_shop(&shop);
+}
+
+TEST(work_results_count_against_the_limit)
+{
+    struct shop shop;
+    open_small_shop(&shop);
+    static char large[24];
+    CHECK_EQ_INT(put(&shop, item("a")), TENURE_OK);
+    CHECK_EQ_TEXT(take(&shop), "a");
+    struct engine_command command = { .kind = ENGINE_DONE };
+    command.as.end_work = (struct engine_end_work){
+        .claim = { .queue = QUEUE, .id = BYTES_LITERAL("a"), .token = { shop.token } },
+        .result = { large, sizeof large }
+    };
+    CHECK_EQ_INT(ask(&shop, command)->err, TENURE_TOO_MANY);
+    CHECK_EQ_INT(state_of(&shop, "a"), ITEM_TAKEN);
+    command.as.end_work.result.size = 20;
+    CHECK_EQ_INT(ask(&shop, command)->err, TENURE_OK);
+    CHECK_EQ_UINT(engine_work_counters(shop.engine).item_bytes, 20);
+    close_shop(&shop);
+
+    /* One that is not kept is only handed on. */
+    open_small_shop(&shop);
+    struct engine_put wish = item("a");
+    wish.terms.retention_ms = 0;
+    CHECK_EQ_INT(put(&shop, wish), TENURE_OK);
+    CHECK_EQ_TEXT(take(&shop), "a");
+    command.as.end_work.claim.token.value = shop.token;
+    command.as.end_work.result.size = sizeof large;
+    CHECK_EQ_INT(ask(&shop, command)->err, TENURE_OK);
+    CHECK_EQ_UINT(engine_work_counters(shop.engine).item_bytes, 0);
     close_shop(&shop);
 }
 
