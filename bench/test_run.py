@@ -302,7 +302,7 @@ class RedisClientTest(unittest.TestCase):
                 proxy.order("down delay 100")
                 begun = time.monotonic()
                 self.assertTrue(ask(proxy.port, b"PING\r\n").startswith(b"+PONG"))
-                self.assertGreater(time.monotonic() - begun, 0.1)
+                self.assertGreater(time.monotonic() - begun, 0.09)  # timers may be a tick early
                 with self.assertRaises(Failure):
                     proxy.order("sideways")
 
