@@ -210,7 +210,7 @@ static size_t entry_size(const char *entry)
     for (unsigned index = 0; index < 4; index++) {
         size |= (uint32_t)(uint8_t)entry[1 + index] << (8 * index);
     }
-    return ENTRY_HEADER_SIZE + size;
+    return (size_t)ENTRY_HEADER_SIZE + size;
 }
 
 /* Images leave an entry at a time: one lock may be larger than a piece, and while nobody took a
