@@ -45,6 +45,27 @@ TEST(histogram_quantiles_divide_the_values)
     }
 }
 
+TEST(answers_of_beanstalkd_are_read_whole)
+{
+    struct bytes answer = BYTES_LITERAL("RESERVED 7 5\r\nhe\r\no\r\n");
+    for (size_t size = 0; size < answer.size; size++) {
+        CHECK_EQ_INT(bean_reply_read((struct bytes){ answer.data, size }, &resp), REPLY_MORE);
+    }
+    CHECK_EQ_INT(bean_reply_read(answer, &resp), REPLY_DONE);
+    CHECK_EQ_UINT(resp.size, answer.size);
+    CHECK_EQ_UINT(resp.token_count, 4);
+    CHECK_EQ_INT(resp.tokens[1].number, 7);
+    CHECK(bytes_equal(resp.tokens[3].text, BYTES_LITERAL("he\r\no")));
+
+    CHECK_EQ_INT(bean_reply_read(BYTES_LITERAL("INSERTED 42\r\nDELETED\r\n"), &resp), REPLY_DONE);
+    CHECK_EQ_UINT(resp.size, 13);
+    CHECK_EQ_UINT(resp.token_count, 2);
+    CHECK_EQ_INT(resp.tokens[1].number, 42);
+    CHECK_EQ_INT(bean_reply_read(BYTES_LITERAL("RESERVED 7\r\n"), &resp), REPLY_BAD);
+    CHECK_EQ_INT(bean_reply_read(BYTES_LITERAL("RESERVED 7 x\r\n"), &resp), REPLY_BAD);
+    CHECK_EQ_INT(bean_reply_read(BYTES_LITERAL("\r\n"), &resp), REPLY_BAD);
+}
+
 /* All prefixes want more; the whole is taken, and nothing behind it. */
 static void check_resp_is_whole(const char *text, uint32_t token_count)
 {

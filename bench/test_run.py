@@ -23,9 +23,9 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
-from harness import measure, redis_suites, report  # noqa: E402
+from harness import measure, queue_suites, redis_suites, report  # noqa: E402
 from harness.servers import (  # noqa: E402
-    Failure, FaultProxy, Floor, Redis, RedisNodes, Server, ask)
+    Beanstalkd, Failure, FaultProxy, Floor, Redis, RedisNodes, Server, ask)
 
 PROGRAMS = None
 GRANT = b"*4\r\n$5\r\ntoken\r\n:7\r\n$4\r\nslot\r\n:0\r\n"
@@ -156,6 +156,223 @@ class LoadTest(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
 
 
+def bulk(text):
+    return b"$%d\r\n%s\r\n" % (len(text), text)
+
+
+def flat_map(*pairs):
+    """As RESP2 has a map: an array of keys and values in turn."""
+    words = [b":%d\r\n" % word if isinstance(word, int) else bulk(word) for word in pairs]
+    return b"*%d\r\n" % len(words) + b"".join(words)
+
+
+def body_of(number):
+    return (b"bench/item/%012d" % number).ljust(100, b".")
+
+
+def taken_item(number, token=7):
+    return b"*1\r\n" + flat_map(b"queue", b"bench", b"id", b"_1", b"token", token,
+                                b"body", body_of(number))
+
+
+PUT = flat_map(b"id", b"_1", b"state", b"ready", b"repeat", 0)
+DONE = flat_map(b"id", b"", b"state", b"done", b"repeat", 0)
+
+
+class QueueLoadTest(unittest.TestCase):
+    """A queue that loses, repeats or invents items fails the run."""
+
+    def run_queue(self, take, mode="queue", put=PUT, done=DONE, names=None):
+        """(exit status, result); `take(n)` is the answer to the n-th take."""
+        count = [0]
+
+        def answer(verb):
+            if verb == b"QUEUE.TAKE":
+                count[0] += 1
+                return take(count[0] - 1)
+            return put if verb == b"QUEUE.PUT" else done
+
+        options = ["--names", str(names), "--warmup-ms", "0"] if names else []
+        return run_load(answer, "--mode", mode, *options)
+
+    def check_fails(self, excerpt, take, **options):
+        status, result = self.run_queue(take, **options)
+        self.assertNotEqual(status, 0)
+        self.assertIn(excerpt, result["first_error"])
+
+    def test_right_answers_are_counted(self):
+        status, result = self.run_queue(taken_item)
+        self.assertEqual((status, result["errors"]), (0, 0))
+        self.assertGreater(result["cycles"], 0)
+
+    def test_item_taken_twice(self):
+        self.check_fails("queue", lambda turn: taken_item(0))
+
+    def test_item_that_nobody_put(self):
+        self.check_fails("queue", lambda turn: taken_item(turn + 1))
+
+    def test_changed_body(self):
+        self.check_fails("queue", lambda turn: taken_item(turn).replace(b"....", b"...!", 1))
+
+    def test_nothing_to_take(self):
+        self.check_fails("*0", lambda turn: b"*0\r\n")
+
+    def test_take_without_token(self):
+        self.check_fails("queue", lambda turn: taken_item(turn, token=0))
+
+    def test_put_of_what_is_there(self):
+        self.check_fails("repeat", taken_item, put=PUT.replace(b":0", b":1"))
+
+    def test_end_that_is_lost(self):
+        self.check_fails("LOST", taken_item, done=b"-LOST somebody else has it\r\n")
+
+    def test_everything_is_taken_once(self):
+        for mode in ("queue-take", "queue-work"):
+            options = {"mode": mode, "names": 5}
+            order = [3, 1, 0, 4, 2]
+            status, result = self.run_queue(lambda turn: taken_item(order[turn]), **options)
+            self.assertEqual((status, result["errors"]), (0, 0))
+            self.check_fails("queue", lambda turn: taken_item(min(turn, 3)), **options)
+            self.check_fails("queue", lambda turn: taken_item(turn + 1), **options)
+
+    def test_pushes_make_the_list_longer(self):
+        for step, is_right in ((1, True), (0, False)):
+            length = [0]
+
+            def answer(_, step=step, length=length):
+                length[0] += step
+                return b":%d\r\n" % max(1, length[0])
+
+            status, _ = run_load(answer, "--mode", "redis-rpush")
+            self.assertEqual(status == 0, is_right)
+
+    def test_versions_rise(self):
+        version = [0]
+
+        def answer(_):
+            version[0] += 1
+            return b":%d\r\n" % version[0]
+
+        self.assertEqual(run_load(answer, "--mode", "state-set")[0], 0)
+        self.assertNotEqual(run_load(lambda _: b":3\r\n", "--mode", "state-set")[0], 0)
+        self.assertNotEqual(run_load(lambda _: b"-STALE no\r\n", "--mode", "redis-set")[0], 0)
+
+
+class NoticeTest(unittest.TestCase):
+    """How soon others are told; what they are told must be right."""
+
+    def notice(self, play, answer):
+        server = FakeServer(answer)
+        try:
+            return subprocess.run(
+                [os.path.join(PROGRAMS, "bench-notice"), "--tcp", server.tcp, "--play", play,
+                 "--rounds", "2", "--pause-ms-min", "1", "--pause-ms-max", "1"],
+                capture_output=True, text=True, timeout=20, check=False)
+        finally:
+            server.close()
+
+    def test_times_of_an_answer(self):
+        begun = time.monotonic()
+
+        def answer(_):
+            time.sleep(0.02)
+            return b":%d\r\n" % int(1000 * (time.monotonic() - begun))
+
+        done = self.notice("set", answer)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        result = json.loads(done.stdout)
+        self.assertEqual(len(result["samples_us"]), 2)
+        self.assertGreater(min(result["samples_us"]), 20000)
+
+    def test_wrong_answers_are_noticed(self):
+        self.assertIn("not the answer", self.notice("set", lambda _: b"+OK\r\n").stderr)
+        self.assertIn("not the answer", self.notice("put", lambda _: b"-FULL no\r\n").stderr)
+        self.assertIn("not the answer", self.notice("ping", lambda _: b"+PONG\r\n").stderr)
+        self.assertIn("not followed", self.notice("watch", lambda _: b":1\r\n").stderr)
+
+    def test_a_worker_that_gets_something_else(self):
+        done = self.notice("wake", lambda verb: taken_item(0) if verb == b"QUEUE.TAKE" else PUT)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("not what was sent", done.stderr)
+
+
+class FanoutTest(unittest.TestCase):
+    """Watchers are told of every change in its order, or the run fails."""
+
+    def run_fanout(self, value_of, watchers=2, welcome=b"*2\r\n$6\r\nfollow\r\n:0\r\n"):
+        """Against a server that tells its n-th change as value_of(n)."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        links = []
+
+        def follow(link):
+            link.recv(4096)
+            link.sendall(welcome)
+            links.append(link)
+
+        def serve():
+            try:
+                setter, _ = listener.accept()
+                for _ in range(watchers):
+                    follow(listener.accept()[0])
+                count = 0
+                while sets := setter.recv(65536).count(b"STATE.SET"):
+                    for _ in range(sets):
+                        event = b"*2\r\n" + bulk(b"event") + flat_map(
+                            b"seq", count + 1, b"kind", b"set", b"value", value_of(count))
+                        for link in links:
+                            link.sendall(event)
+                        count += 1
+                        setter.sendall(b":%d\r\n" % count)
+            except OSError:
+                pass  # the client has given up on us, as some tests want
+
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            return subprocess.run(
+                [os.path.join(PROGRAMS, "bench-fanout"), "--tcp",
+                 "127.0.0.1:%d" % listener.getsockname()[1], "--watchers", str(watchers),
+                 "--window", "1", "--seconds", "0.1"],
+                capture_output=True, text=True, timeout=20, check=False)
+        finally:
+            listener.close()
+            for link in links:
+                link.close()
+
+    def test_every_event_is_counted(self):
+        done = self.run_fanout(lambda number: b"%d" % number)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        result = json.loads(done.stdout)
+        self.assertGreater(result["changes"], 1)
+        self.assertEqual(result["events"], 2 * result["changes"])
+
+    def test_a_watcher_that_is_refused(self):
+        done = self.run_fanout(lambda number: b"%d" % number, welcome=b"-INVALID no\r\n")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("refused", done.stderr)
+
+    def test_gaps_and_repeats_are_noticed(self):
+        for value_of in (lambda number: b"%d" % (2 * number), lambda number: b"0",
+                         lambda number: b"x"):
+            done = self.run_fanout(value_of)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("not ", done.stderr)
+
+
+@unittest.skipUnless(shutil.which("beanstalkd"), "no beanstalkd")
+class BeanstalkdTest(unittest.TestCase):
+    def test_it_serves_the_load(self):
+        with tempfile.TemporaryDirectory() as data:
+            for is_durable in (False, True):
+                with Beanstalkd(types.SimpleNamespace(data=data), is_durable) as server:
+                    place = types.SimpleNamespace(
+                        data=data, program=lambda name: os.path.join(PROGRAMS, name))
+                    result = measure.load(place, server, "bean", connections=3, seconds=0.2,
+                                          warmup_ms=10)
+                    self.assertGreater(result["cycles"], 5)
+                    self.assertEqual(any(name.startswith("binlog") for name in
+                                         os.listdir(server.directory)), is_durable)
+
+
 class HandoffTest(unittest.TestCase):
     def run_handoff(self, answer):
         server = FakeServer(answer)
@@ -222,6 +439,14 @@ class FloorTest(unittest.TestCase):
                 self.assertEqual(result["errors"], 0)
                 self.assertGreater(result["cycles"], 100)
                 self.assertNotIn(b"Sanitizer", server.log_text())
+
+    def test_it_has_a_queue(self):
+        with Floor(self.place) as server:
+            for mode, options in (("queue", {"connections": 4}), ("queue-put", {}),):
+                result = measure.load(self.place, server, mode, outstanding=8, seconds=0.2,
+                                      warmup_ms=10, **options)
+                self.assertEqual(result["errors"], 0)
+                self.assertGreater(result["cycles"], 50)
 
     def test_a_lock_is_not_granted_twice(self):
         with Floor(self.place) as server:
@@ -320,6 +545,26 @@ class RunnerTest(unittest.TestCase):
         samples[redis_suites.OURS] = [{"x": 40}, {"x": 30}, {"x": 20}]
         self.assertAlmostEqual(redis_suites.against_best(samples, "x", max), 2)
         self.assertAlmostEqual(redis_suites.against_best(samples, "x", min), 4)
+
+    def test_times_are_compared_within_each_round(self):
+        # The last round was four times as slow for all.
+        ours, disk, link = [[2, 4, 6], [16]], [[1], [4]], [[1, 1, 1], [4]]
+        self.assertAlmostEqual(queue_suites.round_ratio(ours, disk, link), 2)
+        with self.assertRaises(ValueError):
+            queue_suites.round_ratio(ours, disk[:1])
+
+    def test_what_is_ready_is_read_from_the_statistics(self):
+        told = flat_map(b"name", b"bench", b"delayed", 1, b"ready", 42, b"taken", 3)
+        for answer, count in ((told, 42), (b"$-1\r\n", 0)):
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                def serve(listener=listener, answer=answer):
+                    with listener.accept()[0] as link:
+                        link.recv(4096)
+                        link.sendall(answer)
+
+                threading.Thread(target=serve, daemon=True).start()
+                server = types.SimpleNamespace(port=listener.getsockname()[1])
+                self.assertEqual(queue_suites.ready_count_of(server), count)
 
     def test_ratio_is_taken_within_each_round(self):
         # The machine was twice as fast in the last round: the ratio does not care.

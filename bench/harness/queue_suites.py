@@ -224,8 +224,8 @@ def queue_wake(bench):
         "queue-wake", "Queue: a put reaches a worker that waits",
         f"After a pause of {PAUSE_MS[0]} to {PAUSE_MS[1]} ms an item is put, for which a worker on "
         "another connection waits; from the sending of the put until the worker has the item, or "
-        f"until the put is answered.  The put and the take are one commit.  *{COLD_DISK}* is a bare "
-        "write and fdatasync after the same pauses.",
+        f"until the put is answered.  The put and the take are one commit.  *{COLD_DISK}* is a "
+        "bare write and fdatasync after the same pauses.",
         TIME_COLUMNS, time_rows({label: flat(taken) for label, taken in times.items()}),
         [report.at_most("a put reaches a worker / (round trip + one commit), medians",
                         round_ratio(wake, ping, disk), 2)])

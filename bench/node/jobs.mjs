@@ -3,8 +3,8 @@
  *     node jobs.mjs CLIENT PORT CONCURRENCY COUNT
  *
  * COUNT jobs with a body of a hundred bytes are put first; then one worker process does them,
- * CONCURRENCY at a time.  The work is nothing, so that what is measured is the queue.  Every job must
- * be done once.  Prints one line of JSON. */
+ * CONCURRENCY at a time.  The work is nothing, so that what is measured is the queue.  Every job
+ * must be done once.  Prints one line of JSON. */
 import Redis from "ioredis";
 import { Queue, Worker } from "bullmq";
 

@@ -119,7 +119,8 @@ enum tenure_missed {
 struct tenure_schedule_options {
     size_t size;
     const char *name; /* of the schedule: another one of this name takes its place */
-    const char *line; /* minute, hour, day of the month, month, day of the week: "30 4 * * mon-fri" */
+    const char
+        *line; /* minute, hour, day of the month, month, day of the week: "30 4 * * mon-fri" */
     const char *zone; /* of the clock that it follows, "Europe/Berlin"; NULL: UTC */
     enum tenure_missed missed;
     uint32_t run_count_max; /* TENURE_MISSED_ALL: the last ones, at most so many; 0: 1000 */

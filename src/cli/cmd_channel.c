@@ -28,8 +28,8 @@ static const char *const publish_examples[] = {
 };
 
 static const char publish_notes[] =
-    "Without MESSAGE and -f the message is read from standard input.  What must not be missed is\n"
-    "a register (`tenure set`) or an item of a queue (`tenure queue put`).\n";
+    "Without MESSAGE and -f the message is read from standard input.  What must not\n"
+    "be missed is a register (tenure set) or an item of a queue (tenure queue put).\n";
 
 static int publish(const struct arguments *arguments, const void *message, size_t size)
 {
@@ -85,7 +85,7 @@ const struct command command_publish = {
 /* ------------------------------------------------------------------ subscribe */
 
 static const struct option_spec subscribe_specs[] = {
-    { OPTION_PATTERN, "pattern", NULL, "all channels that match: * ? [a-z] [^a], \\ before one" },
+    { OPTION_PATTERN, "pattern", NULL, "all channels that match: * ? [a-z] [^a]" },
     { 'n', "count", "N", "end behind so many messages" },
     OPTIONS_JSON,
     OPTIONS_STORE,
@@ -103,8 +103,8 @@ static const char *const subscribe_examples[] = {
 };
 
 static const char subscribe_notes[] =
-    "What is published while nobody listens, or while the connection is lost, is missed.  For\n"
-    "changes without a gap see `tenure watch`.\n";
+    "What is published while nobody listens, or while the connection is lost, is\n"
+    "missed.  For changes without a gap see `tenure watch`.\n";
 
 struct listening {
     bool is_json;

@@ -10,14 +10,11 @@
 enum { OPTION_PREFIX = OPTION_OWN, OPTION_PAST, OPTION_GUARD, OPTION_VERSION };
 
 static const struct option_spec specs[] = {
-    { 'w', "wait", "TIME", "wait until it is set, or with --past until it has changed" },
-    { OPTION_PAST, "past", "VERSION", "wait while this is its version (default: 0, not set)" },
+    { 'w', "wait", "TIME", "wait until it is set, or has changed (--past)" },
+    { OPTION_PAST, "past", "VERSION", "wait while this is its version (0: not set)" },
     { OPTION_VERSION, "version", NULL, "print its version, and not its value" },
     { OPTION_PREFIX, "prefix", "PREFIX", "list the registers whose names begin so; \"\" is all" },
-    { OPTION_GUARD,
-      "guard",
-      "[LOCK=TOKEN]",
-      "only while this hold lasts; default: that of tenure run" },
+    { OPTION_GUARD, "guard", "[LOCK=TOKEN]", "only while this hold lasts (tenure run)" },
     OPTIONS_JSON,
     OPTIONS_STORE,
     { .id = 0 },
@@ -40,8 +37,8 @@ static const char *const examples[] = {
     NULL,
 };
 
-static const char notes[] = "Exit codes: 0 it is set; 66 it is not; 75 the time to wait is over; "
-                            "79 the hold of --guard\nhas ended.\n";
+static const char notes[] = "Exit codes: 0 it is set; 66 it is not; 75 the time to wait is "
+                            "over; 79 the hold\nof --guard has ended.\n";
 
 struct getting {
     struct arguments arguments;

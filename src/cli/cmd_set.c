@@ -22,8 +22,7 @@ enum {
 
 #define OPTIONS_GUARD                                                                              \
     {                                                                                              \
-        OPTION_GUARD, "guard", "[LOCK=TOKEN]",                                                     \
-            "only while this hold lasts; default: that of tenure run"                              \
+        OPTION_GUARD, "guard", "[LOCK=TOKEN]", "only while this hold lasts (tenure run)"           \
     }
 #define OPTIONS_LIFE                                                                               \
     { OPTION_TTL, "ttl", "TIME", "it vanishes when it was not set again for so long" },            \
@@ -84,7 +83,7 @@ static const char *const set_examples[] = {
     "tenure set --if-absent --ttl 10m seen/4711 ''",
     "the first one gets 0, all others for ten minutes 75",
     "tenure run mover -- sh -c 'tenure set --guard done/1 < report.pdf'",
-    "refused when the lock was lost in the meantime, whatever this process believes",
+    "refused when the lock was lost in the meantime, whatever this one believes",
     "tenure run web -- sh -c 'tenure set --bind here/$HOSTNAME up; exec ./serve'",
     "vanishes when the hold ends",
     NULL,
@@ -113,14 +112,15 @@ static const char *const del_examples[] = {
 };
 
 static const char notes[] =
-    "Without VALUE and -f the value is read from standard input.  Any bytes, up to 1 MiB.\n"
-    "Exit codes: 75 the condition does not hold; 79 the hold of --guard or --bind has ended;\n"
-    "66 nobody has ever held that lock.\n";
+    "Without VALUE and -f the value is read from standard input: any bytes, up to\n"
+    "1 MiB.  Exit codes: 75 the condition does not hold; 79 the hold of --guard or\n"
+    "--bind has ended; 66 nobody has ever held that lock.\n";
 static const char incr_notes[] =
-    "A register that is not set counts as 0.  Exit codes: 64 its value is no number; 79 the hold\n"
-    "of --guard or --bind has ended.\n";
+    "A register that is not set counts as 0.  Exit codes: 64 its value is no number;\n"
+    "79 the hold of --guard or --bind has ended.\n";
 static const char del_notes[] =
-    "Exit codes: 66 it is not set; 75 it has another version; 79 the hold of --guard has ended.\n";
+    "Exit codes: 66 it is not set; 75 it has another version; 79 the hold of --guard\n"
+    "has ended.\n";
 
 /* ------------------------------------------------------------------ options */
 

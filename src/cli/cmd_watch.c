@@ -25,8 +25,8 @@ static const struct option_spec specs[] = {
 };
 
 static const char *const usages[] = {
-    "[--since SEQ] [--types A,B] [-n N] [--previous] [--json] [PREFIX]",
-    "--exact [--since SEQ] [--types A,B] [-n N] [--previous] [--json] NAME",
+    "[OPTION …] [PREFIX]",
+    "--exact [OPTION …] NAME",
     NULL,
 };
 

@@ -402,7 +402,7 @@ static const char *const schedule_usages[] = {
 
 static const char *const schedule_examples[] = {
     "tenure queue schedule --zone Europe/Berlin reports nightly '30 4 * * *'",
-    "every night an item in reports; set anew under its name, it takes the place",
+    "an item every night; set again under this name, it takes the place",
     "tenure queue schedule --remove nightly",
     "no more",
     NULL,

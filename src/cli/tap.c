@@ -82,6 +82,15 @@ static bool add_to_line(struct tap_line *line, char byte)
     return false;
 }
 
+static void note_errors(struct taps *taps, const char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (!add_to_line(&taps->errors, bytes[i])) continue;
+        if (taps->errors.size > 0) taps->last = taps->errors;
+        taps->errors.size = 0;
+    }
+}
+
 static void take_errors(struct taps *taps, const char *bytes, size_t size)
 {
     size_t done = 0;
@@ -91,11 +100,7 @@ static void take_errors(struct taps *taps, const char *bytes, size_t size)
         if (written <= 0) break; /* nobody reads them */
         done += (size_t)written;
     }
-    for (size_t i = 0; i < size; i++) {
-        if (!add_to_line(&taps->errors, bytes[i])) continue;
-        if (taps->errors.size > 0) taps->last = taps->errors;
-        taps->errors.size = 0;
-    }
+    note_errors(taps, bytes, size);
 }
 
 static void take_result(struct taps *taps, const char *bytes, size_t size)
@@ -117,6 +122,13 @@ take_control(struct taps *taps, const char *bytes, size_t size, tap_line_fn on_c
     }
 }
 
+/* The last line need not have an end. */
+static void end_lines(struct taps *taps, int kind, tap_line_fn on_control, void *user)
+{
+    if (kind == TAP_ERRORS) note_errors(taps, "\n", 1);
+    if (kind == TAP_CONTROL) take_control(taps, "\n", 1, on_control, user);
+}
+
 void taps_read(struct taps *taps, tap_line_fn on_control, void *user)
 {
     char bytes[READ_SIZE];
@@ -124,7 +136,11 @@ void taps_read(struct taps *taps, tap_line_fn on_control, void *user)
         for (unsigned count = 0; taps->read_fds[kind] >= 0 && count < READ_COUNT_MAX; count++) {
             ssize_t size = read(taps->read_fds[kind], bytes, sizeof(bytes));
             if (size < 0) break;
-            if (size == 0) close_one(&taps->read_fds[kind]);
+            if (size == 0) {
+                close_one(&taps->read_fds[kind]);
+                end_lines(taps, kind, on_control, user);
+                break;
+            }
             if (kind == TAP_ERRORS) take_errors(taps, bytes, (size_t)size);
             if (kind == TAP_RESULT) take_result(taps, bytes, (size_t)size);
             if (kind == TAP_CONTROL) take_control(taps, bytes, (size_t)size, on_control, user);

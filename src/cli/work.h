@@ -86,7 +86,7 @@ struct work_verdict {
     bool is_free; /* WORK_SAY_FAIL */
     bool is_dead;
     uint32_t delay_ms;
-    bool is_fault; /* the command cannot be executed: not the item's fault */
+    bool is_fault; /* the command cannot be executed, or watched: not the item's fault */
     int exit_code; /* of --once, and of a worker that ends for a fault */
     char reason[WORK_REASON_SIZE];
 };

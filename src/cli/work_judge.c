@@ -89,6 +89,7 @@ static void judge_kind(const struct work_end *end, struct work_verdict *verdict)
         break;
     case WORK_BROKEN:
         verdict->exit_code = EX_SOFTWARE;
+        verdict->is_fault = true; /* of ours: the next item would fare no better */
         verdict->is_free = true;
         set_reason(verdict, end, "the worker is at fault");
         break;

@@ -4,8 +4,8 @@
 
 #include "base/assert.h"
 
-#define DAY_S     86400
-#define YEARS_MAX 12
+#define DAY_S    INT64_C(86400)
+#define DAYS_MAX INT64_C(4392) /* twelve years */
 
 /* -------------------------------------------------------------------- reading */
 
@@ -189,7 +189,7 @@ next_by_clock(const struct cron *cron, const struct zone *zone, int64_t day_numb
     for (int32_t minute = 0; minute < 24 * 60; minute++) {
         bool is_it = (cron->hours & 1u << minute / 60) && (cron->minutes >> minute % 60 & 1);
         if (!is_it) continue;
-        int64_t utc_s = zone_utc_s(zone, day_number * DAY_S + minute * 60);
+        int64_t utc_s = zone_utc_s(zone, day_number * DAY_S + INT64_C(60) * minute);
         if (utc_s > after_s) return utc_s;
     }
     return CRON_NEVER;
@@ -216,7 +216,7 @@ int64_t cron_next_us(const struct cron *cron, const struct zone *zone, int64_t a
     const uint32_t every_hour = (1u << 24) - 1;
     int64_t after_s = zone_floor_div(after_us, 1000000);
     int64_t first = zone_floor_div(after_s + zone_offset_s(zone, after_s), DAY_S);
-    for (int64_t day = first; day < first + YEARS_MAX * 366; day++) {
+    for (int64_t day = first; day < first + DAYS_MAX; day++) {
         if (!has_day(cron, day)) continue;
         int64_t next_s = cron->hours == every_hour ? next_by_time(cron, zone, day, after_s)
                                                    : next_by_clock(cron, zone, day, after_s);

@@ -25,15 +25,27 @@ find_passing(struct key **heads, struct bytes name, struct key **passing[KEY_LEV
     return next;
 }
 
+/* Names from a snapshot come in order: then nothing needs to be searched. */
+static bool is_behind_last(const struct keys *keys, struct bytes name)
+{
+    if (keys->last == NULL || bytes_compare(key_name(keys->last), name) >= 0) return false;
+    const struct key *next = keys->last->forward[0];
+    return next == NULL || bytes_compare(name, key_name(next)) < 0;
+}
+
 static void index_insert(struct engine *engine, struct key *key)
 {
-    struct key **passing[KEY_LEVEL_MAX];
-    const struct key *at = find_passing(engine->keys.heads, key_name(key), passing);
-    ASSERT(at == NULL || !bytes_equal(key_name(at), key_name(key)));
-    for (unsigned level = 0; level < key->level; level++) {
-        key->forward[level] = *passing[level];
-        *passing[level] = key;
+    struct keys *keys = &engine->keys;
+    if (!is_behind_last(keys, key_name(key))) {
+        const struct key *at = find_passing(keys->heads, key_name(key), keys->passing);
+        ASSERT(at == NULL || !bytes_equal(key_name(at), key_name(key)));
     }
+    for (unsigned level = 0; level < key->level; level++) {
+        key->forward[level] = *keys->passing[level];
+        *keys->passing[level] = key;
+        keys->passing[level] = &key->forward[level];
+    }
+    keys->last = key;
 }
 
 static void index_remove(struct engine *engine, struct key *key)
@@ -41,6 +53,7 @@ static void index_remove(struct engine *engine, struct key *key)
     struct key **passing[KEY_LEVEL_MAX];
     const struct key *at = find_passing(engine->keys.heads, key_name(key), passing);
     ASSERT(at == key);
+    engine->keys.last = NULL;
     for (unsigned level = 0; level < key->level; level++) {
         ASSERT(*passing[level] == key);
         *passing[level] = key->forward[level];

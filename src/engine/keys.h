@@ -125,8 +125,10 @@ struct keys {
     struct map members;
     struct map bonds;
     struct map waits;
-    struct key *heads[KEY_LEVEL_MAX]; /* of the index in order of names */
-    struct ordered timers;            /* terms, in engine time, and so is the next */
+    struct key *heads[KEY_LEVEL_MAX];    /* of the index in order of names */
+    struct key **passing[KEY_LEVEL_MAX]; /* the pointers that pass over the place behind `last` */
+    struct key *last;                    /* inserted last; NULL: `passing` means nothing */
+    struct ordered timers;               /* terms, in engine time, and so is the next */
     struct ordered wait_timers;
     struct list ripe; /* waits that are to be answered when the step ends */
     uint32_t register_count, member_count;

@@ -283,10 +283,10 @@ static void change_queue(struct engine *engine, struct work *work, const struct 
         work->limits = record->limits;
         struct group_limits none = GROUP_LIMITS_NONE;
         work->has_limits = memcmp(&none, &record->limits, sizeof none) != 0;
+        work_judge(engine, work);
     } else {
-        work->is_paused = record->kind == RECORD_PAUSED;
+        work->is_paused = record->kind == RECORD_PAUSED; /* the ring stays as it is */
     }
-    work_judge(engine, work);
     work_changed(engine, work);
     work_settle(engine, work);
 }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define DAY_S           86400
+#define DAY_S           INT64_C(86400)
 #define HEADER_SIZE     44u
 #define KIND_SIZE       6u
 #define TIME_SIZE       8u
@@ -255,7 +255,8 @@ static int64_t change_s(const struct zone_change *change, int64_t year, int32_t 
         int64_t first = zone_day_number(year, change->month, 1);
         int64_t next = change->month == 12 ? zone_day_number(year + 1, 1, 1)
                                            : zone_day_number(year, change->month + 1, 1);
-        day = first + (change->day - zone_date(first).weekday + 7) % 7 + (change->week - 1) * 7;
+        day = first + (change->day - zone_date(first).weekday + 7) % 7 +
+              INT64_C(7) * (change->week - 1);
         if (day >= next) day -= 7;
     }
     return day * DAY_S + change->second - offset_s;

@@ -65,6 +65,10 @@ void api_channel_listen(struct http *http, struct http_call *call)
         http_problem(http, TENURE_DRAINING, 0, NULL);
         return;
     }
+    if (!channel_has_room(server->channels, call->name, is_pattern)) {
+        http_problem(http, TENURE_TOO_MANY, 0, "at most 4096 patterns on one server");
+        return;
+    }
     http->is_keep_alive = false;
     if (http->is_head) {
         http_stream_begin(http, "text/event-stream");

@@ -173,10 +173,16 @@ void channels_destroy(struct channels **channels)
     *channels = NULL;
 }
 
+bool channel_has_room(const struct channels *channels, struct bytes name, bool is_pattern)
+{
+    return !is_pattern || channels->pattern_count < CHANNEL_PATTERN_COUNT_MAX ||
+           find_pattern(channels, name) != NULL;
+}
+
 struct subscription *
 channel_subscribe(struct channels *channels, struct bytes name, bool is_pattern)
 {
-    ASSERT(name.size <= CHANNEL_NAME_SIZE_MAX);
+    ASSERT(name.size <= CHANNEL_NAME_SIZE_MAX && channel_has_room(channels, name, is_pattern));
     struct subscription *subscription = memory_take(&memory_heap, sizeof *subscription);
     if (subscription == NULL) return NULL;
     struct topic *topic = is_pattern ? find_pattern(channels, name) : find_channel(channels, name);

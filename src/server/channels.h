@@ -11,6 +11,8 @@
 
 #define CHANNEL_NAME_SIZE_MAX    255u
 #define CHANNEL_MESSAGE_SIZE_MAX 1048576u
+/* Every message is compared with all of them. */
+#define CHANNEL_PATTERN_COUNT_MAX 4096u
 
 struct channels;
 struct subscription;
@@ -33,7 +35,9 @@ struct channels *channels_create(void);
 /* There must be no subscription.  Accepts NULL inside. */
 void channels_destroy(struct channels **channels);
 
-/* A subscription of heap memory.  NULL: no memory. */
+/* False: there are too many patterns to subscribe to one more. */
+bool channel_has_room(const struct channels *channels, struct bytes name, bool is_pattern);
+/* A subscription of heap memory; there must be room.  NULL: no memory. */
 MUST_USE struct subscription *
 channel_subscribe(struct channels *channels, struct bytes name, bool is_pattern);
 /* Ends and frees it. */

@@ -88,6 +88,10 @@ static void run_subscribe(struct resp *resp, const struct resp_command *command,
             resp_refuse(resp, TENURE_TOO_MANY, "at most 1024 subscriptions on one connection");
             return;
         }
+        if (!channel_has_room(resp->server->channels, name, is_pattern)) {
+            resp_refuse(resp, TENURE_TOO_MANY, "at most 4096 patterns on one server");
+            return;
+        }
         if (!subscribe(resp, name, is_pattern)) return;
         confirm(resp, is_pattern ? "psubscribe" : "subscribe", &name);
     }

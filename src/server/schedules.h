@@ -14,6 +14,9 @@ void schedules_run(struct server *server);
 MUST_USE const char *
 schedules_begin(const struct schedule *schedule, struct wall wall, struct engine_put *out_put);
 
+/* Read anew each time: the database of the system may have been brought up to date.  False: there
+ * is no such zone. */
+MUST_USE bool schedules_load_zone(struct bytes name, struct zone *out_zone);
 /* What is done with missed runs: "skip", "once", "all" or "all:20". */
 MUST_USE bool schedules_parse_missed(struct bytes word, struct cron_policy *out_policy);
 

@@ -65,7 +65,7 @@ struct store_schedule {
 struct store_puts {
     const char *queue;
     const struct store_schedule *schedule; /* of one item; NULL: put now */
-    const struct store_put *items; /* 1 … LIMIT_ITEM_COUNT_MAX */
+    const struct store_put *items;         /* 1 … LIMIT_ITEM_COUNT_MAX */
     uint32_t count;
 };
 

@@ -527,7 +527,15 @@ def test_manual_pages_tell_every_member():
         "release": tenure(server, "release", "--json", *owner, "deploy/prod")[1],
         "transfer": tenure(server, "transfer", "--json", "--to", "y", "e")[1],
         "run": tenure(server, "run", "--json", "r", "--", "true")[2],
+        "set": tenure(server, "set", "--json", "colour", "green")[1],
+        "get": tenure(server, "get", "--json", "colour")[1],
+        "rank": tenure(server, "rank", "add", "top", "1", "ann")[1][:0]
+        + tenure(server, "rank", "ls", "--json", "top")[1],
     }
+    said["cas"] = tenure(server, "cas", "--json", "new", "0", "value")[1]
+    subscriber = start(server, "subscribe", "--json", "-n", "1", "news")
+    wait_for(lambda: tenure(server, "publish", "news", "x")[1] == "1\n", "the subscriber")
+    said["subscribe"] = subscriber.stdout.readline().decode()
     equal(lead.wait(20), 79)
     said["elect"] = said["elect"].decode() + '{"names":0,"tokens":0,"slots":0,"ttl_ms":0,"url":0}\n'
     said["elect"] += lead.stdout.readline().decode()

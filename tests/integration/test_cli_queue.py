@@ -305,6 +305,25 @@ def test_checks_of_monitors():
     wait_for(lambda: queue(server, "stat", "--check", "oldest=50ms", "q")[0] == 1, "its age")
 
 
+def test_schedules():
+    server = Server()
+    done(queue(server, "schedule", "--zone", "Europe/Berlin", "reports", "nightly", "30 4 * * *"))
+    done(queue(server, "schedule", "--group", "g", "reports", "hourly", "@hourly", "a body"))
+    names = [line.split()[0] for line in done(queue(server, "schedule", "--list")).splitlines()]
+    equal(sorted(names), ["hourly", "nightly"])
+    # Set anew it takes the place.
+    done(queue(server, "schedule", "--missed", "all", "reports", "hourly", "0 * * * *"))
+    equal(len(done(queue(server, "schedule", "--list")).splitlines()), 2)
+    done(queue(server, "schedule", "--remove", "hourly"))
+    contains(done(queue(server, "schedule", "--list")), "nightly  ")
+    fails(queue(server, "schedule", "--remove", "hourly"), 66, "there is no schedule hourly")
+    for line in ("30 4 * *", "0 0 30 2 *", "61 * * * *", "nonsense"):
+        equal((line, queue(server, "schedule", "q", "n", line)[0]), (line, 64))
+    equal(queue(server, "schedule", "--zone", "Europe/Atlantis", "q", "n", "@daily")[0], 64)
+    fails(queue(server, "schedule", "q", "n"), 64, "when, and what?")
+    fails(queue(server, "schedule", "--missed", "x", "q", "n", "@daily"), 64, "none of once")
+
+
 # ---------------------------------------------------------------------- help
 
 

@@ -70,6 +70,8 @@ def test_how_a_command_ends_says_what_becomes_of_the_item():
         ("echo retry >&$TENURE_CONTROL_FD; exit 65", "delayed", 1, "exit 65"),
         ("echo dead of old age >&$TENURE_CONTROL_FD; exit 1", "dead", 0, "exit 1: of old age"),
         ("echo dead >&$TENURE_CONTROL_FD", "done", 0, None),
+        ("printf 'dead of haste' >&$TENURE_CONTROL_FD; exit 1", "dead", 0, "exit 1: of haste"),
+        ("echo one >&2; printf two >&2; exit 3", "delayed", 1, "exit 3: two"),
     ]
     for number, (script, became, attempts, reason) in enumerate(cases):
         queue = "q%d" % number

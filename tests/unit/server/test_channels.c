@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "lib/test.h"
 #include "server/channels.h"
 
@@ -74,5 +76,27 @@ TEST(channel_messages_reach_every_subscription)
     CHECK_EQ_BYTES(name, BYTES_LITERAL("b"));
     channel_unsubscribe(channels, subscriptions[2]);
     CHECK(channel_next(channels, NULL, &name) == NULL);
+    channels_destroy(&channels);
+}
+
+TEST(channels_have_a_limit_of_patterns)
+{
+    static struct subscription *all[CHANNEL_PATTERN_COUNT_MAX];
+    struct channels *channels = channels_create();
+    CHECK(channels != NULL);
+    for (unsigned at = 0; at < CHANNEL_PATTERN_COUNT_MAX; at++) {
+        char text[16];
+        int size = snprintf(text, sizeof text, "%u*", at);
+        struct bytes name = { text, (size_t)size };
+        CHECK(channel_has_room(channels, name, true));
+        all[at] = channel_subscribe(channels, name, true);
+        CHECK(all[at] != NULL);
+    }
+    CHECK(!channel_has_room(channels, BYTES_LITERAL("one more*"), true));
+    CHECK(channel_has_room(channels, BYTES_LITERAL("7*"), true)); /* it is there already */
+    CHECK(channel_has_room(channels, BYTES_LITERAL("no pattern"), false));
+    for (unsigned at = 0; at < CHANNEL_PATTERN_COUNT_MAX; at++) {
+        channel_unsubscribe(channels, all[at]);
+    }
     channels_destroy(&channels);
 }
