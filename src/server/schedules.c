@@ -52,7 +52,11 @@ static bool carry_out(
         if (put(server, &item) != TENURE_OK) return false;
     }
     if (plan->next_us == CRON_NEVER) return true;
-    if (!schedule_make(schedule, plan->next_us, &clockmaker.next, clockmaker.run_id, &item)) {
+    struct schedule next = *schedule;
+    /* Ready before its time, because somebody kicked it or the clock was set back: it waits for the
+     * same run, as another item.  With its own id it would be the item in hand, which ends here. */
+    if (plan->next_us == due_us) next.made_us++;
+    if (!schedule_make(&next, plan->next_us, &clockmaker.next, clockmaker.run_id, &item)) {
         return false;
     }
     item.terms.conflict = UNIQUE_IGNORE; /* a newer schedule of this name stands */

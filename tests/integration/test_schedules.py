@@ -108,6 +108,23 @@ def test_a_run_is_put_once_over_crashes():
     equal(ids(client, "reports", "ready"), ["n%d@%d" % (n, midnight(0)) for n in range(6)])
 
 
+def test_a_schedule_kicked_before_its_time_waits_on():
+    client = Server().resp(3)
+    made = client("QUEUE.SCHEDULE", "reports", "yearly", "0 0 1 1 *", "UTC", "once", "b")
+    due = made["id"].rsplit("-", 1)[0]
+    kicked = made["id"]
+    for round_number in range(1, 3):
+        client("QUEUE.KICK", QUEUE, kicked)
+        wait_for(lambda: client("QUEUE.STAT", QUEUE)["counts"]["done"] == round_number, "an end")
+        waiting = ids(client, QUEUE, "delayed")
+        equal([i.rsplit("-", 1)[0] for i in waiting], [due])
+        kicked = waiting[0]
+    equal(client("QUEUE.STAT", "reports"), None)
+    # It is still the one of its name.
+    again = client("QUEUE.SCHEDULE", "reports", "yearly", "0 0 1 1 *", "UTC", "once", "c")
+    equal(ids(client, QUEUE, "delayed"), [again["id"]])
+
+
 def test_what_is_no_schedule_is_buried():
     client = Server().resp(3)
     client("QUEUE.PUT", QUEUE, "anything", "ID", "junk")

@@ -1,4 +1,5 @@
 #include <float.h>
+#include <locale.h>
 #include <math.h>
 
 #include "base/real.h"
@@ -36,9 +37,9 @@ TEST(real_reads_decimal_numbers_alone)
 TEST(real_knows_the_words_for_no_bound)
 {
     double value;
-    CHECK(real_parse_extended(BYTES_LITERAL("-inf"), &value) && is_same(value, -INFINITY));
-    CHECK(real_parse_extended(BYTES_LITERAL("+inf"), &value) && is_same(value, INFINITY));
-    CHECK(real_parse_extended(BYTES_LITERAL("inf"), &value) && is_same(value, INFINITY));
+    CHECK(real_parse_extended(BYTES_LITERAL("-inf"), &value) && is_same(value, -HUGE_VAL));
+    CHECK(real_parse_extended(BYTES_LITERAL("+inf"), &value) && is_same(value, HUGE_VAL));
+    CHECK(real_parse_extended(BYTES_LITERAL("inf"), &value) && is_same(value, HUGE_VAL));
     CHECK(real_parse_extended(BYTES_LITERAL("-1.5"), &value) && is_same(value, -1.5));
     CHECK(!real_parse_extended(BYTES_LITERAL("infi"), &value));
     CHECK(!real_parse_extended(BYTES_LITERAL("-"), &value));
@@ -71,4 +72,25 @@ TEST(real_comes_back_from_the_shortest_text)
     CHECK_EQ_BYTES(((struct bytes){ text, real_format(0.1, text) }), BYTES_LITERAL("0.1"));
     CHECK_EQ_BYTES(((struct bytes){ text, real_format(10.25, text) }), BYTES_LITERAL("10.25"));
     CHECK_EQ_BYTES(((struct bytes){ text, real_format(-3, text) }), BYTES_LITERAL("-3"));
+}
+
+/* The locale is the program's.  Where these are not installed, the C locale is looked at thrice. */
+TEST(real_knows_one_decimal_point)
+{
+    static const char *const locales[] = { "de_DE.UTF-8", "fr_FR.UTF-8", "ps_AF.UTF-8" };
+    for (size_t index = 0; index < sizeof locales / sizeof *locales; index++) {
+        char text[REAL_SIZE_MAX];
+        double value;
+        test_note("%s", locales[index]);
+        (void)setlocale(LC_NUMERIC, locales[index]);
+        CHECK(real_parse(BYTES_LITERAL("-12.5e1"), &value) && is_same(value, -125));
+        CHECK(real_parse(BYTES_LITERAL(".5"), &value) && is_same(value, 0.5));
+        CHECK(real_parse(BYTES_LITERAL("25.e-2"), &value) && is_same(value, 0.25));
+        CHECK(!parses("1,5"));
+        CHECK_EQ_BYTES(((struct bytes){ text, real_format(10.25, text) }), BYTES_LITERAL("10.25"));
+        CHECK_EQ_BYTES(
+            ((struct bytes){ text, real_format(-1.5e-300, text) }), BYTES_LITERAL("-1.5e-300"));
+        check_back(-DBL_MIN);
+        (void)setlocale(LC_NUMERIC, "C");
+    }
 }
