@@ -22,7 +22,8 @@
  * watch.h    look at locks, follow what happens to them, break one
  * election.h who leads
  * queue.h    put work, take it, end it
- * state.h    registers, ranks and channels: what programs share
+ * state.h    registers and channels: what programs share
+ * rank.h     ranks, which they share too: members sorted by score
  * error.h    every outcome
  * adapter/   callbacks on the thread of an event loop: poll, epoll, libuv, libevent, libev, GLib */
 #ifndef TENURE_TENURE_H
@@ -34,6 +35,7 @@
 #include <tenure/export.h>
 #include <tenure/lock.h>
 #include <tenure/queue.h>
+#include <tenure/rank.h>
 #include <tenure/state.h>
 #include <tenure/watch.h>
 

@@ -234,7 +234,7 @@ static int run(const struct command *command, int argc, char **argv)
                                                    { "SCORE", true, false },
                                                    { "MEMBER", false, true } };
     struct ranking ranking = {
-        .range = { .size = sizeof(ranking.range), .least = -INFINITY, .most = INFINITY }
+        .range = { .size = sizeof(ranking.range), .least = -HUGE_VAL, .most = HUGE_VAL }
     };
     arguments_init(&ranking.arguments, command, argc, argv);
     int id;

@@ -132,6 +132,7 @@ struct setting {
     const char *path;
     int64_t by;
     bool is_append;
+    unsigned least, most; /* words */
 };
 
 static bool read_option(struct setting *setting, int id)
@@ -158,15 +159,9 @@ static bool read_option(struct setting *setting, int id)
     }
 }
 
-/* The options, and `least` to `most` words.  False: `*out_code`. */
+/* The options and the words.  False: `*out_code`. */
 static bool read_words(
-    struct setting *setting,
-    const struct command *command,
-    int argc,
-    char **argv,
-    unsigned least,
-    unsigned most,
-    int *out_code)
+    struct setting *setting, const struct command *command, int argc, char **argv, int *out_code)
 {
     struct arguments *arguments = &setting->arguments;
     setting->options.size = sizeof(setting->options);
@@ -176,7 +171,10 @@ static bool read_words(
         *out_code = EX_USAGE;
         if (!read_option(setting, id)) return false;
     }
-    if (!arguments_end(arguments, id, least, most, "which register?", out_code)) return false;
+    const char *missing = "which register?";
+    if (!arguments_end(arguments, id, setting->least, setting->most, missing, out_code)) {
+        return false;
+    }
     setting->options.name = arguments->words[0];
     setting->options.guards = setting->guards.guards;
     setting->options.guard_count = setting->guards.count;
@@ -234,17 +232,17 @@ static int set_value(struct setting *setting, const char *word)
 
 static int run_set(const struct command *command, int argc, char **argv)
 {
-    struct setting setting = { .by = 1 };
+    struct setting setting = { .by = 1, .least = 1, .most = 2 };
     int code;
-    if (!read_words(&setting, command, argc, argv, 1, 2, &code)) return code;
+    if (!read_words(&setting, command, argc, argv, &code)) return code;
     return set_value(&setting, setting.arguments.words[1]);
 }
 
 static int run_cas(const struct command *command, int argc, char **argv)
 {
-    struct setting setting = { .by = 1 };
+    struct setting setting = { .by = 1, .least = 2, .most = 3 };
     int code;
-    if (!read_words(&setting, command, argc, argv, 2, 3, &code)) return code;
+    if (!read_words(&setting, command, argc, argv, &code)) return code;
     const char *version = setting.arguments.words[1];
     setting.options.when = TENURE_SET_IF_VERSION;
     if (!number_parse(version, &setting.options.version)) {
@@ -278,13 +276,13 @@ const struct command command_cas = {
 
 static int run_change(const struct command *command, int argc, char **argv)
 {
-    struct setting setting = { .by = 1 };
+    struct setting setting = { .by = 1, .least = 1, .most = 1 };
     struct tenure_error error = { .text = "" };
     struct tenure_client client;
     int64_t number = 0;
     int code;
     bool is_incr = command == &command_incr;
-    if (!read_words(&setting, command, argc, argv, 1, 1, &code)) return code;
+    if (!read_words(&setting, command, argc, argv, &code)) return code;
     if (!connect_open(command, &setting.arguments.store, &client, &code)) return code;
     enum tenure_err err =
         is_incr ? tenure_state_incr(client, &setting.options, setting.by, &number, &error)

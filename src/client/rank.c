@@ -217,8 +217,8 @@ enum tenure_err tenure_rank_count(
 {
     struct store_rank request = { .kind = STORE_RANK_COUNT,
                                   .rank = name,
-                                  .least = { .score = -INFINITY },
-                                  .most = { .score = INFINITY } };
+                                  .least = { .score = -HUGE_VAL },
+                                  .most = { .score = HUGE_VAL } };
     return ask_count(handle, &request, out_count, out_error);
 }
 

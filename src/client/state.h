@@ -2,6 +2,7 @@
 #ifndef TENURE_CLIENT_STATE_H
 #define TENURE_CLIENT_STATE_H
 
+#include <tenure/rank.h>
 #include <tenure/state.h>
 
 #include "store/store.h"

@@ -42,9 +42,18 @@ const char *tni_store_item_state_word(unsigned state)
 const char *tni_store_unsupported_word(const struct store *store, uint32_t index)
 {
     static const char *const verbs[STORE_VERB_COUNT] = {
-        "acquire", "renew",    "release",  "break", "inspect", "list",
-        "history", "proclaim", "transfer", "info",  "queues", /* for all of theirs */
-        [STORE_TRANSACT] = "state", /* likewise */
+        "acquire",
+        "renew",
+        "release",
+        "break",
+        "inspect",
+        "list",
+        "history",
+        "proclaim",
+        "transfer",
+        "info",
+        "queues", /* for all of theirs */
+        [STORE_TRANSACT] = "state",
         [STORE_PUBLISH] = "channels",
     };
     static const char *const features[STORE_FEATURE_COUNT] = {

@@ -214,7 +214,8 @@ def test_an_item_that_cannot_be_told_is_given_back():
 def test_failing():
     server = Server()
     put(server, "q", "x")
-    equal(queue(server, "fail", "--reason", "no luck", "--delay", "1h", env=take(server, "q"))[0], 0)
+    code = queue(server, "fail", "--reason", "no luck", "--delay", "1h", env=take(server, "q"))[0]
+    equal(code, 0)
     (item,) = items(server, "q")
     equal((item["state"], item["attempts"], item["note"]), ("delayed", 1, "no luck"))
     done(queue(server, "kick", "q", item["id"]))

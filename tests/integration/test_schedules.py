@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Schedules: what they put, once, whatever becomes of the server.  A schedule is an item of a queue,
-so a test can put one that was due long ago instead of waiting for a minute to end."""
+"""Schedules: what they put, once, whatever becomes of the server.  A schedule is an item of a
+queue, so a test can put one that was due long ago instead of waiting for a minute to end."""
 
 import time
 

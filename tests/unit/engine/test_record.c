@@ -379,10 +379,10 @@ TEST(record_of_shared_state_over_a_limit_is_refused)
     record.id.size = 0;
     check_fault(record);
     record = largest(RECORD_RANKED);
-    record.score = INFINITY;
+    record.score = HUGE_VAL;
     check_fault(record);
     record = largest(RECORD_RANKED);
-    record.score_before = NAN;
+    record.score_before = (double)NAN;
     check_fault(record);
     record = largest(RECORD_UNRANKED);
     record.score = -0.0;

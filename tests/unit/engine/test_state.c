@@ -512,9 +512,9 @@ TEST(rank_scores_are_finite)
            .score = DBL_MAX);
     CHECK(run(harness, more)->is_changed);
     CHECK_EQ_INT(try(harness, more), TENURE_INVALID);
-    more.score = -INFINITY;
+    more.score = -HUGE_VAL;
     CHECK_EQ_INT(try(harness, more), TENURE_INVALID);
-    more.score = NAN;
+    more.score = (double)NAN;
     CHECK_EQ_INT(try(harness, more), TENURE_INVALID);
     more.score = -DBL_MAX;
     CHECK(!signbit(run(harness, more)->score));
@@ -574,7 +574,7 @@ TEST(rank_finds_places_and_spans)
     engine_rank_span(harness->engine, BYTES_LITERAL("r"), &span, &first, &end);
     CHECK_EQ_UINT(first, 22);
     CHECK_EQ_UINT(end, 40);
-    span = (struct engine_score_span){ .score_min = -INFINITY, .score_max = INFINITY };
+    span = (struct engine_score_span){ .score_min = -HUGE_VAL, .score_max = HUGE_VAL };
     engine_rank_span(harness->engine, BYTES_LITERAL("r"), &span, &first, &end);
     CHECK_EQ_UINT(end - first, 200);
     CHECK_EQ_UINT(engine_members(harness->engine, BYTES_LITERAL("r"), 199, true, &view, 1), 1);
