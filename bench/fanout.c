@@ -114,7 +114,6 @@ static uint64_t changed_to(struct bytes raw)
         }
     }
     fail("not an event of the register:", raw);
-    return 0;
 }
 
 static void take_reply(struct fanout *fanout, struct watcher *watcher, struct bytes raw)

@@ -211,7 +211,7 @@ static void apply_taken(struct world *world, struct job *job, const struct recor
     job->token = record->token;
     job->lease_ms = record->ttl_ms;
     job->taken_seq = record->seq.value;
-    job->ending = 0;
+    job->ending = (enum record_kind)0;
     job->is_durable = false;
     job->is_bound = false;
     job->is_orphan = false;
