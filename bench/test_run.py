@@ -326,7 +326,8 @@ class FanoutTest(unittest.TestCase):
             except OSError:
                 pass  # the client has given up on us, as some tests want
 
-        threading.Thread(target=serve, daemon=True).start()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
         try:
             return subprocess.run(
                 [os.path.join(PROGRAMS, "bench-fanout"), "--tcp",
@@ -334,6 +335,9 @@ class FanoutTest(unittest.TestCase):
                  "--window", "1", "--seconds", "0.1"],
                 capture_output=True, text=True, timeout=20, check=False)
         finally:
+            # As FakeServer.close: this thread would answer another server's clients.
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
             listener.close()
             for link in links:
                 link.close()

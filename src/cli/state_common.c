@@ -17,8 +17,9 @@ fill_guard(const char *lock, size_t lock_size, const char *token, struct state_g
 {
     uint64_t number;
     bool is_lock = lock_size > 0 && lock_size < sizeof(out_guard->lock);
-    if (!is_lock || !number_parse(token, &number) || number == 0 || number > TOKEN_MAX)
+    if (!is_lock || !number_parse(token, &number) || number == 0 || number > TOKEN_MAX) {
         return false;
+    }
     memcpy(out_guard->lock, lock, lock_size);
     out_guard->lock[lock_size] = '\0';
     out_guard->token = number;

@@ -70,6 +70,7 @@ static bool is_member_count(uint32_t count)
     return count > 0 && count <= LIMIT_OPERATION_COUNT_MAX;
 }
 
+// NOLINTNEXTLINE(readability-function-size): the parameters: tools/size_allowed says why
 enum tenure_err tenure_rank_add(
     struct tenure_client handle,
     const char *name,

@@ -37,6 +37,7 @@ static void on_single(
     if (single->fn != NULL && value->version > 0) single->fn(value, single->user);
 }
 
+// NOLINTNEXTLINE(readability-function-size): the parameters: tools/size_allowed says why
 enum tenure_err tenure_state_get(
     struct tenure_client handle,
     const char *name,
@@ -207,6 +208,7 @@ static struct mono wait_until(uint32_t wait_ms)
     return wait_ms == 0 ? (struct mono){ 0 } : tni_deadline(wait_ms);
 }
 
+// NOLINTNEXTLINE(readability-function-size): the parameters: tools/size_allowed says why
 enum tenure_err tenure_state_wait(
     struct tenure_client handle,
     const char *name,

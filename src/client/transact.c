@@ -9,7 +9,7 @@
 /* What a command of the protocol may have in all; each word has a length beside its bytes. */
 #define REQUEST_SIZE_MAX   ((size_t)1114112 - 256)
 #define WORD_OVERHEAD      24u
-#define OPERATION_OVERHEAD (8u * WORD_OVERHEAD)
+#define OPERATION_OVERHEAD ((size_t)8 * WORD_OVERHEAD)
 
 /* A transaction under way; what it needs lies behind it. */
 struct transact {

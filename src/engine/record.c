@@ -406,6 +406,14 @@ static void take_fields(struct codec_reader *reader, unsigned fields, struct rec
     if (fields & FIELD_BODY) record->body = take_body(reader, body_size_max(record->kind));
 }
 
+static bool is_work_sound(const struct record *record)
+{
+    if (!utf8_is_plain(record->group) || !utf8_is_plain(record->unique)) return false;
+    if (record->is_whole && record->group.size > 0) return false;
+    bool has_key = record->unique.size > 0;
+    return has_key == (record->terms.unique_scope != UNIQUE_NONE);
+}
+
 /* What the fields must be by themselves; what they must be in the state is for apply.c. */
 static bool is_sound(const struct record *record, unsigned fields)
 {
@@ -415,12 +423,7 @@ static bool is_sound(const struct record *record, unsigned fields)
     }
     if ((fields & FIELD_TOKEN) && record->token.value == 0) return false;
     if ((fields & FIELD_ID) && (record->id.size == 0 || !utf8_is_plain(record->id))) return false;
-    if (RECORD_KIND_IS_WORK(record->kind)) {
-        if (!utf8_is_plain(record->group) || !utf8_is_plain(record->unique)) return false;
-        if (record->is_whole && record->group.size > 0) return false;
-        bool has_key = record->unique.size > 0;
-        if (has_key != (record->terms.unique_scope != UNIQUE_NONE)) return false;
-    }
+    if (RECORD_KIND_IS_WORK(record->kind) && !is_work_sound(record)) return false;
     if (record->bond.size > 0 && (record->token.value == 0 || !utf8_is_plain(record->bond))) {
         return false;
     }

@@ -344,8 +344,9 @@ void resp_run_schedule(struct resp *resp, const struct resp_command *command)
     const struct wall wall = resp->server->wall;
     schedule.made_us = wall.us;
     const char *fault = is_more ? "one schedule at a time" : NULL;
-    if (!schedules_parse_missed(missed, &schedule.policy))
+    if (!schedules_parse_missed(missed, &schedule.policy)) {
         fault = "missed: skip, once, all or all:20";
+    }
     if (fault == NULL) fault = queue_request_put(&schedule.item, queue, &given, wall);
     if (fault == NULL) fault = schedules_begin(&schedule, wall, &put);
     if (fault != NULL) {

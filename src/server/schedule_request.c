@@ -55,8 +55,9 @@ schedules_begin(const struct schedule *schedule, struct wall wall, struct engine
     const char *fault = schedule_find_fault(schedule);
     if (fault == NULL) fault = cron_parse(schedule->line, &cron);
     if (fault != NULL) return fault;
-    if (!schedules_load_zone(schedule->zone, &zone))
+    if (!schedules_load_zone(schedule->zone, &zone)) {
         return "zone: the time zone database does not have it";
+    }
     int64_t due_us = cron_next_us(&cron, &zone, wall.us);
     if (due_us == CRON_NEVER) return "it never comes true";
     if (next.memory == NULL) buffer_init(&next, &memory_heap);
