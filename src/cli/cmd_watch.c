@@ -99,8 +99,9 @@ static void on_end(enum tenure_err err, void *user)
 }
 
 static int
-watch(const struct arguments *arguments, struct tenure_watch_options *options, uint64_t count)
+watch(const struct arguments *arguments, const struct tenure_watch_options *wanted, uint64_t count)
 {
+    struct tenure_watch_options options = *wanted;
     struct tenure_client client;
     int code;
     if (!connect_open(arguments->command, &arguments->store, &client, &code)) return code;
@@ -108,11 +109,11 @@ watch(const struct arguments *arguments, struct tenure_watch_options *options, u
     struct tenure_error error = { .code = TENURE_OK };
     struct tenure_watch handle;
     (void)sem_init(&watching.ended, 0, 0);
-    options->prefix = arguments->words[0];
-    options->on_event = on_event;
-    options->on_end = on_end;
-    options->user = &watching;
-    enum tenure_err err = tenure_watch_open(client, options, &handle, &error);
+    options.prefix = arguments->words[0];
+    options.on_event = on_event;
+    options.on_end = on_end;
+    options.user = &watching;
+    enum tenure_err err = tenure_watch_open(client, &options, &handle, &error);
     if (err == TENURE_OK) {
         while (sem_wait(&watching.ended) != 0) {
             /* again */
