@@ -501,7 +501,8 @@ class RedisClientTest(unittest.TestCase):
             self.assertGreater(result["grants"], 4)
             self.assertGreater(result["least_share"], 0)
             self.assertLessEqual(result["least_share"], 1)
-            self.assertGreaterEqual(result["rounds_seen"], result["grants"])
+            # A grant needs two of three: the one that is listened to may not be asked in time.
+            self.assertGreaterEqual(result["rounds_seen"], result["grants"] / 2)
             # Who waits has asked once before it was told that it is its turn.
             self.assertGreaterEqual(result["rounds_p50"], 2)
             self.assertLessEqual(result["rounds_p50"], result["rounds_max"])
