@@ -275,6 +275,15 @@ def test_a_watch_has_no_gap_and_no_repeat_however_often_it_is_cut():
     assert proxy.cut_count > 10, proxy.cut_count
 
 
+def test_a_watch_from_the_past_catches_up_at_once():
+    server = Server()
+    ask(server.resp(), [("STATE.INCR", "n")] * 20000)
+    begin = time.monotonic()
+    values, _, code = follow(server, server, 0, 20000)
+    equal((values, code), (list(range(1, 20001)), 0))
+    assert time.monotonic() - begin < 10
+
+
 def test_a_watch_that_falls_behind_says_so():
     server = Server("--window-bytes", "256K")
     client = server.resp()
