@@ -1,5 +1,5 @@
-/* state_types - what is asked of a store's registers, ranks and channels, and what it answers.  Part
- * of types.h: the same rules. */
+/* state_types - what is asked of a store's registers, ranks and channels, and what it answers.
+ * Part of types.h: the same rules. */
 #ifndef TENURE_STORE_STATE_TYPES_H
 #define TENURE_STORE_STATE_TYPES_H
 

@@ -291,7 +291,9 @@ def test_a_watch_that_falls_behind_says_so():
     proxy = BreakingProxy(server.port, 2000, 20000)
     told = {}
     reader = threading.Thread(
-        target=lambda: told.update(zip(("values", "seqs", "code"), follow(server, proxy, 1, 10**6))),
+        target=lambda: told.update(
+            zip(("values", "seqs", "code"), follow(server, proxy, 1, 10**6))
+        ),
         daemon=True,
     )
     reader.start()
