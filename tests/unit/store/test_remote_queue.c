@@ -133,7 +133,7 @@ static struct store_request request_of(enum store_verb verb, int64_t timeout_ms)
 static struct store_request put_of(const struct store_put *items, uint32_t count)
 {
     struct store_request request = request_of(STORE_PUT, 2000);
-    request.as.put = (struct store_puts){ "q", items, count };
+    request.as.put = (struct store_puts){ .queue = "q", .items = items, .count = count };
     return request;
 }
 
