@@ -1,16 +1,17 @@
-/* rank - a set of members that is sorted by score, and by bytes where scores are equal.
- *
- * Positions count from 0, negative ones from the end.  A register of the same name (state.h) is
- * something else.  What is said there of changes, and of stores that cannot do this, holds here. */
+/* rank - members sorted by score, and messages that nobody keeps.  Part of state.h. */
 #ifndef TENURE_RANK_H
 #define TENURE_RANK_H
 
-#include <tenure/client.h>
+#include <tenure/lock.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* ------------------------------------------------------------------ ranks */
+
+/* A rank is a set of members that is sorted by score, and by bytes where scores are equal.
+ * Positions count from 0, negative ones from the end.  Registers of the same name are others. */
 struct tenure_member {
     const char *member; /* up to 255 bytes of UTF-8 without control characters */
     double score;       /* finite */
@@ -96,6 +97,18 @@ TENURE_API TENURE_MUST_USE enum tenure_err tenure_rank_range(
     const struct tenure_range_options *options,
     tenure_member_fn fn,
     void *user,
+    struct tenure_error *out_error);
+
+/* ------------------------------------------------------------------ channels */
+
+/* Tell who listens now (tenure_subscribe); nobody keeps it.  `channel`: 1 to 255 bytes; `message`:
+ * any bytes, up to 1 MiB.  `out_count`: how many are told. */
+TENURE_API TENURE_MUST_USE enum tenure_err tenure_publish(
+    struct tenure_client client,
+    const char *channel,
+    const void *message,
+    size_t message_size,
+    uint32_t *out_count,
     struct tenure_error *out_error);
 
 #ifdef __cplusplus

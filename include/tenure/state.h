@@ -1,4 +1,4 @@
-/* state - what programs share: registers, channels, and in rank.h ranks.
+/* state - what programs share: registers, ranks, channels.
  *
  * A register is a name with a value: any bytes, up to 1 MiB.  Its version rises with every change
  * and is never given twice, also when it is removed and set again; 0 means that it is not set.
@@ -12,7 +12,9 @@
  * conditional on the version that you know, and say it again.
  *
  * What the store cannot do is TENURE_UNSUPPORTED: state is a tenured's with a journal of its own.
- * To be told of changes see watch.h. */
+ * To be told of changes see watch.h.
+ *
+ * rank.h   ranks and channels; included here */
 #ifndef TENURE_STATE_H
 #define TENURE_STATE_H
 
@@ -211,20 +213,10 @@ TENURE_API TENURE_MUST_USE enum tenure_err tenure_transact(
     void *user,
     struct tenure_error *out_error);
 
-/* ------------------------------------------------------------------ channels */
-
-/* Tell who listens now (tenure_subscribe); nobody keeps it.  `channel`: 1 to 255 bytes; `message`:
- * any bytes, up to 1 MiB.  `out_count`: how many are told. */
-TENURE_API TENURE_MUST_USE enum tenure_err tenure_publish(
-    struct tenure_client client,
-    const char *channel,
-    const void *message,
-    size_t message_size,
-    uint32_t *out_count,
-    struct tenure_error *out_error);
-
 #ifdef __cplusplus
 }
 #endif
+
+#include <tenure/rank.h>
 
 #endif

@@ -166,7 +166,6 @@ static int64_t heartbeat_ns(const struct events *events)
 
 static void arm_next(struct events *events)
 {
-    if (!list_is_empty(&events->catching_up)) arm(events, events->server->now.ns);
     struct list *silent = list_first(&events->due);
     if (silent != NULL) {
         const struct follower *follower = CONTAINER_OF(silent, struct follower, due);
@@ -214,6 +213,11 @@ void events_destroy(struct events **events)
     heap_deinit(&(*events)->timers);
     memory_give(&memory_heap, *events, sizeof(**events));
     *events = NULL;
+}
+
+bool events_are_left(const struct events *events)
+{
+    return !list_is_empty(&events->catching_up);
 }
 
 uint64_t events_follower_count(const struct events *events)

@@ -73,6 +73,8 @@ bool follower_start(struct events *events, struct follower *follower);
 void follower_stop(struct events *events, struct follower *follower);
 /* After deliver returned false; else nothing happens. */
 void follower_resume(struct events *events, struct follower *follower);
+/* Somebody catches up who has had his share of this turn: do not sleep before the next one. */
+bool events_are_left(const struct events *events);
 /* Called once a turn: hand out what has become durable, heartbeats that are due, and timeouts.  A
  * timer of its own wakes the loop for the latter. */
 void events_pump(struct events *events, struct seq durable, struct mono now);

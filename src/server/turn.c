@@ -231,7 +231,8 @@ int turn_run(struct server *server)
     uint64_t ran_at_ms = 0;
     while (!turn->is_stopped) {
         poll_events(server, may_sleep);
-        bool is_busy = turn->is_awake || is_left || server->backend->has_news(server);
+        bool is_busy = turn->is_awake || is_left || events_are_left(server->events) ||
+                       server->backend->has_news(server);
         /* Timers that are not the turn's own may have fired: the clock of the loop tells. */
         if (is_busy || may_sleep || uv_now(server->loop) != ran_at_ms) {
             is_left = run_turn(server);
@@ -241,7 +242,9 @@ int turn_run(struct server *server)
             observe_turn(server);
             turn->idle_since = server->now;
         }
-        may_sleep = !is_left && !is_spinning(server);
+        /* A timer that is due at once would not do for events that are left: it runs before the
+         * loop sleeps, and the loop sleeps all the same. */
+        may_sleep = !is_left && !events_are_left(server->events) && !is_spinning(server);
         /* Where the committer has to share a processor with the loop, it must get it. */
         if (!may_sleep && !is_busy) (void)sched_yield();
     }
