@@ -1,6 +1,7 @@
 #include "rounds.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -36,8 +37,8 @@ struct asking {
 struct rounds {
     pthread_t thread;
     int fd;
-    bool is_ending;
-    bool is_broken;
+    bool is_over; /* the mark was heard */
+    struct link_address address;
     struct bytes name;
     struct buffer input;
     uint32_t asking_count;
@@ -115,6 +116,8 @@ static void take_line(struct rounds *rounds, struct bytes line)
     /* Most lines are what the scripts themselves call. */
     if (memmem(line.data, line.size, " lua] ", 6) != NULL) return;
     uint32_t count = split(line, words);
+    bool is_mark = count == 2 && bytes_equal(words[0], BYTES_LITERAL("ECHO"));
+    if (is_mark && bytes_equal(words[1], rounds->name)) rounds->is_over = true;
     if (count <= WORD_RELEASE_WHAT || !bytes_equal(words[WORD_NAME], rounds->name)) return;
     if (is_script(words[WORD_SHA], QUORUM_SCRIPT_ACQUIRE)) {
         note_vote(rounds, words[WORD_VOTE_OWNER], number_of(words[WORD_VOTE_TOKEN]));
@@ -142,14 +145,13 @@ static void take_lines(struct rounds *rounds)
 static void *listen_on(void *user)
 {
     struct rounds *rounds = user;
-    for (;;) {
+    while (!rounds->is_over) {
         if (!buffer_reserve(&rounds->input, READ_SIZE)) break;
         ssize_t got = recv(rounds->fd, rounds->input.data + rounds->input.size, READ_SIZE, 0);
         if (got <= 0) break;
         rounds->input.size += (size_t)got;
         take_lines(rounds);
     }
-    rounds->is_broken = true;
     return NULL;
 }
 
@@ -159,6 +161,7 @@ struct rounds *rounds_listen(const char *host_and_port, const char *name)
     if (!link_address_from_tcp(host_and_port, &address)) return NULL;
     struct rounds *rounds = calloc(1, sizeof(*rounds));
     if (rounds == NULL) return NULL;
+    rounds->address = address;
     rounds->name = (struct bytes){ name, strlen(name) };
     buffer_init(&rounds->input, &memory_heap);
     rounds->fd = link_connect(&address, true);
@@ -175,11 +178,32 @@ struct rounds *rounds_listen(const char *host_and_port, const char *name)
     return rounds;
 }
 
+/* All that the node was asked before is told before this mark. */
+static bool leave_mark(const struct rounds *rounds)
+{
+    char text[256];
+    struct buffer storage;
+    struct resp_reply reply;
+    int size = snprintf(
+        text,
+        sizeof(text),
+        "*2\r\n$4\r\nECHO\r\n$%zu\r\n%.*s\r\n",
+        rounds->name.size,
+        (int)rounds->name.size,
+        rounds->name.data);
+    if (size < 0 || (size_t)size >= sizeof(text)) return false;
+    buffer_init(&storage, &memory_heap);
+    bool is_left =
+        link_ask_resp(&rounds->address, (struct bytes){ text, (size_t)size }, &storage, &reply);
+    buffer_deinit(&storage);
+    return is_left;
+}
+
 bool rounds_end(struct rounds *rounds)
 {
-    bool was_told = shutdown(rounds->fd, SHUT_RDWR) == 0;
+    if (!leave_mark(rounds)) (void)shutdown(rounds->fd, SHUT_RDWR);
     (void)pthread_join(rounds->thread, NULL);
-    return was_told && rounds->count > 0;
+    return rounds->is_over && rounds->count > 0;
 }
 
 void rounds_destroy(struct rounds **rounds)

@@ -13,7 +13,7 @@ struct rounds;
 
 /* Start a thread that listens to HOST:PORT; NULL when the node cannot be listened to. */
 struct rounds *rounds_listen(const char *host_and_port, const char *name);
-/* Stop it; false when the node hung up before that. */
+/* Hear what the node was asked until now, and stop; false when it hung up before that. */
 bool rounds_end(struct rounds *rounds);
 /* Takes NULL; sets it to NULL. */
 void rounds_destroy(struct rounds **rounds);

@@ -501,8 +501,7 @@ class RedisClientTest(unittest.TestCase):
             self.assertGreater(result["grants"], 4)
             self.assertGreater(result["least_share"], 0)
             self.assertLessEqual(result["least_share"], 1)
-            # A grant needs two of three: the one that is listened to may not be asked in time.
-            self.assertGreaterEqual(result["rounds_seen"], result["grants"] / 2)
+            self.assertGreaterEqual(result["rounds_seen"], result["grants"])
             # Who waits has asked once before it was told that it is its turn.
             self.assertGreaterEqual(result["rounds_p50"], 2)
             self.assertLessEqual(result["rounds_p50"], result["rounds_max"])
@@ -532,7 +531,7 @@ class RedisClientTest(unittest.TestCase):
                 proxy.order("down delay 100")
                 begun = time.monotonic()
                 self.assertTrue(ask(proxy.port, b"PING\r\n").startswith(b"+PONG"))
-                self.assertGreater(time.monotonic() - begun, 0.09)  # timers may be a tick early
+                self.assertGreater(time.monotonic() - begun, 0.1)
                 with self.assertRaises(Failure):
                     proxy.order("sideways")
 

@@ -372,13 +372,15 @@ static void check_grant(struct doctor *doctor, bool is_one)
     }
     doctor_say(doctor, VERDICT_OK, "permission", "may acquire and release");
     bool is_slow = took_us > GRANT_US_FINE;
+    const char *advice = is_one ? ": each grant waits for the server's disk, look at its load"
+                                : ": look at the servers above, then at the load of their disks";
     doctor_say(
         doctor,
         is_slow ? VERDICT_WARN : VERDICT_OK,
         is_one ? "disk" : "grant",
         "a grant was written and answered in %" PRId64 " us%s",
         took_us,
-        is_slow ? ": each grant waits for the server's disk, look at its load" : "");
+        is_slow ? advice : "");
     check_skew(doctor, name);
     struct tenure_release release = { .end = TENURE_END_UNKNOWN };
     err = tenure_hold_release(hold, &release);

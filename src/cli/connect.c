@@ -3,15 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* USER:PASSWORD@ in front of the first host. */
+/* USER:PASSWORD@ in front of the first host.  Rather too much is taken for one than too little: of
+ * a password with a slash or an "@" in it the last "@" before the options is the end. */
 static bool has_password(const char *url)
 {
     const char *start = strstr(url, "://");
-    if (start == NULL) return false;
-    start += 3;
-    const char *end = start + strcspn(start, "/?");
-    const char *at = memchr(start, '@', (size_t)(end - start));
-    return at != NULL && memchr(start, ':', (size_t)(at - start)) != NULL;
+    start = start == NULL ? url : start + 3;
+    const char *end = memrchr(start, '@', strcspn(start, "?"));
+    const char *colon = end == NULL ? NULL : memchr(start, ':', (size_t)(end - start));
+    return colon != NULL && end - colon > 1;
 }
 
 bool connect_open(

@@ -48,6 +48,11 @@ static const char *find_fault(const struct tenure_lock_options *options)
 
 /* ------------------------------------------------------------------ acquire */
 
+static const char *why_not_created(enum tenure_err err)
+{
+    return err == TENURE_IO ? "the system gives no random numbers" : NULL;
+}
+
 enum tenure_err tenure_lock_start(
     struct tenure_client handle,
     const struct tenure_lock_options *options,
@@ -72,7 +77,7 @@ enum tenure_err tenure_lock_start(
         if (!tni_acquire_submit(acquire)) err = TENURE_CANCELED;
     }
     tni_client_give(client);
-    return err == TENURE_OK ? err : tni_fail(out_error, err, NULL);
+    return err == TENURE_OK ? err : tni_fail(out_error, err, why_not_created(err));
 }
 
 void tenure_op_cancel(struct tenure_client handle, struct tenure_op op)
@@ -124,7 +129,7 @@ enum tenure_err tenure_lock(
         acquire->verdict->user = &lock;
         err = tni_call_wait(&lock.call, tni_acquire_submit(acquire), out_error);
     } else {
-        tni_call_end(&lock.call, err, NULL);
+        tni_call_end(&lock.call, err, why_not_created(err));
         err = tni_call_wait(&lock.call, true, out_error);
     }
     if (err == TENURE_OK) *out_hold = lock.hold;

@@ -243,10 +243,10 @@ static bool is_split(const struct quorum_acquire *acquire)
            (!is_queued || acquire->is_waiting_asked);
 }
 
-/* One round that too few nodes answered in time is no outage where others were answered. */
+/* Of a long wait, one round that too few nodes answered in time is no outage. */
 static enum tenure_err failure(const struct quorum_acquire *acquire)
 {
-    bool is_outage = !acquire->was_answered || acquire->fail_count > 1;
+    bool is_outage = acquire->is_try || !acquire->was_answered || acquire->fail_count > 1;
     if (!acquire->is_answered && is_outage) return TENURE_UNAVAILABLE;
     return acquire->is_try ? TENURE_HELD : TENURE_TIMEOUT;
 }

@@ -33,7 +33,7 @@ def check(program, *tests):
             [os.path.join(ROOT, "tools", "valgrind"), program, *tests],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=400,
+            timeout=250,
             env={**os.environ, "TENURE_TEST_TIME_FACTOR": "10"},
             check=False,
         )

@@ -398,6 +398,10 @@ def test_a_password_in_an_argument_is_refused():
     told = refused("redis://127.0.0.1:1", 64, "ls", "--url", "redis://me:secret@127.0.0.1:1")
     contains(told, "?password-file=PATH")
     assert "secret" not in told
+    slashed = "redis://me:sec/ret@127.0.0.1:1"
+    told = refused("redis://127.0.0.1:1", 64, "ls", "--url", slashed)
+    contains(told, "?password-file=PATH")
+    assert "ret@" not in told
     bare = "redis://me@127.0.0.1:1"
     refused("redis://127.0.0.1:1", 69, "ls", "--timeout", "300ms", "--url", bare)
 

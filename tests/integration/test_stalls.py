@@ -23,21 +23,6 @@ STALL_S = float(os.environ.get("TENURE_TEST_STALL_S", "2.5"))
 TIME_FACTOR = float(os.environ.get("TENURE_TEST_TIME_FACTOR", "1"))
 
 
-class TooSlow(Exception):
-    """This program was not in time: a hold that is lost says nothing about the server."""
-
-
-def patiently(play):
-    """Three times where the machine is so busy that this program is too slow."""
-    for _ in range(2):
-        try:
-            play()
-            return
-        except TooSlow as reason:
-            print("     again: %s" % reason)
-    play()
-
-
 class Holders:
     """Many holds, a hundred on each connection, renewed in one command, whether the last one was
     answered or not: a client that renews in time does not wait for a server that is silent."""
@@ -57,9 +42,8 @@ class Holders:
         for first in range(0, count, 100):
             begun = time.monotonic()
             self.add(server, range(first, min(first + 100, count)))
-            if time.monotonic() - begun > ttl_ms / 2000:
-                self.is_over = self.is_drained = True
-                raise TooSlow("to acquire took %.2f s" % (time.monotonic() - begun))
+            took = time.monotonic() - begun
+            assert took < ttl_ms / 2000, "this test was too slow: to acquire took %.2f s" % took
 
     def add(self, server, indexes):
         client = server.resp()
@@ -115,11 +99,10 @@ class Holders:
         wait_for(is_all_answered, "an answer to each renewal", 60)
         self.is_drained = True
         self.threads[1].join(10)
+        assert self.gap_s < self.ttl_ms / 1000, "this test was too slow: %.1f s" % self.gap_s
         bad_count = sum(bad for _, bad, _ in self.tallies.values())
         print("     %d renewals, %d of them refused, the longest gap %.2f s" % (
             self.sent, bad_count, self.gap_s))
-        if bad_count > 0 and self.gap_s > self.ttl_ms / 2000:
-            raise TooSlow("renewals came %.2f s late" % self.gap_s)
         equal(bad_count, 0)
 
 
@@ -138,10 +121,6 @@ def all_are_there(server, count):
 
 
 def test_a_stopped_server_and_a_thousand_holders():
-    patiently(stop_under_holders)
-
-
-def stop_under_holders():
     server = Server()
     ttl_ms = int(1000 * TIME_FACTOR)
     holders = Holders(server, 1000, ttl_ms)
@@ -175,10 +154,6 @@ def until_it_stalls(server):
 
 
 def test_a_stalled_disk_and_a_thousand_holders():
-    patiently(stall_under_holders)
-
-
-def stall_under_holders():
     server = stalling(at="300+40")  # not before all have their locks
     ttl_ms = int(min(STALL_S * 400, 1000) * TIME_FACTOR)
     holders = Holders(server, 1000, ttl_ms)

@@ -22,7 +22,7 @@
 struct lane {
     char *data;
     size_t size;
-    int64_t since_ms; /* when the oldest byte came; enough for a delay of whole chunks */
+    int64_t since_ns; /* when the oldest byte came; enough for a delay of whole chunks */
     uint64_t passed;
     bool is_ended; /* nothing more comes in */
 };
@@ -54,11 +54,11 @@ static void die(const char *what)
     exit(70);
 }
 
-static int64_t now_ms(void)
+static int64_t now_ns(void)
 {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 static void close_pair(struct pipe_pair *pair)
@@ -123,7 +123,7 @@ static bool take_in(struct fault_proxy *proxy, struct pipe_pair *pair, unsigned 
     ssize_t size =
         recv(pair->sockets[direction], lane->data + lane->size, CHUNK_SIZE, MSG_DONTWAIT);
     if (size > 0) {
-        if (lane->size == 0) lane->since_ms = now_ms();
+        if (lane->size == 0) lane->since_ns = now_ns();
         if (proxy->modes[direction] != FAULT_PROXY_DROP) lane->size += (size_t)size;
     } else if (size == 0) {
         lane->is_ended = true;
@@ -138,7 +138,8 @@ static bool give_out(struct fault_proxy *proxy, struct pipe_pair *pair, unsigned
     struct lane *lane = &pair->lanes[direction];
     enum fault_proxy_mode mode = proxy->modes[direction];
     if (mode == FAULT_PROXY_STALL) return true;
-    if (lane->size > 0 && now_ms() - lane->since_ms < proxy->delay_ms[direction]) return true;
+    int64_t delay_ns = (int64_t)proxy->delay_ms[direction] * 1000000;
+    if (lane->size > 0 && now_ns() - lane->since_ns < delay_ns) return true;
     size_t size = mode == FAULT_PROXY_DRIBBLE && lane->size > 1 ? 1 : lane->size;
     uint64_t limit = proxy->cut_after[direction];
     if (limit > 0 && lane->passed >= limit) return false;

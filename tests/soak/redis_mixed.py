@@ -39,7 +39,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import cli
 import judge
 import lib
-from redis_cli import OPTIONS, TTL_MAX_S, await_votes, token
+from redis_cli import OPTIONS, TTL_MAX_S, await_votes, start, token
 from redis_nodes import Nodes, die_with_parent
 
 CONTENDER = os.environ.get(
@@ -61,8 +61,10 @@ class Faults:
     """What happens to the servers, one after the other, by a single thread: a server that is
     started is a child of that thread, and ends with it."""
 
-    def __init__(self, nodes, seed):
+    def __init__(self, nodes, url, seed):
         self.nodes = nodes
+        self.url = url
+        self.last = None  # who lets servers in when all others have gone
         self.random = random.Random(seed)
         self.past = []  # of judge.Fault
         self.early = []  # servers that were let in too early, in words
@@ -144,18 +146,23 @@ class Faults:
         if NODE_COUNT - len(sound) <= hurt_max:
             self.plan.pop(0)(self.random.choice(sound))
 
-    def is_busy(self):
-        """Who waits to be let in is not: at the end nobody may be left who does that."""
-        return any(next_ is not None for next_ in self.hurt.values())
+    def keep_somebody(self):
+        """When all contenders have gone, nobody would let a server in."""
+        if self.last is None or self.last.poll() is not None:
+            self.last = start(self.url, "run", "-q", "--ttl", "1s", "-w", "1s", "--timeout", "1s",
+                              "last", "--", "true", stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
 
     def run(self, seconds):
         end = time.monotonic() + seconds
         next_ = time.monotonic()
-        while time.monotonic() < end or self.is_busy():
+        while time.monotonic() < end or self.hurt:
             if time.monotonic() > end + PATIENCE_S:
                 raise AssertionError("servers are still hurt: %s" % sorted(self.hurt))
             self.go_on()
-            if next_ <= time.monotonic() < end:
+            if time.monotonic() >= end:
+                self.keep_somebody()
+            elif next_ <= time.monotonic():
                 self.hurt_another()
                 next_ = time.monotonic() + self.random.uniform(0.1, 1.0)
             time.sleep(0.01)
@@ -290,7 +297,7 @@ def soak(given):
     token(nodes.url(OPTIONS, "new=yes"), NAME)
     folder = os.path.join(given.keep or lib.scratch(), "holds")
     os.makedirs(folder)
-    faults = Faults(nodes, given.seed)
+    faults = Faults(nodes, url, given.seed)
     contenders = start_contenders(nodes, url, folder, given)
     faults.run(given.seconds - 1)
     # In a list: all are waited for.

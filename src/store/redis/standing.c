@@ -198,7 +198,9 @@ static bool may_evict(const struct redis_self *self)
 void tni_redis_judge_safety(struct redis *redis)
 {
     const struct redis_self *self = &redis->nodes[0].self;
-    bool is_durable = self->is_aof && self->is_fsync_always && !may_evict(self);
+    /* What it does not tell counts against it. */
+    bool is_kept = strcmp(self->policy, "noeviction") == 0;
+    bool is_durable = self->is_aof && self->is_fsync_always && is_kept;
     uint32_t evicting = 0;
     for (uint32_t index = 0; index < redis->node_count; index++) {
         evicting += may_evict(&redis->nodes[index].self);

@@ -92,19 +92,31 @@ static void time_passes(struct trace *trace, int64_t now_ms)
     happen(trace, now_ms, "", (struct keeper_event){ .kind = KEEPER_TIME });
 }
 
-static void renewed_for(
-    struct trace *trace, int64_t now_ms, int64_t sent_ms, uint32_t ttl_ms, int64_t remaining_ms)
+static void
+renewed_as(struct trace *trace, int64_t now_ms, int64_t sent_ms, struct keeper_event event)
 {
     char what[32];
     (void)snprintf(what, sizeof(what), "ok, sent %d", (int)sent_ms);
-    happen(
-        trace,
-        now_ms,
-        what,
-        (struct keeper_event){ .kind = KEEPER_RENEWED,
-                               .sent_at = boot(trace, sent_ms),
-                               .remaining_ms = remaining_ms,
-                               .ttl_ms = ttl_ms });
+    event.kind = KEEPER_RENEWED;
+    event.sent_at = boot(trace, sent_ms);
+    happen(trace, now_ms, what, event);
+}
+
+static void renewed_for(
+    struct trace *trace, int64_t now_ms, int64_t sent_ms, uint32_t ttl_ms, int64_t remaining_ms)
+{
+    const struct keeper_event event = { .remaining_ms = remaining_ms, .ttl_ms = ttl_ms };
+    renewed_as(trace, now_ms, sent_ms, event);
+}
+
+/* An administrator has set an end to it. */
+static void
+renewed_breaking(struct trace *trace, int64_t now_ms, int64_t sent_ms, int64_t remaining_ms)
+{
+    const struct keeper_event event = { .remaining_ms = remaining_ms,
+                                        .ttl_ms = trace->keeper.options.ttl_ms,
+                                        .is_breaking = true };
+    renewed_as(trace, now_ms, sent_ms, event);
 }
 
 static void renewed(struct trace *trace, int64_t now_ms, int64_t sent_ms)
@@ -359,22 +371,6 @@ TEST(keeper_that_is_passive_renews_only_when_asked)
         " 7010 ok, sent 7000      held !, until 16800, look at 13666\n"
         "13666                    at risk !, until 16800, look at 16800\n"
         "16800                    lost (expired) !\n");
-}
-
-static void
-renewed_breaking(struct trace *trace, int64_t now_ms, int64_t sent_ms, int64_t remaining_ms)
-{
-    char what[32];
-    (void)snprintf(what, sizeof(what), "ok, sent %d", (int)sent_ms);
-    happen(
-        trace,
-        now_ms,
-        what,
-        (struct keeper_event){ .kind = KEEPER_RENEWED,
-                               .sent_at = boot(trace, sent_ms),
-                               .remaining_ms = remaining_ms,
-                               .ttl_ms = trace->keeper.options.ttl_ms,
-                               .is_breaking = true });
 }
 
 TEST(keeper_is_told_of_a_break)
