@@ -51,10 +51,9 @@ static void send(struct world *world, struct request *request)
 static const char *kind_word(enum engine_command_kind kind)
 {
     static const char *const words[] = {
-        "acquire", "cancel",  "renew",  "release", "break", "proclaim", "transfer",
-        "put",     "take",    "extend", "done",    "fail",  "bury",     "call off",
-        "kick",    "redrive", "purge",  "await",   "pause", "resume",   "limit",
-        "change",  "watch",
+        "acquire", "cancel", "renew", "release", "break", "proclaim", "transfer", "put",
+        "take",    "extend", "done",  "fail",    "bury",  "call off", "kick",     "redrive",
+        "purge",   "await",  "pause", "resume",  "limit", "change",   "watch",
     };
     return words[kind];
 }

@@ -70,7 +70,7 @@ struct request {
     uint32_t claim_count;
     uint32_t to; /* transfer: owner */
     uint64_t cancel_tag;
-    struct job_ask ask; /* of queues */
+    struct job_ask ask;      /* of queues */
     struct state_ask change; /* of shared state */
     struct reply_copy reply;
 };

@@ -190,10 +190,9 @@ static enum record_kind ending_of(enum engine_command_kind kind)
 /* K9: neither the end of the item nor the transaction. */
 static void check_not_done(struct world *world, const struct request *request)
 {
-    const struct job *job =
-        job_find(world, request->ask.queue, bytes_from_text(request->ask.id));
-    bool is_taken = job != NULL && job->state == ITEM_TAKEN &&
-                    job->token.value == request->ask.token.value;
+    const struct job *job = job_find(world, request->ask.queue, bytes_from_text(request->ask.id));
+    bool is_taken =
+        job != NULL && job->state == ITEM_TAKEN && job->token.value == request->ask.token.value;
     if (!is_taken) world_fail(world, "K9: %s ended, its transaction did not", request->ask.id);
 }
 
@@ -207,8 +206,8 @@ static void check_end(
     if (reply->err == TENURE_NO_MEMORY) return;
     if (before->is_held && request->change.has_change) {
         state_check_change(world, reply);
-        world_probe(world, reply->err == TENURE_OK ? PROBE_JOB_WITH_CHANGE
-                                                   : PROBE_JOB_CHANGE_REFUSED);
+        world_probe(
+            world, reply->err == TENURE_OK ? PROBE_JOB_WITH_CHANGE : PROBE_JOB_CHANGE_REFUSED);
         if (reply->err != TENURE_OK) {
             check_not_done(world, request);
             return;

@@ -73,12 +73,12 @@ static bool draw_guard(struct world *world, uint32_t client, struct state_guard 
 static enum engine_operation_kind draw_kind(struct rng *rng)
 {
     static const enum engine_operation_kind kinds[] = {
-        OPERATION_SET,         OPERATION_SET,         OPERATION_SET,
-        OPERATION_SET,         OPERATION_REMOVE,      OPERATION_REMOVE,
-        OPERATION_INCREMENT,   OPERATION_INCREMENT,   OPERATION_APPEND,
-        OPERATION_APPEND,      OPERATION_GET,         OPERATION_RANK_GET,
-        OPERATION_RANK_ADD,    OPERATION_RANK_ADD,    OPERATION_RANK_ADD,
-        OPERATION_RANK_REMOVE, OPERATION_RANK_TRIM,   OPERATION_RANK_INCREMENT,
+        OPERATION_SET,         OPERATION_SET,       OPERATION_SET,
+        OPERATION_SET,         OPERATION_REMOVE,    OPERATION_REMOVE,
+        OPERATION_INCREMENT,   OPERATION_INCREMENT, OPERATION_APPEND,
+        OPERATION_APPEND,      OPERATION_GET,       OPERATION_RANK_GET,
+        OPERATION_RANK_ADD,    OPERATION_RANK_ADD,  OPERATION_RANK_ADD,
+        OPERATION_RANK_REMOVE, OPERATION_RANK_TRIM, OPERATION_RANK_INCREMENT,
     };
     return kinds[rng_below(rng, sizeof kinds / sizeof *kinds)];
 }

@@ -22,8 +22,7 @@ struct state_event state_event_of(struct world *world, const struct record *reco
     };
     if (record->id.size > 0) event.member = state_member_number(world, record->id);
     if (event.is_bound) {
-        event.bond =
-            (struct state_guard){ world_name_number(world, record->bond), record->token };
+        event.bond = (struct state_guard){ world_name_number(world, record->bond), record->token };
     }
     bool is_text = record->kind == RECORD_SET || record->kind == RECORD_APPENDED;
     if (is_text) event.piece = state_text_of(record->body);
@@ -209,8 +208,8 @@ static void compare_register(struct world *world, uint32_t name, bool has_clocks
     const struct state_key *key = &world->states.keys[name];
     struct engine_register_view view;
     struct seq seq;
-    bool is_set = engine_register(
-        world->host.engine, state_name(name), world_mono(world), &view, &seq);
+    bool is_set =
+        engine_register(world->host.engine, state_name(name), world_mono(world), &view, &seq);
     struct state_text value = { 0 };
     if (is_set) value = state_text_of(view.value);
     bool is_same = is_set == key->value.is_set && view.version == key->version &&
@@ -254,9 +253,9 @@ static void compare_rank(struct world *world, uint32_t name)
     struct engine_member_view views[STATE_MEMBER_COUNT + 1];
     struct engine_rank_view rank;
     bool is_there = engine_rank(engine, state_name(name), &rank);
-    bool is_good = is_there == (count > 0) && rank.count == count &&
-                   engine_members(
-                       engine, state_name(name), 0, false, views, STATE_MEMBER_COUNT + 1) == count;
+    bool is_good =
+        is_there == (count > 0) && rank.count == count &&
+        engine_members(engine, state_name(name), 0, false, views, STATE_MEMBER_COUNT + 1) == count;
     for (uint32_t at = 0; at < count && is_good; at++) {
         struct engine_member_view view;
         double score = key->scores[order[at]];
@@ -285,8 +284,7 @@ static void compare_list(struct world *world)
     struct engine_register_query query = { .count_max = STATE_NAME_COUNT + 1,
                                            .value_size_max = SIZE_MAX };
     struct bytes next;
-    uint32_t count =
-        engine_registers(world->host.engine, &query, world_mono(world), views, &next);
+    uint32_t count = engine_registers(world->host.engine, &query, world_mono(world), views, &next);
     uint32_t at = 0;
     for (uint32_t name = 0; name < STATE_NAME_COUNT; name++) {
         if (!world->states.keys[name].value.is_set) continue;

@@ -79,8 +79,8 @@ static void depend(struct state_expectation *out, uint64_t seq)
 }
 
 /* K4: while the hold with this token lives, and no longer. */
-static bool is_guarded(
-    struct world *world, const struct state_guard *guard, struct state_expectation *out)
+static bool
+is_guarded(struct world *world, const struct state_guard *guard, struct state_expectation *out)
 {
     const struct grant *grant = oracle_grant_by_token(world, guard->lock, guard->token);
     bool is_passed = grant != NULL && grant->ended_seq.value == 0;

@@ -19,9 +19,9 @@ void state_begin_step(struct world *world, const struct request *request, bool i
 
 static bool is_as_expected(const struct state_event *is, const struct state_event *should)
 {
-    bool is_score =
-        !(is->score < should->score) && !(is->score > should->score) &&
-        !(is->score_before < should->score_before) && !(is->score_before > should->score_before);
+    bool is_score = !(is->score < should->score) && !(is->score > should->score) &&
+                    !(is->score_before < should->score_before) &&
+                    !(is->score_before > should->score_before);
     bool is_bond = is->is_bound == should->is_bound &&
                    (!is->is_bound || (is->bond.lock == should->bond.lock &&
                                       is->bond.token.value == should->bond.token.value));
@@ -96,10 +96,7 @@ void state_record(
         bool is_unset = record->kind == RECORD_UNSET && record->cause != CAUSE_REMOVED;
         if (!is_unset) {
             world_fail(
-                world,
-                "K1: %s %s without a cause",
-                record_kind_word(record->kind),
-                N(made.name));
+                world, "K1: %s %s without a cause", record_kind_word(record->kind), N(made.name));
         }
         if (record->cause == CAUSE_EXPIRED) check_expired(world, event, &made);
         if (record->cause == CAUSE_HOLD_ENDED) check_hold_ended(world, &made);
@@ -191,8 +188,8 @@ void state_wait_add(struct world *world, struct request *request)
     }
     const struct state_key *key = &states->keys[request->change.name];
     uint64_t version = request->change.version;
-    bool is_over = key->value.is_set ? key->version > version
-                                     : version > 0 && key->changed_seq > version;
+    bool is_over =
+        key->value.is_set ? key->version > version : version > 0 && key->changed_seq > version;
     if (is_over) world_fail(world, "K8: somebody waits for what has happened");
     states->waits[states->wait_count++] = (struct state_wait){
         .connection = request->connection,
@@ -258,12 +255,12 @@ check_look(struct world *world, const struct request *request, const struct engi
     const struct state_key *key = &world->states.keys[name];
     if (reply->err != TENURE_OK && reply->err != TENURE_TIMEOUT) return;
     check_told(world, name, version, reply);
-    bool is_over = key->value.is_set ? key->version > version
-                                     : version > 0 && key->changed_seq > version;
+    bool is_over =
+        key->value.is_set ? key->version > version : version > 0 && key->changed_seq > version;
     /* What is not set may have been removed before the window began; a rank changes its key too. */
     uint64_t forgotten = engine_window_first(world->host.engine).value - 1;
-    bool is_perhaps = !key->value.is_set &&
-                      (key->last_seq > version || (version > 0 && forgotten > version));
+    bool is_perhaps =
+        !key->value.is_set && (key->last_seq > version || (version > 0 && forgotten > version));
     bool is_ok = reply->err == TENURE_OK;
     if (is_ok ? !is_over && !is_perhaps : is_over) {
         world_fail(

@@ -44,11 +44,11 @@ struct swarm {
     bool has_memory_faults, has_forever, has_small_limits, has_slow_commits, has_draining;
     bool has_jobs;
     bool has_state, has_big_values;
-    uint32_t state_percent; /* of what clients do that is not about queues */
+    uint32_t state_percent;  /* of what clients do that is not about queues */
     uint32_t change_percent; /* of items: done with a transaction */
-    uint32_t job_percent;   /* of what clients do */
-    uint32_t key_percent;   /* of items: they have a unique key */
-    uint32_t admin_percent; /* of what is asked of queues */
+    uint32_t job_percent;    /* of what clients do */
+    uint32_t key_percent;    /* of items: they have a unique key */
+    uint32_t admin_percent;  /* of what is asked of queues */
     uint32_t name_count, client_count;
     uint32_t ttl_ms_max;
 };

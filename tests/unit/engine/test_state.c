@@ -913,6 +913,113 @@ restore(struct harness *harness, struct fault_memory *fault, struct bytes snapsh
     return err;
 }
 
+/* Values of which the window keeps six. */
+static void push_out(struct harness *harness)
+{
+    static char value[10000];
+    (void)run(
+        harness,
+        OP(.kind = OPERATION_SET, .name = BYTES_LITERAL("big"), .value = { value, sizeof value }));
+}
+
+static void check_previous(const struct engine *engine, uint64_t seq, const char *previous)
+{
+    struct record record;
+    CHECK(engine_window_read(engine, (struct seq){ seq }, &record));
+    CHECK(record.has_previous);
+    CHECK_EQ_BYTES(record.previous, bytes_from_text(previous));
+}
+
+/* The snapshot, and what the journal has behind it, lead to the same state; and that event of the
+ * snapshot tells what was before. */
+static void check_restored(
+    struct harness *harness,
+    struct bytes snapshot,
+    struct seq seq,
+    uint64_t event_seq,
+    const char *previous)
+{
+    struct engine_options options = harness->options;
+    options.memory = &memory_heap;
+    struct engine *engine = engine_create(&options);
+    CHECK(engine != NULL);
+    CHECK_EQ_INT(engine_restore_chunk(engine, snapshot), TENURE_OK);
+    CHECK_EQ_INT(engine_restore_snapshot_end(engine, seq), TENURE_OK);
+    check_previous(engine, event_seq, previous);
+    for (size_t index = 0; index < harness->batch_count; index++) {
+        const struct harness_batch *batch = &harness->batches[index];
+        struct bytes records = { harness->journal.data + batch->offset, batch->size };
+        if (batch->first.value <= seq.value) continue;
+        CHECK_EQ_INT(engine_restore_batch(engine, batch->first, batch->count, records), TENURE_OK);
+    }
+    CHECK_EQ_UINT(engine_hash(engine), harness_hash(harness));
+    engine_destroy(&engine);
+}
+
+/* The first event of the window tells of a value that came before the window. */
+static void check_first_event(enum engine_operation_kind kind)
+{
+    struct harness *harness =
+        harness_open_with(&(struct engine_options){ .window_size = ENGINE_WINDOW_SIZE_MIN });
+    (void)set(harness, "a/b", "old");
+    for (unsigned count = 0; count < 10; count++) {
+        push_out(harness);
+    }
+    (void)run(harness, OP(.kind = kind, .name = NAME));
+    uint64_t first = engine_seq(harness->engine).value;
+    while (engine_window_first(harness->engine).value < first) {
+        push_out(harness);
+    }
+    CHECK_EQ_UINT(engine_window_first(harness->engine).value, first);
+    check_previous(harness->engine, first, "old");
+    struct buffer snapshot;
+    struct seq seq;
+    buffer_init(&snapshot, &memory_heap);
+    engine_snapshot_begin(harness->engine, &seq);
+    CHECK(engine_snapshot_write(harness->engine, &snapshot, SIZE_MAX / 2));
+    check_restored(harness, buffer_bytes(&snapshot), seq, first, "old");
+    buffer_deinit(&snapshot);
+    harness_close(&harness);
+}
+
+TEST(state_a_snapshot_knows_what_was_before_its_first_event)
+{
+    check_first_event(OPERATION_REMOVE);
+    check_first_event(OPERATION_SET);
+    check_first_event(OPERATION_APPEND);
+}
+
+/* While a snapshot is written events are pushed out that it wanted: it has what was before those
+ * behind the gap. */
+TEST(state_a_snapshot_with_a_gap_knows_what_was_before_it)
+{
+    struct harness *harness =
+        harness_open_with(&(struct engine_options){ .window_size = ENGINE_WINDOW_SIZE_MIN });
+    (void)set(harness, "a/b", "one");
+    push_out(harness);
+    push_out(harness);
+    (void)set(harness, "a/b", "two");
+    push_out(harness);
+    push_out(harness);
+    uint64_t third = set(harness, "a/b", "three");
+    struct buffer snapshot;
+    struct seq seq;
+    buffer_init(&snapshot, &memory_heap);
+    engine_snapshot_begin(harness->engine, &seq);
+    for (unsigned entry = 0; entry < 2; entry++) { /* the head, and the first event */
+        CHECK(!engine_snapshot_write(harness->engine, &snapshot, 1));
+    }
+    while (engine_window_first(harness->engine).value < third) {
+        push_out(harness);
+    }
+    CHECK_EQ_UINT(engine_window_first(harness->engine).value, third);
+    while (!engine_snapshot_write(harness->engine, &snapshot, 1)) {
+    }
+    check_restored(harness, buffer_bytes(&snapshot), seq, third, "two");
+    buffer_deinit(&snapshot);
+    harness_close(&harness);
+}
+
 TEST_WITHIN(120, state_is_restored_or_there_is_no_memory)
 {
     struct harness *harness = harness_open();
