@@ -335,7 +335,9 @@ def test_nothing_acknowledged_is_lost_and_watchers_see_all():
     client("STATE.SET", "w1/end", "again")
     client("STATE.SET", "mine/end", "again")
     client("RANK.ADD", "board", -2, "end")
-    wait_for(lambda: world.faults or not any(t.is_alive() for t in watching), "watchers", 60)
+    wait_for(
+        lambda: world.faults or not any(t.is_alive() for t in watching), "watchers to see all", 60
+    )
     equal(world.faults, [])
     check_watchers(world, watchers)
     equal(world.faults, [])
@@ -345,8 +347,8 @@ def test_nothing_acknowledged_is_lost_and_watchers_see_all():
     equal({m: int(s) for m, s in scores.items() if m != "end"},
           {"m%d" % writer.number: writer.count for writer in writers if writer.count > 0})
     counts = world.counts
-    print("     %d kills; %d writes acknowledged, %d answers lost, %d transactions; %d events seen, "
-          "watches resumed %d times, compacted %d times" % (
+    print("     %d kills; %d writes acknowledged, %d answers lost, %d transactions; %d events "
+          "seen, watches resumed %d times, compacted %d times" % (
               ROUNDS, counts["writes"], counts["unsure"], total, counts["events"],
               counts["resumed"], counts["compacted"]))
     assert counts["writes"] > ROUNDS and counts["resumed"] > ROUNDS

@@ -334,6 +334,42 @@ static void check_waits(struct world *world, const struct request *request)
     }
 }
 
+static void check_replies(
+    struct world *world,
+    const struct request *request,
+    const struct engine_update *update,
+    const uint64_t *name_last,
+    const struct before *before,
+    const struct job_before *job_before)
+{
+    for (uint32_t index = 0; index < update->reply_count; index++) {
+        const struct engine_reply *reply = &update->replies[index];
+        if (reply->kind == ENGINE_CANCEL) continue;
+        bool is_own =
+            request != NULL && reply->tag == request->tag && reply->client == request->connection;
+        world_mix(world, reply->tag ^ (uint64_t)reply->err << 32);
+        answers_count(world, reply->err);
+        if (reply->seq.value > world->oracle.last)
+            world_fail(world, "I10: an answer from the future");
+        if (ENGINE_COMMAND_IS_WORK(reply->kind)) {
+            if (is_own) job_check_own(world, request, reply, job_before);
+            if (!is_own) job_check_wait(world, reply);
+            continue;
+        }
+        if (ENGINE_COMMAND_IS_STATE(reply->kind)) {
+            if (is_own) state_check_own(world, request, reply);
+            if (!is_own) state_check_wait(world, reply);
+            continue;
+        }
+        answers_check_dependence(world, name_last, reply);
+        if (is_own) {
+            answers_check_own(world, request, reply, before);
+        } else if (!(update->is_waiting && reply->err == TENURE_CANCELED)) {
+            answers_check_wait(world, reply);
+        }
+    }
+}
+
 void oracle_update(
     struct world *world,
     const struct engine_event *event,
@@ -381,31 +417,7 @@ void oracle_update(
         struct wait now = wait_from(world, request);
         check_order(world, &now);
     }
-    for (uint32_t index = 0; index < update->reply_count; index++) {
-        const struct engine_reply *reply = &update->replies[index];
-        if (reply->kind == ENGINE_CANCEL) continue;
-        bool is_own =
-            request != NULL && reply->tag == request->tag && reply->client == request->connection;
-        world_mix(world, reply->tag ^ (uint64_t)reply->err << 32);
-        answers_count(world, reply->err);
-        if (reply->seq.value > oracle->last) world_fail(world, "I10: an answer from the future");
-        if (ENGINE_COMMAND_IS_WORK(reply->kind)) {
-            if (is_own) job_check_own(world, request, reply, &job_before);
-            if (!is_own) job_check_wait(world, reply);
-            continue;
-        }
-        if (ENGINE_COMMAND_IS_STATE(reply->kind)) {
-            if (is_own) state_check_own(world, request, reply);
-            if (!is_own) state_check_wait(world, reply);
-            continue;
-        }
-        answers_check_dependence(world, name_last, reply);
-        if (is_own) {
-            answers_check_own(world, request, reply, &before);
-        } else if (!(update->is_waiting && reply->err == TENURE_CANCELED)) {
-            answers_check_wait(world, reply);
-        }
-    }
+    check_replies(world, request, update, name_last, &before, &job_before);
     bool is_work = request != NULL && ENGINE_COMMAND_IS_WORK(request->kind);
     if (update->is_waiting && is_work) job_wait_add(world, request);
     bool is_state = request != NULL && ENGINE_COMMAND_IS_STATE(request->kind);

@@ -191,23 +191,6 @@ void state_draw_change(struct world *world, uint32_t client, struct state_ask *a
 /* Texts are static until the next call. */
 const struct engine_change *state_change(const struct state_ask *ask);
 void state_command(const struct request *request, struct engine_command *command);
-struct bytes state_name(uint32_t name);
-struct bytes state_member(uint32_t member);
-struct bytes state_value_bytes(struct state_value value);
-uint32_t state_name_number(struct world *world, struct bytes name);
-uint32_t state_member_number(struct world *world, struct bytes member);
-
-/* --- state_model.c */
-struct state_text state_text_of(struct bytes bytes);
-/* What stands there when so much is appended. */
-struct state_text state_text_append(struct state_text text, struct bytes more);
-bool state_text_equals(const struct state_text *text, const struct state_text *other);
-/* What the transaction has to lead to now; `before_count` other records of this step come first. */
-void state_expect(
-    struct world *world,
-    const struct state_ask *ask,
-    uint32_t before_count,
-    struct state_expectation *out);
 
 /* --- state_ledger.c */
 /* Make true what the record says. */
@@ -215,16 +198,10 @@ void state_ledger_apply(struct world *world, const struct record *record);
 /* Before a history is read again from its start, and behind it. */
 void state_ledger_reset(struct world *world);
 void state_ledger_restarted(struct world *world);
-struct state_event state_event_of(struct world *world, const struct record *record);
-/* The first one behind `seq` that the filter lets through; NULL when there is none. */
-const struct state_event *
-state_event_behind(const struct world *world, uint64_t seq, uint32_t filter);
 /* An event of the window: does it tell what was? */
 bool state_is_event_true(struct world *world, const struct record *event);
 /* The engine has what the ledger has, in its order. */
 void state_compare(struct world *world, bool has_clocks);
-/* The members of a rank in their order; returns how many. */
-uint32_t state_rank_order(const struct state_key *key, uint32_t out[STATE_MEMBER_COUNT]);
 
 /* --- state_oracle.c */
 /* A step begins: `is_taken`, with the item of a worker that says that it is done. */
@@ -246,17 +223,13 @@ void state_after_timers(struct world *world);
 void state_check_rest(struct world *world);
 
 /* --- state_watch.c */
-bool state_is_filtered(uint32_t filter, uint32_t name);
-void state_watch_init(struct world *world);
 /* The host tells its watchers what is durable. */
 void state_watch_pump(struct world *world);
 /* What has arrived at the watchers. */
 void state_watch_turn(struct world *world);
 int64_t state_watch_next_ns(const struct world *world);
-void state_watch_cut(struct world *world, struct state_watch *watch);
 void state_disconnected(struct world *world, uint32_t client);
 /* What they saw may never have been: the disk has lost what was acknowledged. */
 void state_watch_forget(struct world *world);
-void state_watch_check_rest(struct world *world);
 
 #endif

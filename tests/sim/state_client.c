@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "sim/world.h"
+#include "sim/state_parts.h"
 
 /* In the order of their bytes.  The first is also a lock. */
 struct bytes state_name(uint32_t name)

@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "sim/world.h"
+#include "sim/state_parts.h"
 
 /* -------------------------------------------------------------------- reading */
 

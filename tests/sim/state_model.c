@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "sim/world.h"
+#include "sim/state_parts.h"
 
 /* ----------------------------------------------------------------------- texts */
 

@@ -1,6 +1,6 @@
 #include <inttypes.h>
 
-#include "sim/world.h"
+#include "sim/state_parts.h"
 
 #define N(name) (state_name(name).data)
 

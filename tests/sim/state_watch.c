@@ -1,6 +1,6 @@
 #include <inttypes.h>
 
-#include "sim/world.h"
+#include "sim/state_parts.h"
 
 bool state_is_filtered(uint32_t filter, uint32_t name)
 {
