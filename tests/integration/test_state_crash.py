@@ -29,7 +29,7 @@ class World:
     def __init__(self):
         # A window that big values push out now and then.
         self.server = Server(
-            "--snapshot-bytes", "256K", "--segment-bytes", "64K", "--window-bytes", "1M"
+            "--snapshot-bytes", "256K", "--segment-bytes", "64K", "--window-bytes", "256K"
         )
         self.is_up = threading.Event()
         self.is_up.set()
@@ -248,7 +248,7 @@ class Watcher:
             if self.is_done:
                 return
         if self.is_slow:
-            time.sleep(self.random.uniform(0, 0.3))
+            time.sleep(self.random.uniform(0, 2))
 
     def see(self, event):
         seq, name = event["seq"], event["name"]

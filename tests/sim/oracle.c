@@ -349,8 +349,9 @@ static void check_replies(
             request != NULL && reply->tag == request->tag && reply->client == request->connection;
         world_mix(world, reply->tag ^ (uint64_t)reply->err << 32);
         answers_count(world, reply->err);
-        if (reply->seq.value > world->oracle.last)
+        if (reply->seq.value > world->oracle.last) {
             world_fail(world, "I10: an answer from the future");
+        }
         if (ENGINE_COMMAND_IS_WORK(reply->kind)) {
             if (is_own) job_check_own(world, request, reply, job_before);
             if (!is_own) job_check_wait(world, reply);

@@ -98,6 +98,13 @@ static struct state_operation draw_operation(struct world *world, uint32_t clien
         .last = (int64_t)rng_below(rng, 5) - 2,
     };
     bool is_rank = operation.kind >= OPERATION_RANK_GET;
+    /* One name changes all the time, and pushes the past of the others out of the window. */
+    bool is_busy = world->swarm.has_big_values && !is_rank && rng_percent(rng, 70);
+    if (is_busy) {
+        operation.name = 1;
+        operation.kind = OPERATION_SET;
+        operation.value.fill_size = STATE_FILL_SIZE_MAX;
+    }
     if (is_rank && rng_percent(rng, 60)) operation.name = STATE_NAME_COUNT - 1;
     if (is_rank) operation.when = whens[rng_below(rng, 9)];
     if (!is_rank || operation.kind == OPERATION_RANK_TRIM) operation.member = 0;

@@ -6,15 +6,38 @@
 
 /* ----------------------------------------------------------------------- texts */
 
+#define FACTOR UINT64_C(0x9e3779b97f4a7c15)
+
+/* A polynomial, so that a text can grow; eight bytes at a time, whose products do not wait for each
+ * other. */
+static uint64_t hash_more(uint64_t hash, struct bytes more)
+{
+    uint64_t powers[9] = { 1 };
+    for (unsigned index = 1; index < 9; index++) {
+        powers[index] = powers[index - 1] * FACTOR;
+    }
+    size_t at = 0;
+    for (; at + 8 <= more.size; at += 8) {
+        uint64_t sum = 0;
+        for (unsigned index = 0; index < 8; index++) {
+            sum += ((uint64_t)(uint8_t)more.data[at + index] + 1) * powers[7 - index];
+        }
+        hash = hash * powers[8] + sum;
+    }
+    for (; at < more.size; at++) {
+        hash = hash * FACTOR + (uint8_t)more.data[at] + 1;
+    }
+    return hash;
+}
+
 struct state_text state_text_append(struct state_text text, struct bytes more)
 {
-    if (!text.is_set) text = (struct state_text){ .hash = UINT64_C(0xcbf29ce484222325) };
-    text.is_set = true;
-    for (size_t index = 0; index < more.size; index++) {
-        text.hash = (text.hash ^ (uint8_t)more.data[index]) * UINT64_C(0x100000001b3);
-        if (text.size < STATE_HEAD_SIZE) text.head[text.size] = more.data[index];
-        text.size++;
+    if (!text.is_set) text = (struct state_text){ .is_set = true };
+    for (size_t index = 0; text.size + index < STATE_HEAD_SIZE && index < more.size; index++) {
+        text.head[text.size + index] = more.data[index];
     }
+    text.hash = hash_more(text.hash, more);
+    text.size += (uint32_t)more.size;
     return text;
 }
 

@@ -226,6 +226,20 @@ void state_mark_answered(struct world *world, const struct engine_update *update
     }
 }
 
+/* Whose wait is over is told what there was before anything else happens in that step. */
+static struct state_text value_before(const struct world *world, uint32_t name)
+{
+    const struct states *states = &world->states;
+    struct state_text value = states->keys[name].value;
+    for (uint32_t at = states->event_count; at > 0; at--) {
+        const struct state_event *event = &states->events[at - 1];
+        if (event->seq <= world->oracle.last_before) break;
+        bool is_register = event->kind != RECORD_RANKED && event->kind != RECORD_UNRANKED;
+        if (event->name == name && is_register) value = event->previous;
+    }
+    return value;
+}
+
 /* What is told about the register is so, and stays so. */
 static void
 check_told(struct world *world, uint32_t name, uint64_t version, const struct engine_reply *reply)
@@ -235,10 +249,14 @@ check_told(struct world *world, uint32_t name, uint64_t version, const struct en
     const struct engine_change_result *result = &reply->changes[0];
     struct state_text value = { 0 };
     if (result->value.version > 0) value = state_text_of(result->value.value);
-    if (result->value.version != key->version || !state_text_equals(&value, &key->value)) {
+    bool is_over = reply->err != TENURE_OK && key->changed_seq > world->oracle.last_before;
+    struct state_text known = is_over ? value_before(world, name) : key->value;
+    bool is_version = is_over || result->value.version == key->version;
+    if (!is_version || !state_text_equals(&value, &known)) {
         world_fail(world, "K2: who waited for %s is told something else", N(name));
     }
-    if (key->last_seq > reply->seq.value && key->last_seq > world->host.durable.value) {
+    uint64_t depends = is_over ? 0 : key->last_seq;
+    if (depends > reply->seq.value && depends > world->host.durable.value) {
         world_fail(world, "I10: who waited for %s is told too early", N(name));
     }
     if (reply->err == TENURE_OK && result->version <= version) {
