@@ -108,6 +108,8 @@ void tni_remote_let_go(void *context);
 
 /* ---- requests and answers */
 
+/* How long the server may let it wait; 0: not at all. */
+uint64_t tni_remote_wait_ms(struct mono wait_until);
 /* Write the request of the phase that `op` is in and expect its answers.  False when there is no
  * memory; nothing is written then. */
 MUST_USE bool tni_encode(struct lane *lane, struct store_op *op);
