@@ -311,8 +311,8 @@ static enum tenure_err hear(struct slot *slot, enum tenure_err begin_err)
     return note_trouble(slot, slot->heard_err, slot->heard_error.text);
 }
 
-/* The end of the lease is what counts as a lapse; with a long one that would be late.  Heard or not,
- * it comes. */
+/* The end of the lease is what counts as a lapse; with a long one that would be late.  Heard or
+ * not, it comes. */
 static void let_lapse(struct slot *slot)
 {
     if (slot->item.lease_ms > LAPSE_MS) {

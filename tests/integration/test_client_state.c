@@ -488,9 +488,14 @@ TEST(who_listens_is_told)
 /* ------------------------------------------------------------------ refusals */
 
 /* No server is asked: there is none. */
-TEST(what_is_wrong_is_refused_at_once)
+static struct tenure_client open_nowhere(void)
 {
-    struct tenure_client client = open_client("tenure://127.0.0.1:1");
+    return open_client("tenure://127.0.0.1:1");
+}
+
+TEST(a_look_that_is_wrong_is_refused_at_once)
+{
+    struct tenure_client client = open_nowhere();
     struct tenure_error error;
     struct seen seen = { .count = 0 };
     struct tenure_guard guard = { "l", 0 };
@@ -529,7 +534,15 @@ TEST(what_is_wrong_is_refused_at_once)
 #undef REFUSED_WAIT
     CHECK_EQ_INT(tenure_state_wait(client, NULL, on_register, &seen, NULL, NULL), TENURE_INVALID);
     CHECK_EQ_INT(tenure_state_wait(client, &wait, NULL, NULL, NULL, NULL), TENURE_INVALID);
+    CHECK_EQ_UINT(seen.count, 0);
+    tenure_client_close(client);
+    look.guards = NULL;
+    CHECK_EQ_INT(tenure_state_get(client, &look, on_register, &seen, NULL), TENURE_INVALID);
+}
 
+TEST(a_rank_that_is_wrong_is_refused_at_once)
+{
+    struct tenure_client client = open_nowhere();
     struct tenure_member member = { "ann", 1 };
     struct tenure_rank_add_options rank = {
         .size = sizeof(rank), .rank = "r", .members = &member, .member_count = 1
@@ -552,7 +565,12 @@ TEST(what_is_wrong_is_refused_at_once)
     REFUSED_ADD(rank, "r");
 #undef REFUSED_ADD
     CHECK_EQ_INT(tenure_rank_add(client, NULL, NULL, NULL), TENURE_INVALID);
+    tenure_client_close(client);
+}
 
+TEST(a_transaction_that_is_wrong_is_refused_at_once)
+{
+    struct tenure_client client = open_nowhere();
     struct tenure_operation operation = { .kind = TENURE_OPERATION_GET, .name = "a" };
     struct tenure_transaction transaction = { .size = sizeof(transaction),
                                               .operations = &operation,
@@ -571,8 +589,5 @@ TEST(what_is_wrong_is_refused_at_once)
     REFUSED_TRANSACT(operation_count, 0);
     REFUSED_TRANSACT(operations, NULL);
 #undef REFUSED_TRANSACT
-    CHECK_EQ_UINT(seen.count, 0);
     tenure_client_close(client);
-    look.guards = NULL;
-    CHECK_EQ_INT(tenure_state_get(client, &look, on_register, &seen, NULL), TENURE_INVALID);
 }
