@@ -570,20 +570,28 @@ def test_done_is_said_until_the_server_hears_it():
 
 
 def unheard(server, *options):
-    """A worker whose command is over while the server is away, and its lease far from it."""
+    """A worker whose command ends when it is told, and whose lease does not."""
     put(server, "--lease", "1h")
-    worker, _ = running(server, "--timeout", "0.5", *options, script="sleep 0.5")
-    return worker
+    path = os.path.join(scratch(), "over")
+    worker, (pid,) = running(server, "--timeout", "0.5", *options,
+                             script='until [ -e "%s" ]; do sleep 0.05; done' % path)
+
+    def finish():
+        with open(path, "w", encoding="ascii"):
+            pass
+        wait_for(lambda: not is_alive(pid), "the end of the command")
+        time.sleep(0.3)
+        equal(worker.poll(), None)  # it is said again and again
+
+    return worker, finish
 
 
 def test_an_end_that_nobody_hears_holds_up_no_worker():
     for take_away in (lambda server: os.kill(server.pid, signal.SIGSTOP), Server.kill):
         server = Server()
-        worker = unheard(server, "--grace", "1")
+        worker, finish = unheard(server, "--grace", "1")
         take_away(server)
-        wait_for(lambda: not children(worker.pid), "the end of the command")
-        time.sleep(0.3)
-        equal(worker.poll(), None)  # it is said again and again
+        finish()
         begun = time.monotonic()
         worker.terminate()
         equal(worker.wait(20), 0)
@@ -594,9 +602,10 @@ def test_an_end_that_nobody_hears_holds_up_no_worker():
 def test_the_second_signal_gives_up_an_end_that_nobody_hears():
     for jobs in ("1", "2"):
         server = Server()
-        worker = unheard(server, "--grace", "60", "-j", jobs)
+        worker, finish = unheard(server, "--grace", "60", "-j", jobs)
+        wait_for(lambda: stat(server).get("waiting", 0) == int(jobs) - 1, "the other takes")
         os.kill(server.pid, signal.SIGSTOP)
-        time.sleep(1.5)
+        finish()
         begun = time.monotonic()
         worker.send_signal(signal.SIGINT)
         time.sleep(0.3)
@@ -609,9 +618,9 @@ def test_the_second_signal_gives_up_an_end_that_nobody_hears():
 
 def test_once_does_not_claim_an_end_that_nobody_heard():
     server = Server()
-    worker = unheard(server, "--once", "--grace", "0")
+    worker, finish = unheard(server, "--once", "--grace", "0")
     server.kill()
-    wait_for(lambda: not children(worker.pid), "the end of the command")
+    finish()
     worker.terminate()
     equal(worker.wait(20), 69)
 
