@@ -662,6 +662,50 @@ TEST(state_history_is_bounded)
     harness_close(&harness);
 }
 
+/* Values of which the window keeps six. */
+static void push_out(struct harness *harness)
+{
+    static char value[10000];
+    (void)run(
+        harness,
+        OP(.kind = OPERATION_SET, .name = BYTES_LITERAL("big"), .value = { value, sizeof value }));
+}
+
+/* A name may be changed and forgotten while the disk is slow. */
+TEST(state_what_is_forgotten_before_it_is_durable_is_not_told)
+{
+    struct harness *harness =
+        harness_open_with(&(struct engine_options){ .window_size = ENGINE_WINDOW_SIZE_MIN });
+    uint64_t token = harness_hold(harness, ASK(.name = "lock", .owner = "A"));
+    (void)harness_hold(harness, ASK(.name = "other", .owner = "B"));
+    (void)set(harness, "a/b", "one");
+    harness->is_auto_durable = false;
+    (void)harness_release(harness, "lock", "A", token);
+    (void)run(harness, OP(.kind = OPERATION_REMOVE, .name = NAME));
+    uint64_t seq = engine_seq(harness->engine).value;
+    while (engine_window_first(harness->engine).value <= seq) {
+        push_out(harness);
+    }
+    /* Somebody waits for each: so they are names again, of which nothing is remembered. */
+    struct engine_command wait = { .kind = ENGINE_STATE_WAIT,
+                                   .client = 2,
+                                   .as.state_wait = { .name = NAME, .wait_ms = 100 } };
+    CHECK(harness_command(harness, &wait) == NULL);
+    const char *const names[] = { "lock", "other", NULL };
+    (void)harness_wait(harness, ASK(.names = names, .owner = "C", .wait_ms = 100));
+    struct engine_operation get = OP(.kind = OPERATION_GET, .name = NAME);
+    const struct engine_reply *reply =
+        change(harness, &(struct engine_change){ .then_operations = &get, .then_count = 1 });
+    CHECK_LE_UINT(seq, reply->seq.value);
+    struct engine_guard guard = { BYTES_LITERAL("lock"), { token } };
+    struct seq told;
+    CHECK_EQ_INT(engine_guard(harness->engine, &guard, &told), TENURE_STALE_TOKEN);
+    CHECK_LE_UINT(seq, told.value);
+    CHECK_LE_UINT(seq, harness_look(harness, "lock").seq.value);
+    harness_advance(harness, 200);
+    harness_close(&harness);
+}
+
 static const struct engine_reply *wait_for(
     struct harness *harness, const char *name, uint64_t version, uint32_t wait_ms, uint64_t tag)
 {
@@ -952,15 +996,6 @@ restore(struct harness *harness, struct fault_memory *fault, struct bytes snapsh
     if (err == TENURE_OK) CHECK_EQ_UINT(engine_hash(engine), harness_hash(harness));
     engine_destroy(&engine);
     return err;
-}
-
-/* Values of which the window keeps six. */
-static void push_out(struct harness *harness)
-{
-    static char value[10000];
-    (void)run(
-        harness,
-        OP(.kind = OPERATION_SET, .name = BYTES_LITERAL("big"), .value = { value, sizeof value }));
 }
 
 static void check_previous(const struct engine *engine, uint64_t seq, const char *previous)
