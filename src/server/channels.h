@@ -48,7 +48,7 @@ struct bytes channel_name(const struct subscription *subscription);
 uint32_t channel_publish(struct channels *channels, struct bytes name, struct bytes message);
 
 struct channel_counters {
-    uint64_t published, delivered;         /* messages since the start; each, as often as it was told */
+    uint64_t published, delivered;         /* messages since the start, and to how many */
     uint64_t channel_count, pattern_count; /* now: that somebody subscribes to */
     uint64_t subscription_count;           /* now: to channels and patterns */
 };

@@ -354,6 +354,8 @@ def test_channels_in_resp3():
     client.send("PUBLISH", "a", "x")
     equal(list(client.read()), ["message", "a", "x"])
     equal(client.read(), 1)
+    equal(client("PUBSUB", "NUMSUB", "a", "b"), ["a", 1, "b", 0])  # no map: so does Redis
+    equal(client("PING"), "PONG")
     equal(client("STATE.INCR", "n"), 1)
 
 
