@@ -78,7 +78,12 @@ struct work_end {
     const char *reason;
 };
 
-enum work_word { WORK_SAY_DONE, WORK_SAY_FAIL, WORK_SAY_NOTHING };
+enum work_word {
+    WORK_SAY_DONE,
+    WORK_SAY_FAIL,
+    WORK_SAY_LAPSE,   /* it counts as if the worker was lost, and the lease shall end soon */
+    WORK_SAY_NOTHING, /* the lease is lost */
+};
 
 /* What is said about it. */
 struct work_verdict {

@@ -125,19 +125,18 @@ static void write_extension(struct resp *resp, const struct engine_item_result *
     resp_pair_unsigned(resp, "token", item->token.value);
 }
 
-/* What became of it.  One that was done and is forgotten has no view.  What came of a transaction
- * is told once: who says again that it is done is not told again. */
+/* What became of it.  What came of a transaction is told once: who says again that it is done is
+ * not told again. */
 static void write_end(struct resp *resp, const struct engine_reply *reply)
 {
     const struct engine_item_result *result = first_item(reply);
     const struct engine_item_view *item = &result->item;
-    bool is_known = item->id.size > 0;
     bool has_change = (reply->tag & RESP_TAG_CHANGE) != 0 && !result->is_repeat;
     resp_write_map(&resp->out, has_change ? 8 : 6);
     WIRE(resp, "$2\r\nid\r\n");
     resp_write_bulk(&resp->out, item->id);
     WIRE(resp, "$5\r\nstate\r\n");
-    resp_write_text(&resp->out, item_state_word(is_known ? item->state : ITEM_DONE));
+    resp_write_text(&resp->out, item_state_word(item->state));
     WIRE(resp, "$8\r\nattempts\r\n");
     resp_write_unsigned(&resp->out, item->attempts);
     WIRE(resp, "$6\r\nlapses\r\n");

@@ -406,6 +406,36 @@ TEST(queue_ends_are_told_in_their_words_and_again)
     CHECK_EQ_INT(run.err, TENURE_OK);
 }
 
+/* The connection breaks behind an end: when the item is forgotten by the time at which it is said
+ * again, nobody can know whether the first one counted. */
+TEST(queue_end_is_not_called_lost_when_nobody_knows)
+{
+    static const char forgotten[] = "< -LOST the lease has ended, and the item is not known\r\n";
+    static const char taken[] = "< -LOST the lease has ended; the item is taken by w\r\n";
+    static const struct {
+        const char *answer;
+        bool is_again;
+        enum tenure_err err;
+    } rows[] = {
+        { forgotten, false, TENURE_LOST },
+        { forgotten, true, TENURE_UNKNOWN },
+        { taken, true, TENURE_LOST },
+    };
+    static const char question[] = "> QUEUE.DONE q _1 42 RESULT yes";
+    for (size_t index = 0; index < sizeof(rows) / sizeof(rows[0]); index++) {
+        const char *const once[] = { "> HELLO 3", question, rows[index].answer, NULL };
+        const char *const again[] = { "> HELLO 3", question,           "x", "> HELLO 3",
+                                      question,    rows[index].answer, NULL };
+        struct store_request request = finish_of(
+            (struct store_finish){ .kind = STORE_FINISH_DONE, .result = BYTES_LITERAL("yes") });
+        struct run run;
+        test_note("row %u", (unsigned)index);
+        serve(&run, rows[index].is_again ? again : once, &request);
+        CHECK_EQ_INT(run.err, rows[index].err);
+        if (run.err == TENURE_UNKNOWN) CHECK(strstr(run.text, "may have counted") != NULL);
+    }
+}
+
 /* ------------------------------------------------------------------ looks */
 
 TEST(queue_peek_and_await_tell_one_item)
