@@ -102,14 +102,11 @@ void item_set_note(struct engine *engine, struct item *item, struct note *note)
 
 /* ---------------------------------------------------------- making and ending */
 
-static size_t payload_size(const struct item *item)
-{
-    return (size_t)item->body_size + item->headers_size;
-}
-
 static size_t block_size(size_t id_size, size_t payload)
 {
-    return sizeof(struct item) + id_size + (payload <= ITEM_PAYLOAD_INSIDE_MAX ? payload : 0);
+    size_t behind = payload <= ITEM_PAYLOAD_INSIDE_MAX ? payload : sizeof(struct note *);
+    size_t size = offsetof(struct item, id) + id_size + behind;
+    return size > sizeof(struct item) ? size : sizeof(struct item);
 }
 
 bool item_reserve_ready(struct engine *engine, struct group *group)
@@ -120,18 +117,18 @@ bool item_reserve_ready(struct engine *engine, struct group *group)
 
 static bool copy_payload(struct engine *engine, struct item *item, const struct item_wish *wish)
 {
-    size_t size = payload_size(item);
-    if (size == 0) return true;
-    if (size <= ITEM_PAYLOAD_INSIDE_MAX) {
-        item->payload = item->id + item->id_size;
-    } else {
+    size_t size = item_payload_size(item);
+    char *behind = item->id + item->id_size;
+    if (size > ITEM_PAYLOAD_INSIDE_MAX) {
         struct note *outside;
         if (!note_create(engine, (struct bytes){ NULL, size }, &outside)) return false;
-        item->payload = outside->text;
+        memcpy(behind, &outside, sizeof outside);
+        behind = outside->text;
     }
-    if (wish->body.size > 0) memcpy(item->payload, wish->body.data, wish->body.size);
+    item->has_payload = size > 0;
+    if (wish->body.size > 0) memcpy(behind, wish->body.data, wish->body.size);
     if (wish->headers.size > 0) {
-        memcpy(item->payload + wish->body.size, wish->headers.data, wish->headers.size);
+        memcpy(behind + wish->body.size, wish->headers.data, wish->headers.size);
     }
     return true;
 }
@@ -147,8 +144,8 @@ struct item *item_create(struct engine *engine, struct group *group, const struc
                            .terms = wish->terms,
                            .place = { ORDERED_INDEX_NONE },
                            .timer = { ORDERED_INDEX_NONE },
-                           .body_size = (uint32_t)wish->body.size,
-                           .headers_size = (uint16_t)wish->headers.size,
+                           .body_size = wish->body.size & ITEM_BODY_SIZE_BITS,
+                           .headers_size = wish->headers.size & ITEM_HEADERS_SIZE_BITS,
                            .state = ITEM_STATE_COUNT,
                            .id_size = (uint8_t)wish->id.size };
     memcpy(item->id, wish->id.data, wish->id.size);
@@ -170,26 +167,19 @@ void item_discard(struct engine *engine, struct item *item)
     group_settle(engine, group);
 }
 
-/* NULL when it is inside, or there is none. */
-static struct note *payload_outside(const struct item *item)
-{
-    bool is_outside = item->payload != NULL && payload_size(item) > ITEM_PAYLOAD_INSIDE_MAX;
-    return is_outside ? CONTAINER_OF(item->payload, struct note, text) : NULL;
-}
-
 void item_drop_payload(struct engine *engine, struct item *item)
 {
-    if (item->payload == NULL) return;
-    engine->works.item_bytes -= payload_size(item);
-    note_bury(engine, payload_outside(item));
-    item->payload = NULL;
+    if (!item->has_payload) return;
+    engine->works.item_bytes -= item_payload_size(item);
+    note_bury(engine, item_outside(item));
+    item->has_payload = false;
 }
 
 void item_free(struct engine *engine, struct item *item)
 {
     note_free(engine, item->note);
-    note_free(engine, payload_outside(item));
-    memory_give(engine->memory, item, block_size(item->id_size, payload_size(item)));
+    if (item->has_payload) note_free(engine, item_outside(item));
+    memory_give(engine->memory, item, block_size(item->id_size, item_payload_size(item)));
 }
 
 static void give_lease(struct engine *engine, struct item *item)
@@ -316,7 +306,7 @@ static void leave_state(struct engine *engine, struct item *item)
 static void enter_state(struct engine *engine, struct item *item, enum item_state state)
 {
     struct group *group = item->group;
-    item->state = (uint8_t)state;
+    item->state = state & ITEM_STATE_BITS;
     item->entered = ++engine->works.entered_count;
     list_append(&group->work->states[state], &item->link);
     group->work->counts[state]++;
@@ -340,7 +330,7 @@ void item_enter(struct engine *engine, struct item *item, enum item_state state)
     group->open_count--; /* it was counted when it was made */
     group->item_count++;
     works->item_count++;
-    works->item_bytes += item->payload == NULL ? 0 : payload_size(item);
+    works->item_bytes += item->has_payload ? item_payload_size(item) : 0;
     map_insert(&works->items, &item->ids, work_text_hash(engine, group->work, item_id(item)));
     item->ids.user = engine->snapshot.number;
     enter_state(engine, item, state);
@@ -387,7 +377,7 @@ void item_end(struct engine *engine, struct item *item)
     leave_state(engine, item);
     struct item *heir = leave_unique(engine, item);
     map_remove(&works->items, &item->ids);
-    works->item_bytes -= item->payload == NULL ? 0 : payload_size(item);
+    works->item_bytes -= item->has_payload ? item_payload_size(item) : 0;
     works->item_bytes -= item->note == NULL ? 0 : item->note->size;
     group->item_count--;
     works->item_count--;

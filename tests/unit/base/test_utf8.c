@@ -70,6 +70,21 @@ TEST(utf8_cut_sequences_are_refused)
     }
 }
 
+/* Short and long texts are looked at by words: any byte at any place, in texts of any length. */
+TEST(utf8_every_byte_at_every_place)
+{
+    char text[26];
+    for (size_t size = 1; size <= sizeof(text); size++) {
+        for (size_t place = 0; place < size; place++) {
+            memset(text, 'a', sizeof(text));
+            for (int byte = 0; byte < 256; byte++) {
+                text[place] = (char)byte;
+                check_text(text, size, byte < 0x80, byte >= 0x20 && byte < 0x7f);
+            }
+        }
+    }
+}
+
 TEST(utf8_texts)
 {
     check_text(NULL, 0, true, true);
