@@ -1,5 +1,6 @@
 #include "engine/item.h"
 
+#include "engine/decimal_id.h"
 #include "engine/snapshot.h"
 #include "engine/state.h"
 
@@ -28,6 +29,24 @@ const char *item_state_word(unsigned state)
 
 /* ------------------------------------------------------------------ finding */
 
+/* Ids that the engine makes are numbers in a row, and what is put in a row lies in a row in memory.
+ * So it does in the table: the last bits of such a hash are those of the number, and the others say
+ * where the row of numbers is.  A table that grows, bucket by bucket, walks along the items then,
+ * and not across all memory.  Clients cannot choose these ids, and the rest is keyed; whoever keeps
+ * one of each row only makes a bucket longer by as much as the row is long. */
+#define ROW_LENGTH 16u
+
+static uint32_t id_hash(const struct engine *engine, const struct work *work, struct bytes id)
+{
+    const struct siphash_key *key = &engine->options.hash_key;
+    uint64_t number;
+    if (!decimal_id_read(id, &number)) return work_text_hash(engine, work, id);
+    uint64_t row = (number / ROW_LENGTH ^ key->words[0]) * UINT64_C(0x9e3779b97f4a7c15);
+    row = (row ^ row >> 32) * (key->words[1] | 1);
+    uint32_t place = (uint32_t)(row >> 32) ^ (work->names.hash * UINT32_C(0x9e3779b1));
+    return (place & ~(ROW_LENGTH - 1)) | (uint32_t)(number % ROW_LENGTH);
+}
+
 struct item_key {
     const struct work *work;
     struct bytes text;
@@ -44,7 +63,7 @@ struct item *item_find(const struct engine *engine, const struct work *work, str
 {
     struct item_key key = { work, id };
     struct map_node *node =
-        map_find(&engine->works.items, work_text_hash(engine, work, id), has_id, &key);
+        map_find(&engine->works.items, id_hash(engine, work, id), has_id, &key);
     return node == NULL ? NULL : CONTAINER_OF(node, struct item, ids);
 }
 
@@ -149,6 +168,8 @@ struct item *item_create(struct engine *engine, struct group *group, const struc
                            .state = ITEM_STATE_COUNT,
                            .id_size = (uint8_t)wish->id.size };
     memcpy(item->id, wish->id.data, wish->id.size);
+    item->ids.hash = id_hash(engine, group->work, wish->id);
+    map_fetch(&engine->works.items, item->ids.hash);
     list_init(&item->link);
     if (!copy_payload(engine, item, wish)) {
         memory_give(engine->memory, item, size);
@@ -331,7 +352,7 @@ void item_enter(struct engine *engine, struct item *item, enum item_state state)
     group->item_count++;
     works->item_count++;
     works->item_bytes += item->has_payload ? item_payload_size(item) : 0;
-    map_insert(&works->items, &item->ids, work_text_hash(engine, group->work, item_id(item)));
+    map_insert(&works->items, &item->ids, item->ids.hash);
     item->ids.user = engine->snapshot.number;
     enter_state(engine, item, state);
     group_judge(engine, group);
