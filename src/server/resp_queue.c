@@ -155,7 +155,7 @@ static void ask(struct resp *resp, struct queue_request *request, const char *fa
         resp_refuse(resp, TENURE_INVALID, fault);
         return;
     }
-    request->command.tag = server_tag(resp->server) << 1;
+    request->command.tag |= server_tag(resp->server) << 1;
     server_submit(resp->server, resp->session, &request->command);
 }
 
@@ -197,7 +197,10 @@ static void run_form(struct resp *resp, const struct resp_command *command, cons
     }
     const struct wall wall = resp->server->wall;
     const char *fault = queue_request_make(&request, form->kind, queue, &given, wall);
-    if (form->kind == ENGINE_DONE) request.command.as.end_work.change = change;
+    if (change != NULL) {
+        request.command.tag = RESP_TAG_CHANGE;
+        request.command.as.end_work.change = change;
+    }
     ask(resp, &request, fault);
 }
 
