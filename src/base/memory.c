@@ -10,7 +10,7 @@ static void *heap_resize(void *context, void *old, size_t old_size, size_t new_s
         free(old);
         return NULL;
     }
-    return old == NULL ? malloc(new_size) : realloc(old, new_size);
+    return realloc(old, new_size);
 }
 
 const struct memory memory_heap = { heap_resize, NULL };

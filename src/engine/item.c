@@ -62,8 +62,7 @@ static bool has_id(const struct map_node *node, const void *key)
 struct item *item_find(const struct engine *engine, const struct work *work, struct bytes id)
 {
     struct item_key key = { work, id };
-    struct map_node *node =
-        map_find(&engine->works.items, id_hash(engine, work, id), has_id, &key);
+    struct map_node *node = map_find(&engine->works.items, id_hash(engine, work, id), has_id, &key);
     return node == NULL ? NULL : CONTAINER_OF(node, struct item, ids);
 }
 
@@ -121,6 +120,38 @@ void item_set_note(struct engine *engine, struct item *item, struct note *note)
 
 /* ---------------------------------------------------------- making and ending */
 
+static size_t payload_size(const struct item *item)
+{
+    return (size_t)item->body_size + item->headers_size;
+}
+
+/* What has body and headers, while there are any; NULL when they are inside. */
+static struct note *payload_outside(const struct item *item)
+{
+    struct note *outside;
+    if (payload_size(item) <= ITEM_PAYLOAD_INSIDE_MAX) return NULL;
+    memcpy(&outside, item->id + item->id_size, sizeof outside); /* it may lie unaligned */
+    return outside;
+}
+
+static const char *payload_of(const struct item *item)
+{
+    const struct note *outside = payload_outside(item);
+    return outside == NULL ? item->id + item->id_size : outside->text;
+}
+
+struct bytes item_body(const struct item *item)
+{
+    if (!item->has_payload) return (struct bytes){ 0 };
+    return (struct bytes){ payload_of(item), item->body_size };
+}
+
+struct bytes item_headers(const struct item *item)
+{
+    if (!item->has_payload) return (struct bytes){ 0 };
+    return (struct bytes){ payload_of(item) + item->body_size, item->headers_size };
+}
+
 static size_t block_size(size_t id_size, size_t payload)
 {
     size_t behind = payload <= ITEM_PAYLOAD_INSIDE_MAX ? payload : sizeof(struct note *);
@@ -136,7 +167,7 @@ bool item_reserve_ready(struct engine *engine, struct group *group)
 
 static bool copy_payload(struct engine *engine, struct item *item, const struct item_wish *wish)
 {
-    size_t size = item_payload_size(item);
+    size_t size = payload_size(item);
     char *behind = item->id + item->id_size;
     if (size > ITEM_PAYLOAD_INSIDE_MAX) {
         struct note *outside;
@@ -191,16 +222,16 @@ void item_discard(struct engine *engine, struct item *item)
 void item_drop_payload(struct engine *engine, struct item *item)
 {
     if (!item->has_payload) return;
-    engine->works.item_bytes -= item_payload_size(item);
-    note_bury(engine, item_outside(item));
+    engine->works.item_bytes -= payload_size(item);
+    note_bury(engine, payload_outside(item));
     item->has_payload = false;
 }
 
 void item_free(struct engine *engine, struct item *item)
 {
     note_free(engine, item->note);
-    if (item->has_payload) note_free(engine, item_outside(item));
-    memory_give(engine->memory, item, block_size(item->id_size, item_payload_size(item)));
+    if (item->has_payload) note_free(engine, payload_outside(item));
+    memory_give(engine->memory, item, block_size(item->id_size, payload_size(item)));
 }
 
 static void give_lease(struct engine *engine, struct item *item)
@@ -351,7 +382,7 @@ void item_enter(struct engine *engine, struct item *item, enum item_state state)
     group->open_count--; /* it was counted when it was made */
     group->item_count++;
     works->item_count++;
-    works->item_bytes += item->has_payload ? item_payload_size(item) : 0;
+    works->item_bytes += item->has_payload ? payload_size(item) : 0;
     map_insert(&works->items, &item->ids, item->ids.hash);
     item->ids.user = engine->snapshot.number;
     enter_state(engine, item, state);
@@ -398,7 +429,7 @@ void item_end(struct engine *engine, struct item *item)
     leave_state(engine, item);
     struct item *heir = leave_unique(engine, item);
     map_remove(&works->items, &item->ids);
-    works->item_bytes -= item->has_payload ? item_payload_size(item) : 0;
+    works->item_bytes -= item->has_payload ? payload_size(item) : 0;
     works->item_bytes -= item->note == NULL ? 0 : item->note->size;
     group->item_count--;
     works->item_count--;

@@ -143,37 +143,9 @@ static inline struct bytes item_id(const struct item *item)
     return (struct bytes){ item->id, item->id_size };
 }
 
-static inline size_t item_payload_size(const struct item *item)
-{
-    return (size_t)item->body_size + item->headers_size;
-}
-
-/* What has body and headers, while there are any; NULL when they are inside. */
-static inline struct note *item_outside(const struct item *item)
-{
-    struct note *outside;
-    if (item_payload_size(item) <= ITEM_PAYLOAD_INSIDE_MAX) return NULL;
-    memcpy(&outside, item->id + item->id_size, sizeof outside); /* it may lie unaligned */
-    return outside;
-}
-
-static inline const char *item_payload(const struct item *item)
-{
-    const struct note *outside = item_outside(item);
-    return outside == NULL ? item->id + item->id_size : outside->text;
-}
-
-static inline struct bytes item_body(const struct item *item)
-{
-    if (!item->has_payload) return (struct bytes){ 0 };
-    return (struct bytes){ item_payload(item), item->body_size };
-}
-
-static inline struct bytes item_headers(const struct item *item)
-{
-    if (!item->has_payload) return (struct bytes){ 0 };
-    return (struct bytes){ item_payload(item) + item->body_size, item->headers_size };
-}
+/* Empty when they are gone. */
+struct bytes item_body(const struct item *item);
+struct bytes item_headers(const struct item *item);
 
 static inline struct bytes item_note(const struct item *item)
 {

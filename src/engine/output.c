@@ -242,8 +242,8 @@ void output_remember_work(
 }
 
 /* Of a value that has become longer the record has only what was added, and the window the size. */
-static struct bytes with_whole_size(
-    struct engine *engine, const struct record *record, const struct value *value)
+static struct bytes
+with_whole_size(struct engine *engine, const struct record *record, const struct value *value)
 {
     struct buffer *brief = &engine->output.brief;
     struct record without = *record;

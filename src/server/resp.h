@@ -51,7 +51,7 @@ struct resp {
     struct {
         uint64_t since;
         uint32_t wait_ms;
-    } observed; /* resp_follow.c */
+    } observed;                                        /* resp_follow.c */
     const struct resp_spec *recent[RESP_RECENT_COUNT]; /* commands that it has used */
     char client_name[RESP_CLIENT_NAME_SIZE];
 };

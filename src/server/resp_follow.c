@@ -63,8 +63,8 @@ static void push_number(struct resp *resp, const char *word, uint64_t number)
 }
 
 /* For all that follow in the same words. */
-static void write_event(
-    struct resp *resp, const struct record *record, bool has_previous, struct buffer *text)
+static void
+write_event(struct resp *resp, const struct record *record, bool has_previous, struct buffer *text)
 {
     struct record told = *record;
     if (!has_previous) told.has_previous = false;

@@ -13,8 +13,9 @@ static void check_text(const char *text, size_t size, bool is_valid, bool is_pla
 static size_t encode(uint32_t point, int size, char *out)
 {
     static const unsigned char leads[] = { 0x00, 0x00, 0xc0, 0xe0, 0xf0 };
-    for (int i = size - 1; i > 0; i--, point >>= 6)
+    for (int i = size - 1; i > 0; i--, point >>= 6) {
         out[i] = (char)(0x80 | (point & 0x3f));
+    }
     out[0] = (char)(leads[size] | point);
     return (size_t)size;
 }
