@@ -94,17 +94,18 @@ def find_mover(hosts):
 
 
 def kill_mover(hosts, chance, is_run):
-    """A death at a random moment, of the command or of what runs it."""
+    """A death at a random moment, of the command or of what runs it; false: it had just ended."""
     wait_for(lambda: find_mover(hosts) is not None, "a mover", 20)
     time.sleep(chance.uniform(0, 0.25))
     pids = find_mover(hosts)
     if pids is None:
-        return
+        return False
     try:
         os.kill(pids[0] if is_run else pids[1], 9)
     except ProcessLookupError:
-        return
+        return False
     wait_for(lambda: find_mover(hosts) != pids, "its end", 20)
+    return True
 
 
 def test_a_transfer_loses_and_doubles_nothing_however_often_it_is_killed():
@@ -126,8 +127,9 @@ def test_a_transfer_loses_and_doubles_nothing_however_often_it_is_killed():
     for host in hosts:
         host.start()
     chance = random.Random(5)
+    kill_count = 0
     for number in range(ROUNDS):
-        kill_mover(hosts, chance, number % 4 == 3)
+        kill_count += kill_mover(hosts, chance, number % 4 == 3)
         feed(30)
     for host in hosts:
         host.join(200)
@@ -139,6 +141,7 @@ def test_a_transfer_loses_and_doubles_nothing_however_often_it_is_killed():
     equal(database.execute("SELECT count, amount FROM total").fetchone(),
           (fed, fed * (fed - 1) // 2))
     equal(tenure(server, "get", "--prefix", "row/"), (0, "", ""))
+    print("     %d kills, %d rows moved once each" % (kill_count, fed))
 
 
 def test_a_mover_that_has_lost_the_lock_changes_nothing():
@@ -273,6 +276,8 @@ def test_a_watch_has_no_gap_and_no_repeat_however_often_it_is_cut():
     assert code == 66 or (code, len(values)) == (0, CHANGES), (code, len(values))
     assert CHANGES > 200000 or code == 0
     assert proxy.cut_count > 10, proxy.cut_count
+    print("     %d changes, %d seen, %d cuts%s" % (
+        CHANGES, len(values), proxy.cut_count, ", compacted" if code == 66 else ""))
 
 
 def test_a_watch_from_the_past_catches_up_at_once():

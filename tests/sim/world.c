@@ -246,11 +246,11 @@ static void draw_state_swarm(struct world *world)
 {
     struct swarm *swarm = &world->swarm;
     struct rng rng = rng_from(world->options.seed, UINT64_C(1) << 41);
-    swarm->has_state = rng_percent(&rng, 50);
+    swarm->has_state = rng_percent(&rng, 40);
     swarm->has_big_values = rng_percent(&rng, 25);
     swarm->state_percent = rng_percent(&rng, 40) ? 80 : 45;
     swarm->change_percent = rng_percent(&rng, 60) ? 50 : 0;
-    bool is_room_made = rng_percent(&rng, 70);
+    bool is_room_made = rng_percent(&rng, 50);
     if (swarm->has_state && is_room_made) swarm->job_percent = 40;
 }
 
