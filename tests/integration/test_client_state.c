@@ -438,6 +438,42 @@ TEST(a_transaction_carries_out_one_of_two_lists)
     tenured_remove(&server);
 }
 
+TEST(all_values_of_a_transaction_have_one_limit)
+{
+    static char bytes[TENURE_VALUE_SIZE_MAX / 2 + 1];
+    struct tenured server;
+    struct seen seen = { .count = 0 };
+    tenured_start(&server);
+    struct tenure_client client = open_client(server.url);
+    struct tenure_operation operations[] = {
+        { .kind = TENURE_OPERATION_SET, .name = "a", .value = bytes },
+        { .kind = TENURE_OPERATION_SET, .name = "b", .value = bytes },
+    };
+    struct tenure_condition condition = {
+        .kind = TENURE_IF_VALUE, .name = "c", .value = bytes, .value_size = 0
+    };
+    struct tenure_transaction transaction = { .size = sizeof(transaction),
+                                              .operations = operations,
+                                              .operation_count = 2,
+                                              .conditions = &condition };
+    struct tenure_error error;
+    memset(bytes, 'x', sizeof(bytes));
+    operations[0].value_size = sizeof(bytes) - 1;
+    operations[1].value_size = sizeof(bytes) - 1;
+    CHECK_EQ_INT(tenure_transact(client, &transaction, NULL, &seen, NULL), TENURE_OK);
+    operations[1].value_size++;
+    CHECK_EQ_INT(tenure_transact(client, &transaction, NULL, &seen, &error), TENURE_TOO_LARGE);
+    CHECK(strstr(error.text, "1048576 bytes together") != NULL);
+    operations[1].value_size--;
+    condition.value_size = 1;
+    transaction.condition_count = 1;
+    CHECK_EQ_INT(tenure_transact(client, &transaction, NULL, &seen, NULL), TENURE_TOO_LARGE);
+    operations[1].value_size = SIZE_MAX;
+    CHECK_EQ_INT(tenure_transact(client, &transaction, NULL, &seen, NULL), TENURE_TOO_LARGE);
+    tenure_client_close(client);
+    tenured_remove(&server);
+}
+
 /* ------------------------------------------------------------------ channels */
 
 static bool on_message(const struct tenure_event *event, void *user)

@@ -246,7 +246,7 @@ static const struct refused refused[] = {
     { 505, "GET /\r\n" H "\r\n" },
     { 400, "GET / HTTP/1.1 \r\n" H "\r\n" },
     { 400, "GET / HTTP/1.1\r\n" H "Origin: http://a\r\nOrigin: http://b\r\n\r\n" },
-    { 413, "POST / HTTP/1.1\r\n" H "Content-Length: 1048577\r\n\r\n" },
+    { 413, "POST / HTTP/1.1\r\n" H "Content-Length: 1572865\r\n\r\n" },
     { 417, "POST / HTTP/1.1\r\n" H "Content-Length: 1\r\nExpect: tea\r\n\r\na" },
     { 501, "BREW / HTTP/1.1\r\n" H "\r\n" },
     { 505, "GET / HTTP/2.0\r\n" H "\r\n" },
