@@ -375,6 +375,40 @@ TEST(members_get_their_scores_by_the_rules)
     tenured_remove(&server);
 }
 
+static void on_rank(const char *rank, uint32_t count, void *user)
+{
+    struct seen *seen = user;
+    (void)snprintf(seen->names, sizeof(seen->names), "%s %u", rank, count);
+    atomic_fetch_add(&seen->count, 1);
+}
+
+TEST(ranks_are_listed_all_of_them)
+{
+    struct tenured server;
+    struct seen seen = { .count = 0 };
+    tenured_start(&server);
+    struct tenure_client client = open_client(server.url);
+    CHECK_EQ_INT(tenure_rank_list(client, NULL, on_rank, &seen, NULL), TENURE_OK);
+    CHECK_EQ_UINT(seen.count, 0);
+    for (unsigned number = 0; number < 250; number++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "%c%03u", number < 240 ? 'a' : 'b', number);
+        CHECK_EQ_INT(tenure_rank_incr(client, name, "m", 1, NULL, NULL), TENURE_OK);
+    }
+    CHECK_EQ_INT(tenure_rank_incr(client, "b249", "n", 1, NULL, NULL), TENURE_OK);
+    CHECK_EQ_INT(tenure_rank_list(client, NULL, on_rank, &seen, NULL), TENURE_OK);
+    CHECK_EQ_UINT(seen.count, 250);
+    CHECK_EQ_TEXT(seen.names, "b249 2");
+    seen = (struct seen){ .count = 0 };
+    CHECK_EQ_INT(tenure_rank_list(client, "b", on_rank, &seen, NULL), TENURE_OK);
+    CHECK_EQ_UINT(seen.count, 10);
+    CHECK_EQ_INT(tenure_rank_list(client, "\xff", on_rank, &seen, NULL), TENURE_INVALID);
+    CHECK_EQ_INT(tenure_rank_list(client, NULL, NULL, &seen, NULL), TENURE_INVALID);
+    tenure_client_close(client);
+    CHECK_EQ_INT(tenure_rank_list(client, NULL, on_rank, &seen, NULL), TENURE_INVALID);
+    tenured_remove(&server);
+}
+
 /* ------------------------------------------------------------------ many at once */
 
 static void on_outcome(
