@@ -64,7 +64,8 @@ enum work_end_kind {
     WORK_CANCELLED,   /* it was stopped because somebody has cancelled the item */
     WORK_STOPPED,     /* it was stopped because the worker ends */
     WORK_LOST,        /* the lease is over, or nearly */
-    WORK_BROKEN,      /* a fault of ours: memory, descriptors, the guardian */
+    WORK_UNGUARDED,   /* its guardian was killed, and so it was killed, too */
+    WORK_BROKEN,      /* a fault of ours: memory, descriptors */
 };
 
 struct work_end {

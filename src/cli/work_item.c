@@ -258,7 +258,7 @@ static void note_end(struct slot *slot)
         break;
     case RUN_NOT_OBTAINED:
     case RUN_INTERRUPTED:
-    case RUN_FAILED: end->kind = WORK_BROKEN; break;
+    case RUN_FAILED: end->kind = run->report.is_unguarded ? WORK_UNGUARDED : WORK_BROKEN; break;
     }
     end->last_error = taps_last_error(&slot->taps);
 }

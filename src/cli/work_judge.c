@@ -107,6 +107,10 @@ static void judge_kind(const struct work_end *end, struct work_verdict *verdict)
         verdict->word = WORK_SAY_NOTHING;
         verdict->exit_code = EXIT_LOST;
         break;
+    case WORK_UNGUARDED:
+        verdict->exit_code = EX_SOFTWARE;
+        judge_kill(end, verdict);
+        break;
     case WORK_BROKEN:
         verdict->exit_code = EX_SOFTWARE;
         verdict->is_fault = true; /* of ours: the next item would fare no better */

@@ -537,7 +537,19 @@ def test_the_guardian_is_killed():
     os.kill(guardian_of(worker.pid), signal.SIGKILL)
     equal(worker.wait(20), 70)
     assert not is_alive(pid)
+    wait_for(lambda: item(server, id)["lapses"] == 1, "what counts as a lost worker")
     equal(item(server, id)["attempts"], 0)
+
+
+def test_an_item_that_kills_its_guardian_is_dead_after_its_lapses():
+    server = Server()
+    folder = scratch()
+    id = put(server, "--lapses", "3")
+    worker = start(server, "work", "q", *sh('echo >>"%s/ran"; kill -9 $PPID; sleep 60' % folder))
+    wait_for(lambda: item(server, id).get("state") == "dead", "its death", 30)
+    equal(len(lines(folder + "/ran")), 3)
+    worker.terminate()
+    equal(worker.wait(20), 0)
 
 
 def test_a_restart_of_the_server_loses_nothing():

@@ -68,6 +68,7 @@ TEST(work_says_what_other_ends_mean)
     CHECK_EQ_TEXT(words(judge(WORK_STOPPED, 0, "")), "fail free 75 the worker was stopped");
     CHECK_EQ_UINT(judge(WORK_STOPPED, 0, "").delay_ms, 0);
     CHECK_EQ_TEXT(words(judge(WORK_LOST, 0, "x")), "nothing 79 ");
+    CHECK_EQ_TEXT(words(judge(WORK_UNGUARDED, 0, "")), "lapse 70 killed");
     CHECK_EQ_TEXT(words(judge(WORK_BROKEN, 0, "")), "fail free fault 70 the worker is at fault");
     CHECK_EQ_TEXT(
         words(judge(WORK_NOT_STARTED, 127, "")),
