@@ -382,8 +382,8 @@ def full_disk_of_queues(disk, server):
 
 def taken_without_room(when):
     """A server on which a take is on its way that cannot be written down: the server, who asked, a
-    worker that waits at the queue "jobs", and the items that were given before.  The first writes of the first thread are not counted:
-    they make three segments."""
+    worker that waits at the queue "jobs", and the items that were given before.  Of the first
+    thread not that many writes are made: three segments."""
     server = Server("--segment-bytes", "64K",
                     wrapper=strace("pwrite64", "error=ENOSPC:when=%s" % when))
     client, taker = server.resp(3), server.resp(3)
