@@ -46,10 +46,23 @@ static bool awaits(const struct map_node *node, const void *key)
 
 struct taker *taker_of_item(const struct engine *engine, const struct item *item)
 {
-    if (item->await_count == 0) return NULL;
+    if (!item->is_awaited) return NULL;
     struct map_node *node =
         map_find(&engine->works.awaits, number_hash(item->number), awaits, item);
     return node == NULL ? NULL : CONTAINER_OF(node, struct taker, items);
+}
+
+/* Few items are awaited, and few by many: they are counted rather than each item made larger. */
+uint32_t taker_count_of_item(const struct engine *engine, const struct item *item)
+{
+    const struct taker *first = taker_of_item(engine, item);
+    uint32_t count = 0;
+    for (const struct map_node *node = first == NULL ? NULL : &first->items; node != NULL;
+         node = node->next)
+    {
+        if (awaits(node, item)) count++; /* all of one hash are in one chain */
+    }
+    return count;
 }
 
 struct bytes taker_worker(const struct taker *taker)
@@ -120,7 +133,7 @@ taker_await(struct engine *engine, const struct engine_command *command, struct 
     struct taker *taker = make(engine, command, &shape);
     if (taker == NULL) return NULL;
     map_insert(&engine->works.awaits, &taker->items, number_hash(item->number));
-    item->await_count++;
+    item->is_awaited = true;
     return taker;
 }
 
@@ -130,8 +143,9 @@ void taker_remove(struct engine *engine, struct taker *taker)
     map_remove(&works->takers, &taker->clients);
     ordered_remove(&works->taker_timers, &taker->timer);
     if (taker->item != NULL) {
+        struct item *item = taker->item;
         map_remove(&works->awaits, &taker->items);
-        taker->item->await_count--;
+        item->is_awaited = taker_of_item(engine, item) != NULL;
         taker->item = NULL;
     }
     for (uint32_t index = 0; index < taker->place_count; index++) {
@@ -170,8 +184,8 @@ bool taker_give_up(struct engine *engine, struct taker *taker, enum tenure_err e
 
 bool taker_reserve_ends(struct engine *engine, const struct item *item)
 {
-    return output_reserve(engine, 0, item->await_count, 0) &&
-           output_reserve_items(engine, item->await_count);
+    uint32_t count = taker_count_of_item(engine, item);
+    return output_reserve(engine, 0, count, 0) && output_reserve_items(engine, count);
 }
 
 void taker_note_end(struct engine *engine, struct item *item)
@@ -182,11 +196,11 @@ void taker_note_end(struct engine *engine, struct item *item)
         map_remove(&works->awaits, &taker->items);
         map_remove(&works->takers, &taker->clients);
         ordered_remove(&works->taker_timers, &taker->timer);
-        item->await_count--;
         taker->next_dead = works->told;
         works->told = taker;
         works->told_count++;
     }
+    item->is_awaited = false;
 }
 
 void takers_tell(struct engine *engine)
