@@ -201,7 +201,7 @@ static bool does_hold(const struct key *key, const struct engine_condition *cond
 
 static void depend(const struct engine *engine, const struct key *key, struct change_plan *plan)
 {
-    struct seq seq = key == NULL ? engine->seq : key->last_seq;
+    struct seq seq = key_last_change(engine, key);
     if (plan->seq.value < seq.value) plan->seq = seq;
 }
 

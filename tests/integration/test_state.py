@@ -353,6 +353,19 @@ def test_a_watch_has_no_gap_and_goes_on_where_it_was():
     equal([e.get("cause") for e in events], ["removed", None, "expired"])
 
 
+def test_a_watcher_that_reads_late_misses_nothing():
+    server = Server()
+    writer, watcher = server.resp(), server.resp()
+    watcher("EVENTS.FOLLOW", "SINCE", 0)
+    filler = "x" * 20000
+    # More than the server keeps for a connection, and than fits on the way.
+    for number in range(800):
+        writer("STATE.SET", "a", "%d %s" % (number, filler))
+    for number in range(800):
+        event = pairs(watcher.read()[1])
+        equal((event["seq"], event["value"].split(" ")[0]), (number + 1, str(number)))
+
+
 def test_what_is_no_longer_remembered_is_said():
     server = Server("--window-bytes", "65536")
     client = server.resp()
