@@ -180,18 +180,41 @@ TEST(state_too_large_is_refused)
     CHECK_EQ_INT(try(harness, wish), TENURE_OK);
     wish = OP(.kind = OPERATION_APPEND, .name = NAME, .value = { large, 1 });
     CHECK_EQ_INT(try(harness, wish), TENURE_TOO_LARGE);
-    struct engine_operation nine[9];
-    char names[9];
-    for (unsigned index = 0; index < 9; index++) {
-        names[index] = (char)('a' + index);
-        nine[index] =
-            OP(.kind = OPERATION_SET,
-               .name = { &names[index], 1 },
-               .value = { large, LIMIT_VALUE_SIZE_MAX });
+    harness_close(&harness);
+}
+
+TEST(state_all_values_of_a_transaction_have_one_limit)
+{
+    struct harness *harness = harness_open();
+    static char large[LIMIT_CHANGE_SIZE_MAX];
+    size_t size = LIMIT_CHANGE_SIZE_MAX / 4;
+    struct engine_operation then[] = {
+        OP(.kind = OPERATION_SET, .name = BYTES_LITERAL("a"), .value = { large, size }),
+        OP(.kind = OPERATION_SET, .name = BYTES_LITERAL("b"), .value = { large, size }),
+    };
+    struct engine_operation other =
+        OP(.kind = OPERATION_APPEND, .name = BYTES_LITERAL("c"), .value = { large, size });
+    struct engine_condition condition = { .kind = CONDITION_VALUE,
+                                          .name = NAME,
+                                          .value = { large, size } };
+    struct engine_change wish = { .conditions = &condition,
+                                  .condition_count = 1,
+                                  .then_operations = then,
+                                  .then_count = 2,
+                                  .else_operations = &other,
+                                  .else_count = 1,
+                                  .has_else = true };
+    CHECK_EQ_INT(change(harness, &wish)->err, TENURE_OK);
+    struct bytes *const values[] = {
+        &then[0].value, &then[1].value, &other.value, &condition.value
+    };
+    for (unsigned index = 0; index < 4; index++) {
+        values[index]->size++;
+        const struct engine_reply *reply = change(harness, &wish);
+        CHECK_EQ_INT(reply->err, TENURE_TOO_LARGE);
+        CHECK_EQ_TEXT(reply->detail, "all values: up to 1048576 bytes");
+        values[index]->size--;
     }
-    CHECK_EQ_INT(
-        change(harness, &(struct engine_change){ .then_operations = nine, .then_count = 9 })->err,
-        TENURE_TOO_LARGE);
     harness_close(&harness);
 }
 
