@@ -246,6 +246,20 @@ static uint32_t draw_owner(struct world *world, uint32_t client)
     return client * 10000 + world->clients[client].owner_count++;
 }
 
+/* An owner of this client that waits, for other names perhaps; or as drawn. */
+static uint32_t draw_waiting_owner(struct world *world, uint32_t client, uint32_t owner)
+{
+    uint32_t start = rng_below(&world->rng, WORLD_REQUEST_COUNT_MAX);
+    for (uint32_t step = 0; step < WORLD_REQUEST_COUNT_MAX; step++) {
+        const struct request *other = &world->requests[(start + step) % WORLD_REQUEST_COUNT_MAX];
+        bool is_waiting = other->state == REQUEST_SERVED && other->is_waiting;
+        if (is_waiting && other->kind == ENGINE_ACQUIRE && other->client == client) {
+            return other->owner;
+        }
+    }
+    return owner;
+}
+
 static uint32_t draw_ttl(struct world *world)
 {
     struct rng *rng = &world->rng;
@@ -281,6 +295,9 @@ static void ask_acquire(struct world *world, uint32_t client)
     if (request == NULL) return;
     draw_names(world, request);
     request->owner = draw_owner(world, client);
+    if (swarm->has_many && rng_percent(rng, 10)) {
+        request->owner = draw_waiting_owner(world, client, request->owner);
+    }
     request->ttl_ms = draw_ttl(world);
     request->wait_ms = rng_percent(rng, 60) ? (uint32_t)rng_scale(rng, 1, 20000) : 0;
     bool is_shared = swarm->has_shared && rng_percent(rng, 45);
