@@ -64,6 +64,30 @@ struct unique *unique_find(const struct engine *engine, const struct work *work,
     return node == NULL ? NULL : CONTAINER_OF(node, struct unique, keys);
 }
 
+struct list *item_list_from(
+    const struct engine *engine,
+    struct work *work,
+    enum item_state state,
+    struct engine_item_cursor *cursor)
+{
+    struct list *head = &work->states[state];
+    struct list *link = head->next;
+    if (cursor->entered == 0) return link;
+    struct item *last = cursor->id.size == 0 ? NULL : item_find(engine, work, cursor->id);
+    bool is_before = last != NULL && last->state == state && last->entered <= cursor->entered;
+    if (is_before) link = last->link.next;
+    for (uint32_t looked_at = 0; link != head; looked_at++) {
+        const struct item *item = item_from_link(link);
+        if (item->entered > cursor->entered) break;
+        if (looked_at == engine->options.look_count_max) {
+            cursor->id = item_id(item);
+            return NULL;
+        }
+        link = link->next;
+    }
+    return link;
+}
+
 /* -------------------------------------------------------------------- notes */
 
 bool note_create(struct engine *engine, struct bytes text, struct note **out_note)
@@ -205,7 +229,7 @@ static void give_lease(struct engine *engine, struct item *item)
         ASSERT(index >= works->pending.head && index < works->pending.tail);
         works->pending.entries[index & (works->pending.capacity - 1)].lease = NULL;
     }
-    lease->clients.next = works->dead_leases == NULL ? NULL : &works->dead_leases->clients;
+    lease->next_dead = works->dead_leases;
     works->dead_leases = lease;
 }
 
@@ -255,7 +279,7 @@ int64_t item_forget_at_us(const struct item *item)
 /* When something is to happen to it by itself, wall; INT64_MAX for never. */
 static int64_t next_at_us(const struct item *item)
 {
-    int64_t expires_at_us = item->terms.expires_at_us == 0 ? INT64_MAX : item->terms.expires_at_us;
+    int64_t expires_at_us = item_expires_at_us(item);
     switch ((enum item_state)item->state) {
     case ITEM_DELAYED:
         if (item->is_kept_back || expires_at_us < item->terms.run_at_us) return expires_at_us;
@@ -440,14 +464,9 @@ void lease_arm(struct engine *engine, struct lease *lease)
     }
 }
 
-static uint32_t client_hash(uint64_t client)
+static bool has_client(const struct map_node *place, const void *key)
 {
-    return (uint32_t)((client * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
-}
-
-static bool has_client(const struct map_node *node, const void *key)
-{
-    const struct lease *lease = CONTAINER_OF_CONST(node, struct lease, clients);
+    const struct lease *lease = CONTAINER_OF_CONST(place, struct lease, clients.place);
     return lease->client == *(const uint64_t *)key;
 }
 
@@ -456,20 +475,21 @@ void lease_bind(struct engine *engine, struct lease *lease, uint64_t client)
     ASSERT(!lease->is_bound);
     lease->is_bound = true;
     lease->client = client;
-    map_insert(&engine->works.bound, &lease->clients, client_hash(client));
+    uint32_t hash = wait_hash(client);
+    multimap_insert(&engine->works.bound, &lease->clients, hash, has_client, &client);
 }
 
 void lease_unbind(struct engine *engine, struct lease *lease)
 {
     if (!lease->is_bound) return;
     lease->is_bound = false;
-    map_remove(&engine->works.bound, &lease->clients);
+    multimap_remove(&engine->works.bound, &lease->clients);
 }
 
 struct lease *lease_of_client(const struct engine *engine, uint64_t client)
 {
-    struct map_node *node =
-        map_find(&engine->works.bound, client_hash(client), has_client, &client);
+    struct multimap_node *node =
+        multimap_find(&engine->works.bound, wait_hash(client), has_client, &client);
     return node == NULL ? NULL : CONTAINER_OF(node, struct lease, clients);
 }
 

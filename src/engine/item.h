@@ -97,7 +97,10 @@ struct item {
 
 struct lease {
     struct item *item;
-    struct map_node clients; /* bound: in works.bound */
+    union {
+        struct multimap_node clients; /* bound: in works.bound */
+        struct lease *next_dead;
+    };
     uint64_t client;
     struct ordered_node timer; /* live: in lease_timers, at or before the deadline */
     union {
@@ -159,8 +162,25 @@ static inline struct item *item_from_link(struct list *link)
     return CONTAINER_OF(link, struct item, link);
 }
 
+/* When it is called off unless it has been taken, wall; INT64_MAX for never.  Who was taken once has
+ * been taken in time: what fails, lapses or is redriven later is not called off for that. */
+static inline int64_t item_expires_at_us(const struct item *item)
+{
+    bool has_expiry = item->terms.expires_at_us > 0 && item->token.value == 0;
+    return has_expiry ? item->terms.expires_at_us : INT64_MAX;
+}
+
 /* NULL when there is none. */
 struct item *item_find(const struct engine *engine, const struct work *work, struct bytes id);
+
+/* The first item of a state behind the cursor, or the head of the list.  Where the cursor stands is
+ * found at once as long as its item is in this state; else by walking from the front, where items
+ * leave.  NULL: that takes another step; the cursor's id says how far it has come. */
+struct list *item_list_from(
+    const struct engine *engine,
+    struct work *work,
+    enum item_state state,
+    struct engine_item_cursor *cursor);
 
 struct item_wish {
     struct bytes id;

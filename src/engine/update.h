@@ -131,6 +131,7 @@ struct engine_reply {
     uint32_t fault_index; /* change that was refused: the guard, condition or operation */
     uint32_t swept_count; /* redrive, purge: so many items */
     bool is_swept;        /* redrive, purge: and there are no more */
+    struct engine_sweep_cursor swept_to; /* redrive, purge: else go on from here */
     const char *detail;   /* INVALID and the like: what is wrong; static text or NULL */
 };
 
