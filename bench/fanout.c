@@ -79,6 +79,12 @@ static void open_link(struct fanout *fanout, struct watcher *watcher, struct byt
     }
 }
 
+static void close_link(struct watcher *watcher)
+{
+    (void)close(watcher->fd);
+    buffer_deinit(&watcher->in);
+}
+
 static void send_set(struct fanout *fanout)
 {
     char text[128];
@@ -254,6 +260,9 @@ int main(int argc, char **argv)
     int64_t elapsed_ns = process_now_ns() - begun_ns;
     if (server_ns >= 0) server_ns = process_cpu_ns(fanout.server_pid) - server_ns;
     print_result(&fanout, elapsed_ns, server_ns);
+    for (unsigned long i = 0; i < fanout.watcher_count; i++)
+        close_link(&fanout.watchers[i]);
+    close_link(&fanout.setter);
     free(fanout.watchers);
     return EX_OK;
 }

@@ -22,14 +22,18 @@ enum tenure_rank_rule {
     TENURE_RANK_IF_HIGHER = 4,  /* whose score rises by it, or who is new */
     TENURE_RANK_IF_LOWER = 8,
 };
-/* Give 1 to TENURE_OPERATION_COUNT_MAX members their scores.  `rules` are ored.  `out_count`: how
- * many were changed or are new. */
+/* Zero every field you do not set; set `size`, here and below. */
+struct tenure_rank_add_options {
+    size_t size;
+    const char *rank;
+    const struct tenure_member *members; /* 1 to TENURE_OPERATION_COUNT_MAX */
+    uint32_t member_count;
+    unsigned rules; /* of enum tenure_rank_rule, ored; 0: everybody gets the score */
+};
+/* Give members their scores.  `out_count`: how many were changed or are new. */
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_rank_add(
     struct tenure_client client,
-    const char *rank,
-    const struct tenure_member *members,
-    uint32_t count,
-    unsigned rules,
+    const struct tenure_rank_add_options *options,
     uint32_t *out_count,
     struct tenure_error *out_error);
 /* Add to a score; who is not there has 0. */

@@ -49,24 +49,33 @@ typedef void (*tenure_register_fn)(const struct tenure_register *value, void *us
 
 /* ------------------------------------------------------------------ look */
 
-/* TENURE_NOT_FOUND: it is not set.  With guards (NULL, 0: none) it is read under them. */
+/* Zero every field you do not set; set `size`, in all of these. */
+struct tenure_get_options {
+    size_t size;
+    const char *name;
+    const struct tenure_guard *guards; /* it is read under them */
+    uint32_t guard_count;
+};
+/* TENURE_NOT_FOUND: it is not set. */
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_state_get(
     struct tenure_client client,
-    const char *name,
-    const struct tenure_guard *guards,
-    uint32_t guard_count,
+    const struct tenure_get_options *options,
     tenure_register_fn fn,
     void *user,
     struct tenure_error *out_error);
-/* Wait until its version is not `version` any more (0: until it is set), and tell what it is then;
- * it may be that it is not set.  `out_version` (NULL: not wanted) is the one to wait on from: also
- * of a register that was removed.  TENURE_TIMEOUT: nothing has changed; fn is called all the same.
- * wait_ms may be TENURE_WAIT_FOREVER. */
+
+struct tenure_wait_options {
+    size_t size;
+    const char *name;
+    uint64_t version; /* until it is not this one any more; 0: until it is set */
+    uint32_t wait_ms; /* 0: do not wait; TENURE_WAIT_FOREVER */
+};
+/* Wait for a change and tell what it is then; it may be that it is not set.  `out_version` (NULL:
+ * not wanted) is the one to wait on from: also of a register that was removed.
+ * TENURE_TIMEOUT: nothing has changed; fn is called all the same. */
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_state_wait(
     struct tenure_client client,
-    const char *name,
-    uint64_t version,
-    uint32_t wait_ms,
+    const struct tenure_wait_options *options,
     tenure_register_fn fn,
     void *user,
     uint64_t *out_version,
@@ -87,7 +96,6 @@ enum tenure_set_when {
     TENURE_SET_IF_PRESENT,
     TENURE_SET_IF_VERSION, /* compare and set; version 0: if it is not set */
 };
-/* Zero every field you do not set; set `size`. */
 struct tenure_set_options {
     size_t size;
     const char *name;

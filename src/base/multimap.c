@@ -8,11 +8,7 @@ multimap_find(const struct map *map, uint32_t hash, map_equal_fn equal, const vo
 }
 
 void multimap_insert(
-    struct map *map,
-    struct multimap_node *node,
-    uint32_t hash,
-    map_equal_fn equal,
-    const void *key)
+    struct map *map, struct multimap_node *node, uint32_t hash, map_equal_fn equal, const void *key)
 {
     struct multimap_node *first = multimap_find(map, hash, equal, key);
     list_init(&node->peers);

@@ -116,11 +116,17 @@ static int get(struct getting *getting, struct tenure_client client)
     struct tenure_error error = { .text = "" };
     enum tenure_err err;
     if (getting->has_wait) {
-        err = tenure_state_wait(
-            client, name, getting->past, getting->wait_ms, on_waited, getting, NULL, &error);
+        struct tenure_wait_options options = { .size = sizeof(options),
+                                               .name = name,
+                                               .version = getting->past,
+                                               .wait_ms = getting->wait_ms };
+        err = tenure_state_wait(client, &options, on_waited, getting, NULL, &error);
     } else {
-        err = tenure_state_get(
-            client, name, getting->guards.guards, getting->guards.count, on_value, getting, &error);
+        struct tenure_get_options options = { .size = sizeof(options),
+                                              .name = name,
+                                              .guards = getting->guards.guards,
+                                              .guard_count = getting->guards.count };
+        err = tenure_state_get(client, &options, on_value, getting, &error);
     }
     if (err != TENURE_OK) return connect_complain(command, err, &error);
     if (getting->is_set) return EX_OK;

@@ -73,20 +73,21 @@ static int add(struct ranking *ranking, struct tenure_client client, struct tenu
 {
     const struct arguments *arguments = &ranking->arguments;
     struct tenure_member members[ARGUMENT_WORDS_MAX / 2];
-    uint32_t count = 0;
+    struct tenure_rank_add_options options = { .size = sizeof(options),
+                                               .rank = arguments->words[1],
+                                               .members = members,
+                                               .rules = ranking->rules };
+    uint32_t count;
     if (arguments->word_count % 2 != 0) {
         complain(arguments->command, "a score and a member, in turn");
         return EX_USAGE;
     }
     for (unsigned i = 2; i + 1 < arguments->word_count; i += 2) {
-        members[count].member = arguments->words[i + 1];
-        if (!state_score(arguments->command, arguments->words[i], &members[count].score)) {
-            return EX_USAGE;
-        }
-        count++;
+        struct tenure_member *member = &members[options.member_count++];
+        member->member = arguments->words[i + 1];
+        if (!state_score(arguments->command, arguments->words[i], &member->score)) return EX_USAGE;
     }
-    enum tenure_err err =
-        tenure_rank_add(client, arguments->words[1], members, count, ranking->rules, &count, error);
+    enum tenure_err err = tenure_rank_add(client, &options, &count, error);
     if (err != TENURE_OK) return connect_complain(arguments->command, err, error);
     (void)printf("%" PRIu32 "\n", count);
     return EX_OK;

@@ -38,6 +38,8 @@ struct report {
     const char *loss;  /* NULL: not lost */
     const char *end;   /* how the hold ended; NULL: unknown */
     const char *error; /* NULL: none */
+    /* Its guardian was killed, and so it was killed, too; not part of the line. */
+    bool is_unguarded;
 };
 
 /* Where the line goes, opened before anything else happens.  False: complained. */

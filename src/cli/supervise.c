@@ -152,6 +152,7 @@ static void finish_for_guardian(struct run *run)
         run->options->command,
         "internal error: the guardian of the command was killed; the command was killed, too");
     run->report.error = "guardian";
+    run->report.is_unguarded = true;
 }
 
 /* Until the command and its group are gone. */
@@ -245,7 +246,7 @@ static void note_end(struct run *run, bool was_lent)
         note_not_started(run, error);
     } else if (cause == STOP_LEASE || cause == STOP_RUNNER || is_over) {
         note_lost(run);
-    } else if (run->report.error != NULL) {
+    } else if (run->report.is_unguarded) {
         note_failure(run, RUN_FAILED, 70);
     } else if (cause == STOP_MAX_HOLD) {
         note_failure(run, RUN_MAX_HOLD, EXIT_MAX_HOLD);

@@ -64,7 +64,8 @@ enum work_end_kind {
     WORK_CANCELLED,   /* it was stopped because somebody has cancelled the item */
     WORK_STOPPED,     /* it was stopped because the worker ends */
     WORK_LOST,        /* the lease is over, or nearly */
-    WORK_BROKEN,      /* a fault of ours: memory, descriptors, the guardian */
+    WORK_UNGUARDED,   /* its guardian was killed, and so it was killed, too */
+    WORK_BROKEN,      /* a fault of ours: memory, descriptors */
 };
 
 struct work_end {
@@ -78,7 +79,12 @@ struct work_end {
     const char *reason;
 };
 
-enum work_word { WORK_SAY_DONE, WORK_SAY_FAIL, WORK_SAY_NOTHING };
+enum work_word {
+    WORK_SAY_DONE,
+    WORK_SAY_FAIL,
+    WORK_SAY_LAPSE,   /* it counts as if the worker was lost, and the lease shall end soon */
+    WORK_SAY_NOTHING, /* the lease is lost */
+};
 
 /* What is said about it. */
 struct work_verdict {

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,36 +15,9 @@
 #define GRACE_MS_MAX         5000u
 #define MARGIN_MS_MIN        10u
 #define MARGIN_MS_MAX        250u
+#define HEAR_MS              2000 /* for the store to hear it when there is no time */
+#define LAPSE_MS             1000 /* what is left of the lease of one that was killed */
 #define PROGRESS_INTERVAL_NS (500 * NS_PER_MS) /* so often it is told, at most */
-
-/* ------------------------------------------------------------------ the library's thread */
-
-static void wake(const struct slot *slot)
-{
-    (void)eventfd_write(slot->wake_fd, 1);
-}
-
-void slot_on_risk(struct tenure_hold hold, int64_t remaining_ms, void *user)
-{
-    (void)hold;
-    (void)remaining_ms;
-    wake(user);
-}
-
-void slot_on_lost(struct tenure_hold hold, enum tenure_loss loss, void *user)
-{
-    (void)hold;
-    (void)loss;
-    wake(user);
-}
-
-void slot_on_cancel(struct tenure_hold hold, void *user)
-{
-    struct slot *slot = user;
-    (void)hold;
-    atomic_store(&slot->is_cancelled, true);
-    wake(slot);
-}
 
 /* ------------------------------------------------------------------ descriptors */
 
@@ -167,7 +139,7 @@ static void on_look(struct run *run)
     int64_t now_ns = boottime_ns();
     taps_read(&slot->taps, on_control, slot);
     tell_progress(slot, now_ns);
-    if (atomic_load(&slot->is_cancelled)) tell_to_stop(slot, WORK_CANCELLED, now_ns);
+    if (slot_is_cancelled(slot)) tell_to_stop(slot, WORK_CANCELLED, now_ns);
     if (slot->stop == SLOT_FINISHES && now_ns >= slot->stop_at_ns) slot->stop = SLOT_STOPS;
     if (slot->stop >= SLOT_STOPS) tell_to_stop(slot, WORK_STOPPED, now_ns);
     bool is_due = slot->was_told && now_ns >= slot->kill_at_ns;
@@ -286,7 +258,7 @@ static void note_end(struct slot *slot)
         break;
     case RUN_NOT_OBTAINED:
     case RUN_INTERRUPTED:
-    case RUN_FAILED: end->kind = WORK_BROKEN; break;
+    case RUN_FAILED: end->kind = run->report.is_unguarded ? WORK_UNGUARDED : WORK_BROKEN; break;
     }
     end->last_error = taps_last_error(&slot->taps);
 }
@@ -302,16 +274,70 @@ static void honour_success(struct slot *slot)
 
 /* ------------------------------------------------------------------ what is said */
 
-static enum tenure_err
-say(const struct slot *slot, const struct work_verdict *verdict, struct tenure_error *out_error)
+/* The library asks until the lease is over, which may be hours.  Who was told to end does not wait
+ * for so long: what is left of the grace is all there is, and a further signal ends it at once.  A
+ * moment there always is, because mostly the answer is as good as there. */
+static int64_t hear_by_ns(const struct slot *slot, int64_t asked_at_ns)
 {
+    int64_t least_ns = asked_at_ns + HEAR_MS * NS_PER_MS;
+    if (slot->stop == SLOT_GOES_ON) return TIME_NEVER;
+    return slot->stop == SLOT_FINISHES && slot->stop_at_ns > least_ns ? slot->stop_at_ns : least_ns;
+}
+
+static enum tenure_err note_trouble(struct slot *slot, enum tenure_err err, const char *text)
+{
+    (void)snprintf(slot->trouble, sizeof(slot->trouble), "%s", text);
+    return err;
+}
+
+/* For what was begun to be said, if it was. */
+static enum tenure_err hear(struct slot *slot, enum tenure_err begin_err)
+{
+    enum slot_stop stop_first = slot->stop;
+    int64_t asked_at_ns = boottime_ns();
+    if (begin_err != TENURE_OK) {
+        tenure_hold_forget(slot->hold); /* which is still ours */
+        return note_trouble(slot, begin_err, tenure_err_text(begin_err));
+    }
+    while (!atomic_load(&slot->is_heard)) {
+        int64_t now_ns = boottime_ns();
+        int64_t by_ns = hear_by_ns(slot, asked_at_ns);
+        bool is_urged = slot->stop > stop_first && slot->stop >= SLOT_STOPS;
+        if (is_urged || now_ns >= by_ns) {
+            return note_trouble(slot, TENURE_UNKNOWN, "the worker was told to end");
+        }
+        slot_await(slot, by_ns == TIME_NEVER ? -1 : (int)((by_ns - now_ns) / NS_PER_MS) + 1);
+    }
+    return note_trouble(slot, slot->heard_err, slot->heard_error.text);
+}
+
+/* The end of the lease is what counts as a lapse; with a long one that would be late.  Heard or
+ * not, it comes. */
+static void let_lapse(struct slot *slot)
+{
+    if (slot->item.lease_ms > LAPSE_MS) {
+        (void)hear(slot, tenure_hold_renew_start(slot->hold, LAPSE_MS, slot_on_heard, slot));
+    }
+    tenure_hold_forget(slot->hold);
+}
+
+static enum tenure_err say(struct slot *slot, const struct work_verdict *verdict)
+{
+    atomic_store(&slot->is_heard, false);
+    if (verdict->word == WORK_SAY_LAPSE) {
+        let_lapse(slot);
+        return TENURE_OK;
+    }
     if (verdict->word == WORK_SAY_NOTHING) {
         tenure_hold_forget(slot->hold);
         return TENURE_LOST;
     }
     if (verdict->word == WORK_SAY_DONE) {
         const struct taps *taps = &slot->taps;
-        return tenure_item_done(slot->hold, taps->result, taps->result_size, out_error);
+        return hear(
+            slot,
+            tenure_item_done_start(
+                slot->hold, taps->result, taps->result_size, slot_on_heard, slot));
     }
     struct tenure_fail_options options = {
         .size = sizeof(options),
@@ -320,14 +346,16 @@ say(const struct slot *slot, const struct work_verdict *verdict, struct tenure_e
         .is_free = verdict->is_free,
         .is_dead = verdict->is_dead,
     };
-    return tenure_item_fail(slot->hold, &options, out_error);
+    return hear(slot, tenure_item_fail_start(slot->hold, &options, slot_on_heard, slot));
 }
 
-static void report(
-    const struct slot *slot,
-    const struct work_verdict *verdict,
-    enum tenure_err err,
-    const struct tenure_error *error)
+void slot_give_back(struct slot *slot)
+{
+    const struct work_verdict verdict = { .word = WORK_SAY_FAIL, .is_free = true };
+    (void)say(slot, &verdict);
+}
+
+static void report(const struct slot *slot, const struct work_verdict *verdict, enum tenure_err err)
 {
     const struct command *command = slot->options->command;
     bool is_lost = verdict->word == WORK_SAY_NOTHING || err == TENURE_LOST;
@@ -335,9 +363,11 @@ static void report(
         complain(command, "%s: the result was cut at %u bytes", slot->name, TAP_RESULT_SIZE_MAX);
     }
     if (err != TENURE_OK && !is_lost) {
-        complain(command, "%s: its end was not heard: %s", slot->name, error->text);
+        complain(command, "%s: its end was not heard: %s", slot->name, slot->trouble);
     } else if (is_lost && verdict->word != WORK_SAY_NOTHING) {
         complain(command, "%s: lost: what was done does not count", slot->name);
+    } else if (verdict->word == WORK_SAY_LAPSE) {
+        complain(command, "%s: %s: it counts as a lost worker", slot->name, verdict->reason);
     } else if (verdict->word == WORK_SAY_FAIL) {
         const char *what = verdict->is_dead ? "dead" : "failed";
         complain(command, "%s: %s: %s", slot->name, what, verdict->reason);
@@ -348,7 +378,6 @@ static void report(
 
 void slot_do_item(struct slot *slot, struct work_verdict *out_verdict)
 {
-    struct tenure_error error = { .text = "" };
     (void)snprintf(slot->name, sizeof(slot->name), "%s/%s", slot->item.queue, slot->item.id);
     if (slot->options->is_verbose) complain(slot->options->command, "%s: begun", slot->name);
     slot->taps = (struct taps){ .read_fds = { -1, -1, -1 }, .write_fds = { -1, -1, -1 } };
@@ -364,12 +393,11 @@ void slot_do_item(struct slot *slot, struct work_verdict *out_verdict)
     }
     /* Signals that came at the very end. */
     work_judge(&slot->end, out_verdict);
-    enum tenure_err err = say(slot, out_verdict, &error);
-    report(slot, out_verdict, err, &error);
-    if (err == TENURE_LOST) out_verdict->exit_code = EXIT_LOST;
+    enum tenure_err err = say(slot, out_verdict);
+    report(slot, out_verdict, err);
+    if (err != TENURE_OK) out_verdict->exit_code = tenure_err_exit_code(err);
     taps_close(&slot->taps);
     if (slot->run != NULL) leash_destroy(slot->run->leash);
     free(slot->run);
     slot->run = NULL;
-    atomic_store(&slot->is_cancelled, false);
 }

@@ -1,4 +1,5 @@
 /* work_judge - what is said about an item, by how its command went; and what commands say. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -32,6 +33,15 @@ static void set_reason(struct work_verdict *verdict, const struct work_end *end,
     work_make_plain(words, verdict->reason);
 }
 
+/* Nobody but the system kills so, when memory is short, or an administrator: no verdict on the item
+ * by its command.  What is counted is the same as if it had hit the worker itself, with a limit of
+ * its own; so an item that is too large for every machine does not go on for ever. */
+static void judge_kill(const struct work_end *end, struct work_verdict *verdict)
+{
+    verdict->word = WORK_SAY_LAPSE;
+    set_reason(verdict, end, "killed");
+}
+
 static void judge_exit(const struct work_end *end, struct work_verdict *verdict)
 {
     char what[32];
@@ -39,6 +49,12 @@ static void judge_exit(const struct work_end *end, struct work_verdict *verdict)
     verdict->exit_code = code;
     if (code == 0) {
         verdict->word = WORK_SAY_DONE;
+        return;
+    }
+    /* As shells, and what runs containers, tell of a command of theirs. */
+    bool is_silent = !end->has_retry && !end->is_dead;
+    if (code == 128 + SIGKILL && is_silent) {
+        judge_kill(end, verdict);
         return;
     }
     (void)snprintf(what, sizeof(what), "exit %d", code);
@@ -59,6 +75,10 @@ static void judge_kind(const struct work_end *end, struct work_verdict *verdict)
     case WORK_EXITED: judge_exit(end, verdict); break;
     case WORK_SIGNALED:
         verdict->exit_code = 128 + end->number;
+        if (end->number == SIGKILL) {
+            judge_kill(end, verdict);
+            break;
+        }
         (void)snprintf(what, sizeof(what), "signal %d", end->number);
         set_reason(verdict, end, what);
         break;
@@ -86,6 +106,10 @@ static void judge_kind(const struct work_end *end, struct work_verdict *verdict)
     case WORK_LOST:
         verdict->word = WORK_SAY_NOTHING;
         verdict->exit_code = EXIT_LOST;
+        break;
+    case WORK_UNGUARDED:
+        verdict->exit_code = EX_SOFTWARE;
+        judge_kill(end, verdict);
         break;
     case WORK_BROKEN:
         verdict->exit_code = EX_SOFTWARE;

@@ -36,19 +36,18 @@ static void mind_signals(struct slot *slot)
     }
 }
 
-/* For the library's thread, a signal, the end of an orphan, or `limit_ms` (-1: no limit). */
-static void await(struct slot *slot, int child_fd, int limit_ms)
+void slot_await(struct slot *slot, int limit_ms)
 {
     struct pollfd fds[] = {
         { .fd = slot->wake_fd, .events = POLLIN },
         { .fd = slot->signals.fd, .events = POLLIN },
-        { .fd = child_fd, .events = POLLIN },
+        { .fd = slot->child_fd, .events = POLLIN },
     };
     struct signalfd_siginfo info;
     eventfd_t count;
     (void)poll(fds, 3, limit_ms);
     (void)eventfd_read(slot->wake_fd, &count);
-    while (read(child_fd, &info, sizeof(info)) > 0) {
+    while (read(slot->child_fd, &info, sizeof(info)) > 0) {
     }
     reap();
     mind_signals(slot);
@@ -56,23 +55,8 @@ static void await(struct slot *slot, int child_fd, int limit_ms)
 
 /* ------------------------------------------------------------------ taking */
 
-static void on_taken(
-    enum tenure_err err,
-    const struct tenure_hold *holds,
-    uint32_t count,
-    const struct tenure_error *error,
-    void *user)
-{
-    struct slot *slot = user;
-    slot->take_err = err;
-    slot->take_error = *error;
-    if (count > 0) slot->hold = holds[0];
-    atomic_store(&slot->is_taken, true);
-    (void)eventfd_write(slot->wake_fd, 1);
-}
-
 /* Take one item, or be told to end. */
-static enum tenure_err take(struct slot *slot, int child_fd)
+static enum tenure_err take(struct slot *slot)
 {
     const struct work_options *options = slot->options;
     struct tenure_take_options terms = {
@@ -91,17 +75,16 @@ static enum tenure_err take(struct slot *slot, int child_fd)
     };
     struct tenure_op op;
     atomic_store(&slot->is_taken, false);
-    atomic_store(&slot->is_cancelled, false);
     enum tenure_err err =
-        tenure_take_start(slot->client, &terms, on_taken, slot, &op, &slot->take_error);
+        tenure_take_start(slot->client, &terms, slot_on_taken, slot, &op, &slot->take_error);
     if (err != TENURE_OK) return err;
     while (!atomic_load(&slot->is_taken) && slot->stop == SLOT_GOES_ON) {
-        await(slot, child_fd, -1);
+        slot_await(slot, -1);
     }
     if (!atomic_load(&slot->is_taken)) tenure_op_cancel(slot->client, op);
     int64_t until_ns = boottime_ns() + CANCEL_MS * NS_PER_MS;
     while (!atomic_load(&slot->is_taken) && boottime_ns() < until_ns) {
-        await(slot, child_fd, CANCEL_MS);
+        slot_await(slot, CANCEL_MS);
     }
     return atomic_load(&slot->is_taken) ? slot->take_err : TENURE_CANCELED;
 }
@@ -132,7 +115,7 @@ static bool is_passing(enum tenure_err err)
 }
 
 /* False: end; `*out_code`. */
-static bool mind_refusal(struct slot *slot, enum tenure_err err, int child_fd, int *out_code)
+static bool mind_refusal(struct slot *slot, enum tenure_err err, int *out_code)
 {
     const struct command *command = slot->options->command;
     *out_code = EX_OK;
@@ -149,7 +132,7 @@ static bool mind_refusal(struct slot *slot, enum tenure_err err, int child_fd, i
         complain(command, "%s; it is asked again until it answers", slot->take_error.text);
     }
     slot->is_away = true;
-    await(slot, child_fd, PAUSE_MS);
+    slot_await(slot, PAUSE_MS);
     return true;
 }
 
@@ -168,19 +151,19 @@ static bool mind_verdict(struct slot *slot, const struct work_verdict *verdict, 
     return true;
 }
 
-static int work(struct slot *slot, int child_fd)
+static int work(struct slot *slot)
 {
     int code;
     while (slot->stop == SLOT_GOES_ON && claim_turn(slot)) {
-        enum tenure_err err = take(slot, child_fd);
+        enum tenure_err err = take(slot);
         if (err == TENURE_OK && slot->stop != SLOT_GOES_ON) {
-            (void)!tenure_hold_release(slot->hold, NULL);
+            slot_give_back(slot);
             err = TENURE_CANCELED;
         }
         if (err == TENURE_OK) err = tenure_item_of(slot->hold, &slot->item);
         if (err != TENURE_OK) {
             give_turn_back(slot);
-            if (!mind_refusal(slot, err, child_fd, &code)) return code;
+            if (!mind_refusal(slot, err, &code)) return code;
             continue;
         }
         if (slot->is_away) complain(slot->options->command, "the store answers again");
@@ -189,7 +172,7 @@ static int work(struct slot *slot, int child_fd)
         struct work_verdict verdict;
         slot_do_item(slot, &verdict);
         if (mind_verdict(slot, &verdict, &code)) return code;
-        await(slot, child_fd, 0);
+        slot_await(slot, 0);
     }
     return EX_OK;
 }
@@ -212,20 +195,20 @@ static int open_and_work(struct slot *slot)
     int code = EX_SOFTWARE;
     /* In this order: the command gets the mask as it was. */
     bool is_open = signals_open(&slot->signals);
-    int child_fd = watch_children();
-    is_open = is_open && child_fd >= 0;
+    slot->child_fd = watch_children();
+    is_open = is_open && slot->child_fd >= 0;
     slot->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     slot->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     is_open = is_open && slot->wake_fd >= 0 && slot->null_fd >= 0;
     if (!is_open) complain(options->command, "cannot start: %s", strerrordesc_np(errno));
     if (is_open && connect_open(options->command, &options->store, &slot->client, &code)) {
         connect_url(&options->store, slot->client, slot->url, sizeof(slot->url));
-        code = work(slot, child_fd);
+        code = work(slot);
         tenure_client_close(slot->client);
     }
     reap();
     signals_close(&slot->signals);
-    if (child_fd >= 0) (void)close(child_fd);
+    if (slot->child_fd >= 0) (void)close(slot->child_fd);
     if (slot->wake_fd >= 0) (void)close(slot->wake_fd);
     if (slot->null_fd >= 0) (void)close(slot->null_fd);
     return code;

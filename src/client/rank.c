@@ -5,6 +5,9 @@
 #include "client/state.h"
 
 #define RANK_FAULT "rank: 1 to 255 bytes of UTF-8 without control characters"
+#define RULES                                                                                      \
+    (TENURE_RANK_IF_NEW | TENURE_RANK_IF_PRESENT | TENURE_RANK_IF_HIGHER |                         \
+     (unsigned)TENURE_RANK_IF_LOWER)
 
 struct rank_call {
     struct call call;
@@ -70,38 +73,40 @@ static bool is_member_count(uint32_t count)
     return count > 0 && count <= LIMIT_OPERATION_COUNT_MAX;
 }
 
-// NOLINTNEXTLINE(readability-function-size): the parameters: tools/size_allowed says why
 enum tenure_err tenure_rank_add(
     struct tenure_client handle,
-    const char *name,
-    const struct tenure_member *members,
-    uint32_t count,
-    unsigned rules,
+    const struct tenure_rank_add_options *options,
     uint32_t *out_count,
     struct tenure_error *out_error)
 {
     const char *names[LIMIT_OPERATION_COUNT_MAX];
     double scores[LIMIT_OPERATION_COUNT_MAX];
-    if (members == NULL || !is_member_count(count)) {
+    if (options == NULL || options->size < sizeof(*options)) {
+        return tni_fail(out_error, TENURE_INVALID, SIZE_FAULT);
+    }
+    if (options->members == NULL || !is_member_count(options->member_count)) {
         return tni_fail(out_error, TENURE_INVALID, "members: 1 to 128");
     }
-    for (uint32_t index = 0; index < count; index++) {
-        names[index] = members[index].member;
-        scores[index] = members[index].score;
+    if ((options->rules & ~RULES) != 0) {
+        return tni_fail(out_error, TENURE_INVALID, "rules: no such rule");
+    }
+    for (uint32_t index = 0; index < options->member_count; index++) {
+        names[index] = options->members[index].member;
+        scores[index] = options->members[index].score;
         if (!isfinite(scores[index])) {
             return tni_fail(out_error, TENURE_INVALID, "score: a finite number");
         }
     }
     struct store_rank request = {
         .kind = STORE_RANK_ADD,
-        .rank = name,
+        .rank = options->rank,
         .members = names,
         .scores = scores,
-        .count = count,
-        .is_new_only = (rules & TENURE_RANK_IF_NEW) != 0,
-        .is_old_only = (rules & TENURE_RANK_IF_PRESENT) != 0,
-        .is_raise_only = (rules & TENURE_RANK_IF_HIGHER) != 0,
-        .is_lower_only = (rules & TENURE_RANK_IF_LOWER) != 0,
+        .count = options->member_count,
+        .is_new_only = (options->rules & TENURE_RANK_IF_NEW) != 0,
+        .is_old_only = (options->rules & TENURE_RANK_IF_PRESENT) != 0,
+        .is_raise_only = (options->rules & TENURE_RANK_IF_HIGHER) != 0,
+        .is_lower_only = (options->rules & TENURE_RANK_IF_LOWER) != 0,
     };
     return ask_count(handle, &request, out_count, out_error);
 }
@@ -233,7 +238,7 @@ enum tenure_err tenure_rank_range(
     struct rank_call rank = { .fn = fn, .user = user };
     if (fn == NULL) return tni_fail(out_error, TENURE_INVALID, "fn: it is missing");
     if (options == NULL || options->size < sizeof(*options)) {
-        return tni_fail(out_error, TENURE_INVALID, "size: it must be sizeof(*options)");
+        return tni_fail(out_error, TENURE_INVALID, SIZE_FAULT);
     }
     if (isnan(options->least) || isnan(options->most)) {
         return tni_fail(out_error, TENURE_INVALID, "least, most: numbers");

@@ -37,22 +37,22 @@ static void on_single(
     if (single->fn != NULL && value->version > 0) single->fn(value, single->user);
 }
 
-// NOLINTNEXTLINE(readability-function-size): the parameters: tools/size_allowed says why
 enum tenure_err tenure_state_get(
     struct tenure_client handle,
-    const char *name,
-    const struct tenure_guard *guards,
-    uint32_t guard_count,
+    const struct tenure_get_options *options,
     tenure_register_fn fn,
     void *user,
     struct tenure_error *out_error)
 {
     struct single single = { .fn = fn, .user = user };
     if (fn == NULL) return tni_fail(out_error, TENURE_INVALID, FN_FAULT);
-    struct tenure_operation operation = { .kind = TENURE_OPERATION_GET, .name = name };
+    if (options == NULL || options->size < sizeof(*options)) {
+        return tni_fail(out_error, TENURE_INVALID, SIZE_FAULT);
+    }
+    struct tenure_operation operation = { .kind = TENURE_OPERATION_GET, .name = options->name };
     struct tenure_transaction transaction = { .size = sizeof(transaction),
-                                              .guards = guards,
-                                              .guard_count = guard_count,
+                                              .guards = options->guards,
+                                              .guard_count = options->guard_count,
                                               .operations = &operation,
                                               .operation_count = 1 };
     enum tenure_err err = tenure_transact(handle, &transaction, on_single, &single, out_error);
@@ -83,7 +83,7 @@ static enum tenure_err change(
     struct tenure_error *out_error)
 {
     if (options == NULL || options->size < sizeof(*options)) {
-        return tni_fail(out_error, TENURE_INVALID, "size: it must be sizeof(*options)");
+        return tni_fail(out_error, TENURE_INVALID, SIZE_FAULT);
     }
     if ((unsigned)options->when > TENURE_SET_IF_VERSION) {
         return tni_fail(out_error, TENURE_INVALID, "when: no such condition");
@@ -208,27 +208,31 @@ static struct mono wait_until(uint32_t wait_ms)
     return wait_ms == 0 ? (struct mono){ 0 } : tni_deadline(wait_ms);
 }
 
-// NOLINTNEXTLINE(readability-function-size): the parameters: tools/size_allowed says why
+static const char *find_wait_fault(const struct tenure_wait_options *options)
+{
+    if (options == NULL || options->size < sizeof(*options)) return SIZE_FAULT;
+    if (!tni_is_plain(options->name)) return NAME_FAULT;
+    return options->version > TOKEN_MAX ? "version: too high" : NULL;
+}
+
 enum tenure_err tenure_state_wait(
     struct tenure_client handle,
-    const char *name,
-    uint64_t version,
-    uint32_t wait_ms,
+    const struct tenure_wait_options *options,
     tenure_register_fn fn,
     void *user,
     uint64_t *out_version,
     struct tenure_error *out_error)
 {
-    struct wait_call wait = { .fn = fn, .user = user, .version = version };
-    if (fn == NULL) return tni_fail(out_error, TENURE_INVALID, FN_FAULT);
-    if (!tni_is_plain(name)) return tni_fail(out_error, TENURE_INVALID, NAME_FAULT);
-    if (version > TOKEN_MAX) return tni_fail(out_error, TENURE_INVALID, "version: too high");
+    struct wait_call wait = { .fn = fn, .user = user };
+    const char *fault = fn == NULL ? FN_FAULT : find_wait_fault(options);
+    if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
     if (!tni_call_begin(&wait.call, handle, out_error)) return wait.call.err;
+    wait.version = options->version;
     struct store_request *request = &wait.call.op.request;
     request->verb = STORE_REGISTER_WAIT;
-    request->as.register_wait.name = name;
-    request->as.register_wait.version = version;
-    request->as.register_wait.wait_until = wait_until(wait_ms);
+    request->as.register_wait.name = options->name;
+    request->as.register_wait.version = options->version;
+    request->as.register_wait.wait_until = wait_until(options->wait_ms);
     request->as.register_wait.answer_ns = (int64_t)wait.call.client->timeout_ms * NS_PER_MS;
     wait.call.op.done = on_change;
     enum tenure_err err = tni_call_run(&wait.call, NULL, out_error);

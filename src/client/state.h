@@ -8,6 +8,7 @@
 #include "store/store.h"
 
 #define NAME_FAULT   "name: 1 to 255 bytes of UTF-8 without control characters"
+#define SIZE_FAULT   "size: it must be sizeof(*options)"
 #define MEMBER_FAULT "member: 1 to 255 bytes of UTF-8 without control characters"
 
 /* NULL: they are sound. */

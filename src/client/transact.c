@@ -34,6 +34,7 @@ struct transact {
 const char *tni_find_guard_fault(const struct tenure_guard *guards, uint32_t count)
 {
     if (count > LIMIT_GUARD_COUNT_MAX) return "guards: at most 16";
+    if (guards == NULL && count > 0) return "guards: they are missing";
     for (uint32_t index = 0; index < count; index++) {
         if (!tni_is_plain(guards[index].lock) || guards[index].token == 0 ||
             guards[index].token > TOKEN_MAX)
@@ -80,7 +81,11 @@ static const char *find_fault(const struct tenure_transaction *transaction)
     {
         return "at most 128 conditions, and 128 operations";
     }
-    if (transaction->operation_count == 0) return "operations: none is there";
+    bool is_missing = (transaction->conditions == NULL && transaction->condition_count > 0) ||
+                      (transaction->otherwise == NULL && transaction->otherwise_count > 0);
+    if (transaction->operation_count == 0 || transaction->operations == NULL || is_missing) {
+        return "operations: none is there, or what was counted is missing";
+    }
     const char *fault = tni_find_guard_fault(transaction->guards, transaction->guard_count);
     for (uint32_t index = 0; index < transaction->condition_count && fault == NULL; index++) {
         fault = find_condition_fault(&transaction->conditions[index]);

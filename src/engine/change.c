@@ -6,6 +6,7 @@
 #include "engine/key_commands.h"
 #include "engine/output.h"
 #include "engine/snapshot.h"
+#include "engine/work_commands.h"
 
 /* -------------------------------------------------------------------- making */
 
@@ -245,12 +246,43 @@ void change_carry_out(struct engine *engine, struct change_plan *plan)
 
 /* ------------------------------------------------------------------- refusing */
 
+const char *engine_change_part_word(enum engine_change_part part)
+{
+    switch (part) {
+    case CHANGE_PART_NONE: return NULL;
+    case CHANGE_PART_GUARD: return "guard";
+    case CHANGE_PART_CONDITION: return "if";
+    case CHANGE_PART_THEN: return "then";
+    case CHANGE_PART_ELSE: return "else";
+    case CHANGE_PART_COUNT: break;
+    }
+    UNREACHABLE("all parts are handled");
+}
+
+static struct bytes find_fault_name(const struct change_plan *plan)
+{
+    const struct engine_change *change = plan->change;
+    uint32_t index = plan->fault_index;
+    switch (plan->fault_part) {
+    case CHANGE_PART_NONE: return (struct bytes){ 0 };
+    case CHANGE_PART_GUARD: return change->guards[index].lock;
+    case CHANGE_PART_CONDITION: return change->conditions[index].name;
+    case CHANGE_PART_THEN: return change->then_operations[index].name;
+    case CHANGE_PART_ELSE: return change->else_operations[index].name;
+    case CHANGE_PART_COUNT: break;
+    }
+    UNREACHABLE("all parts are handled");
+}
+
 void change_refuse(struct engine *engine, const struct change_plan *plan, enum tenure_err err)
 {
     struct engine_reply *reply = output_last_reply(engine);
     reply->err = err;
     reply->detail = plan->detail;
+    reply->fault_part = plan->fault_part;
     reply->fault_index = plan->fault_index;
+    struct bytes name = find_fault_name(plan);
+    if (work_is_name(name)) reply->fault_name = name;
     output_depend(engine, plan->seq);
     if (err != TENURE_MISMATCH) return;
     /* What stands there instead: so that the next try needs no look. */

@@ -28,7 +28,8 @@ struct change_plan {
     uint32_t record_count; /* of what is still to be recorded */
     size_t record_size;
     const struct engine_condition *failed; /* with MISMATCH: the condition */
-    uint32_t fault_index;                  /* of the guard, condition or operation that refused */
+    enum engine_change_part fault_part;    /* what refused … */
+    uint32_t fault_index;                  /* … and which of them */
     const char *detail;
     struct seq seq; /* what a refusal depends on */
     struct change_step steps[LIMIT_OPERATION_COUNT_MAX];

@@ -19,12 +19,21 @@ static bool is_reading(enum engine_operation_kind kind)
     return kind == OPERATION_GET || kind == OPERATION_RANK_GET;
 }
 
+/* The plan knows which part is looked at. */
 static enum tenure_err
 refuse(struct change_plan *plan, uint32_t index, enum tenure_err err, const char *detail)
 {
     plan->fault_index = index;
     plan->detail = detail;
     return err;
+}
+
+/* The same, and no part of it in particular is at fault. */
+static enum tenure_err
+refuse_whole(struct change_plan *plan, enum tenure_err err, const char *detail)
+{
+    plan->fault_part = CHANGE_PART_NONE;
+    return refuse(plan, 0, err, detail);
 }
 
 /* ----------------------------------------------------------------- form alone */
@@ -89,12 +98,17 @@ static bool do_collide(const struct engine_operation *left, const struct engine_
     return bytes_equal(left->member, right->member);
 }
 
-static enum tenure_err
-judge_branch(const struct engine_operation *operations, uint32_t count, struct change_plan *plan)
+static enum tenure_err judge_branch(struct change_plan *plan, enum engine_change_part branch)
 {
+    const struct engine_change *change = plan->change;
+    bool is_else = branch == CHANGE_PART_ELSE;
+    const struct engine_operation *operations =
+        is_else ? change->else_operations : change->then_operations;
+    uint32_t count = is_else ? change->else_count : change->then_count;
     size_t size = 0;
+    plan->fault_part = branch;
     if (count > LIMIT_OPERATION_COUNT_MAX) {
-        return refuse(plan, count - 1, TENURE_INVALID, "up to 128 operations in one transaction");
+        return refuse_whole(plan, TENURE_INVALID, "up to 128 operations in one transaction");
     }
     for (uint32_t index = 0; index < count; index++) {
         enum tenure_err err = judge_form(&operations[index], plan, index);
@@ -107,7 +121,7 @@ judge_branch(const struct engine_operation *operations, uint32_t count, struct c
         }
     }
     if (size > LIMIT_BATCH_SIZE_MAX) {
-        return refuse(plan, 0, TENURE_TOO_LARGE, "all values: up to 8 MiB");
+        return refuse_whole(plan, TENURE_TOO_LARGE, "all values: up to 8 MiB");
     }
     return TENURE_OK;
 }
@@ -115,8 +129,9 @@ judge_branch(const struct engine_operation *operations, uint32_t count, struct c
 static enum tenure_err
 judge_conditions_form(const struct engine_change *change, struct change_plan *plan)
 {
+    plan->fault_part = CHANGE_PART_CONDITION;
     if (change->condition_count > LIMIT_OPERATION_COUNT_MAX) {
-        return refuse(plan, 0, TENURE_INVALID, "up to 128 conditions in one transaction");
+        return refuse_whole(plan, TENURE_INVALID, "up to 128 conditions in one transaction");
     }
     for (uint32_t index = 0; index < change->condition_count; index++) {
         const struct engine_condition *condition = &change->conditions[index];
@@ -128,21 +143,36 @@ judge_conditions_form(const struct engine_change *change, struct change_plan *pl
 
 /* --------------------------------------------------------- guards, conditions */
 
-static enum tenure_err judge_guard(
+/* A guard, or what a register is bound to. */
+static enum tenure_err judge_hold(
     struct engine *engine, const struct engine_guard *guard, struct change_plan *plan, uint32_t at)
 {
-    if (!work_is_name(guard->lock) || guard->token.value == 0) {
-        return refuse(
-            plan, at, TENURE_INVALID, "guard: the name of a lock and the token of a hold");
-    }
     struct seq seq;
     enum tenure_err err = engine_guard(engine, guard, &seq);
     if (plan->seq.value < seq.value) plan->seq = seq;
     if (err == TENURE_OK) return TENURE_OK;
-    const char *detail = err == TENURE_NOT_FOUND
-                             ? "guard: nobody holds this lock, and nothing is known of it"
-                             : "guard: this token is not that of a hold of the lock any more";
-    return refuse(plan, at, err, detail);
+    bool is_guard = plan->fault_part == CHANGE_PART_GUARD;
+    const char *unknown = is_guard ? "guard: nobody holds this lock, and nothing is known of it"
+                                   : "bind: nobody holds this lock, and nothing is known of it";
+    const char *stale = is_guard ? "guard: this token is not that of a hold of the lock any more"
+                                 : "bind: this token is not that of a hold of the lock any more";
+    return refuse(plan, at, err, err == TENURE_NOT_FOUND ? unknown : stale);
+}
+
+static enum tenure_err
+judge_guards(struct engine *engine, const struct engine_change *change, struct change_plan *plan)
+{
+    plan->fault_part = CHANGE_PART_GUARD;
+    for (uint32_t index = 0; index < change->guard_count; index++) {
+        const struct engine_guard *guard = &change->guards[index];
+        if (!work_is_name(guard->lock) || guard->token.value == 0) {
+            const char *detail = "guard: the name of a lock and the token of a hold";
+            return refuse(plan, index, TENURE_INVALID, detail);
+        }
+        enum tenure_err err = judge_hold(engine, guard, plan, index);
+        if (err != TENURE_OK) return err;
+    }
+    return TENURE_OK;
 }
 
 static bool does_hold(const struct key *key, const struct engine_condition *condition)
@@ -167,6 +197,7 @@ static void depend(const struct engine *engine, const struct key *key, struct ch
 static bool judge_conditions(
     struct engine *engine, const struct engine_change *change, struct change_plan *plan)
 {
+    plan->fault_part = CHANGE_PART_CONDITION;
     for (uint32_t index = 0; index < change->condition_count; index++) {
         const struct engine_condition *condition = &change->conditions[index];
         const struct key *key = key_find(engine, condition->name);
@@ -201,7 +232,7 @@ static enum tenure_err judge_bond(
 {
     const struct engine_guard *bond = &step->operation->bond;
     if (bond->lock.size == 0) return TENURE_OK;
-    enum tenure_err err = judge_guard(engine, bond, plan, at);
+    enum tenure_err err = judge_hold(engine, bond, plan, at);
     if (err != TENURE_OK) return err;
     const struct bond *known = bond_find(engine, bond->token);
     uint32_t count = known == NULL ? 0 : known->count;
@@ -345,7 +376,8 @@ static enum tenure_err judge_limits(const struct engine *engine, struct change_p
     bool is_over = then.count > now.count && then.count > engine->options.key_count_max;
     is_over = is_over || (then.bytes > now.bytes && then.bytes > engine->options.key_bytes_max);
     if (!is_over) return TENURE_OK;
-    return refuse(plan, 0, TENURE_TOO_MANY, "the limit of the server for shared state is reached");
+    return refuse_whole(
+        plan, TENURE_TOO_MANY, "the limit of the server for shared state is reached");
 }
 
 static void count_records(struct change_plan *plan, const struct change_step *step)
@@ -366,6 +398,7 @@ static enum tenure_err judge_steps(struct engine *engine, struct change_plan *pl
     const struct engine_operation *operations =
         plan->is_else ? change->else_operations : change->then_operations;
     plan->step_count = plan->is_else ? change->else_count : change->then_count;
+    plan->fault_part = plan->is_else ? CHANGE_PART_ELSE : CHANGE_PART_THEN;
     for (uint32_t index = 0; index < plan->step_count; index++) {
         struct change_step *step = &plan->steps[index];
         *step = (struct change_step){ .operation = &operations[index],
@@ -380,8 +413,7 @@ static enum tenure_err judge_steps(struct engine *engine, struct change_plan *pl
     enum tenure_err err = judge_limits(engine, plan);
     if (err != TENURE_OK || plan->record_count == 0) return err;
     err = work_gate(engine);
-    if (err != TENURE_OK) plan->detail = work_gate_detail(engine);
-    return err;
+    return err == TENURE_OK ? err : refuse_whole(plan, err, work_gate_detail(engine));
 }
 
 enum tenure_err
@@ -395,18 +427,17 @@ change_judge(struct engine *engine, const struct engine_change *change, struct c
     plan->record_count = 0;
     plan->record_size = 0;
     plan->failed = NULL;
+    plan->fault_part = CHANGE_PART_NONE;
     plan->fault_index = 0;
     plan->detail = NULL;
     plan->seq.value = 0;
     if (change->guard_count > LIMIT_GUARD_COUNT_MAX) {
-        return refuse(plan, 0, TENURE_INVALID, "up to 16 guards in one transaction");
+        return refuse_whole(plan, TENURE_INVALID, "up to 16 guards in one transaction");
     }
     enum tenure_err err = judge_conditions_form(change, plan);
-    if (err == TENURE_OK) err = judge_branch(change->then_operations, change->then_count, plan);
-    if (err == TENURE_OK) err = judge_branch(change->else_operations, change->else_count, plan);
-    for (uint32_t index = 0; err == TENURE_OK && index < change->guard_count; index++) {
-        err = judge_guard(engine, &change->guards[index], plan, index);
-    }
+    if (err == TENURE_OK) err = judge_branch(plan, CHANGE_PART_THEN);
+    if (err == TENURE_OK) err = judge_branch(plan, CHANGE_PART_ELSE);
+    if (err == TENURE_OK) err = judge_guards(engine, change, plan);
     if (err != TENURE_OK) return err;
     plan->is_else = !judge_conditions(engine, change, plan);
     if (plan->is_else && !change->has_else) return TENURE_MISMATCH;

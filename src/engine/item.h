@@ -162,8 +162,8 @@ static inline struct item *item_from_link(struct list *link)
     return CONTAINER_OF(link, struct item, link);
 }
 
-/* When it is called off unless it has been taken, wall; INT64_MAX for never.  Who was taken once has
- * been taken in time: what fails, lapses or is redriven later is not called off for that. */
+/* When it is called off unless it has been taken, wall; INT64_MAX for never.  Who was taken once
+ * has been taken in time: what fails, lapses or is redriven later is not called off for that. */
 static inline int64_t item_expires_at_us(const struct item *item)
 {
     bool has_expiry = item->terms.expires_at_us > 0 && item->token.value == 0;

@@ -110,6 +110,19 @@ struct engine_change_result {
                          on from, also where nothing is set */
 };
 
+/* What of a transaction refused it. */
+enum engine_change_part {
+    CHANGE_PART_NONE, /* nothing in particular: a limit, the disk, a loss */
+    CHANGE_PART_GUARD,
+    CHANGE_PART_CONDITION,
+    CHANGE_PART_THEN, /* an operation */
+    CHANGE_PART_ELSE,
+    CHANGE_PART_COUNT
+};
+
+/* "guard", "if", "then", "else"; NULL for none. */
+const char *engine_change_part_word(enum engine_change_part part);
+
 /* The answer to one command.  It may leave only when `seq` is durable. */
 struct engine_reply {
     uint64_t client;
@@ -127,12 +140,14 @@ struct engine_reply {
                                                    MISMATCH: one, the register as it is;
                                                    state wait: one */
     uint32_t change_count;
-    bool is_else;         /* change: a condition did not hold, and the other branch was taken */
-    uint32_t fault_index; /* change that was refused: the guard, condition or operation */
-    uint32_t swept_count; /* redrive, purge: so many items */
-    bool is_swept;        /* redrive, purge: and there are no more */
+    bool is_else; /* change, done: a condition did not hold, and the other branch was taken */
+    enum engine_change_part fault_part;  /* change, done that was refused: what refused it … */
+    uint32_t fault_index;                /* … which of them … */
+    struct bytes fault_name;             /* … and its lock, register or rank, if it is a name */
+    uint32_t swept_count;                /* redrive, purge: so many items */
+    bool is_swept;                       /* redrive, purge: and there are no more */
     struct engine_sweep_cursor swept_to; /* redrive, purge: else go on from here */
-    const char *detail;   /* INVALID and the like: what is wrong; static text or NULL */
+    const char *detail; /* INVALID and the like: what is wrong; static text or NULL */
 };
 
 /* What must now be done.  Storage is the engine's. */

@@ -188,7 +188,7 @@ struct sweeping {
     enum item_state state;
     struct engine_sweep_cursor cursor; /* the last one that stays */
     uint32_t count;                    /* in this step */
-    bool is_swept; /* to the end */
+    bool is_swept;                     /* to the end */
 };
 
 static struct engine_item_cursor cursor_at(const struct item *item)

@@ -398,6 +398,8 @@ void command_end_work(struct engine *engine, const struct engine_command *comman
     if (claimed.is_held || is_same) {
         result->is_repeat = is_same;
         result->item.queue = claim->queue;
+        result->item.id = claim->id;
+        result->item.state = ITEM_DONE; /* of one that is forgotten */
         if (claimed.item != NULL) item_view(engine, claimed.item, &result->item);
         output_depend(engine, is_same ? claimed.work->last_seq : engine->seq);
     } else {

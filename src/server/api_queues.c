@@ -1,6 +1,5 @@
 /* api_queues - what is done with queues over HTTP. */
-#include "proto/base64.h"
-#include "server/http.h"
+#include "server/api_state.h"
 #include "server/json_body.h"
 #include "server/queue_request.h"
 #include "server/queue_shapes.h"
@@ -62,54 +61,32 @@ static void end(struct http *http, int status, struct seq seq)
     http_end(http, &(struct http_answer){ .status = status }, seq);
 }
 
-/* -------------------------------------------------------------------- bytes */
-
-/* Bytes that came as base64 take their place among the arguments. */
-static bool decode(
-    struct http *http,
-    struct args *args,
-    enum arg plain,
-    enum arg encoded,
-    struct args_error *out_error)
-{
-    struct buffer *room = &http_server(http)->http->decoded;
-    if (!args_has(args, encoded)) return true;
-    if (args_has(args, plain)) {
-        return args_fail(
-            out_error,
-            arg_name(encoded),
-            "%s and %s exclude each other",
-            arg_name(plain),
-            arg_name(encoded));
-    }
-    struct bytes text = args->texts[encoded];
-    size_t size = 0;
-    char *at = room->data + room->size; /* there is room for all that the request has */
-    if (!base64_decode(text, at, &size)) {
-        return args_fail(
-            out_error, arg_name(encoded), "%s must be base64, with its padding", arg_name(encoded));
-    }
-    room->size += size;
-    args->texts[plain] = (struct bytes){ at, size };
-    args->is_present[plain] = true;
-    return true;
-}
-
-/* Room for whatever the request may have in base64.  False: no memory, and that was answered. */
-static bool reserve_bytes(struct http *http, const struct http_call *call)
-{
-    struct buffer *room = &http_server(http)->http->decoded;
-    buffer_reset(room);
-    if (buffer_reserve(room, call->request->body.size + 1)) return true;
-    http_problem(http, TENURE_NO_MEMORY, 0, NULL);
-    return false;
-}
-
 /* ------------------------------------------------------------------ requests */
 
 static void refuse_text(struct http *http, const char *text)
 {
     http_problem(http, TENURE_INVALID, 0, text);
+}
+
+/* False: it was refused. */
+static bool make(
+    struct http *http,
+    const struct http_call *call,
+    enum engine_command_kind kind,
+    struct queue_request *out_request)
+{
+    const struct wall wall = http_server(http)->wall;
+    const char *fault = queue_request_make(out_request, kind, call->name, &call->args, wall);
+    if (fault != NULL) refuse_text(http, fault);
+    return fault == NULL;
+}
+
+static void submit(struct http *http, struct queue_request *request, http_reply_fn on_reply)
+{
+    struct server *server = http_server(http);
+    request->command.tag = server_tag(server);
+    http->on_reply = on_reply;
+    server_submit(server, http->session, &request->command);
 }
 
 static void
@@ -118,16 +95,8 @@ ask(struct http *http,
     enum engine_command_kind kind,
     http_reply_fn on_reply)
 {
-    struct server *server = http_server(http);
     UNINITIALIZED struct queue_request request;
-    const char *fault = queue_request_make(&request, kind, call->name, &call->args, server->wall);
-    if (fault != NULL) {
-        refuse_text(http, fault);
-        return;
-    }
-    request.command.tag = server_tag(server);
-    http->on_reply = on_reply;
-    server_submit(server, http->session, &request.command);
+    if (make(http, call, kind, &request)) submit(http, &request, on_reply);
 }
 
 /* ---------------------------------------------------------------------- put */
@@ -161,17 +130,6 @@ static void on_all_put(struct http *http, const struct engine_reply *reply)
     end(http, is_new ? 201 : 200, reply->seq);
 }
 
-/* The next line of what is left, without its end. */
-static struct bytes take_line(struct bytes *rest)
-{
-    const char *feed = memchr(rest->data, '\n', rest->size);
-    struct bytes line = { rest->data, feed == NULL ? rest->size : (size_t)(feed - rest->data) };
-    size_t used = line.size + (feed != NULL);
-    *rest = (struct bytes){ rest->data + used, rest->size - used };
-    if (line.size > 0 && line.data[line.size - 1] == '\r') line.size--;
-    return line;
-}
-
 static bool read_line(
     struct http *http,
     struct http_call *call,
@@ -181,31 +139,13 @@ static bool read_line(
 {
     args_init(&call->args);
     if (!json_body_read(&call->args, line, call->line_args, &call->scratch, out_error) ||
-        !decode(http, &call->args, ARG_BODY, ARG_BODY_BASE64, out_error))
+        !api_decode_base64(http, &call->args, ARG_BODY, ARG_BODY_BASE64, out_error))
     {
         return false;
     }
     const char *fault =
         queue_request_put(out_put, call->name, &call->args, http_server(http)->wall);
     return fault == NULL || args_fail(out_error, "", "%s", fault);
-}
-
-static void refuse_line(struct http *http, const struct args_error *error, uint32_t number)
-{
-    struct json_writer json;
-    http_problem_begin(http, &json, TENURE_INVALID, 0, error->text);
-    json_key(&json, "line");
-    json_unsigned(&json, number);
-    if (error->field[0] != '\0') {
-        json_key(&json, "field");
-        json_text(&json, bytes_from_text(error->field));
-    }
-    if (error->has_limit) {
-        json_key(&json, "limit");
-        json_unsigned(&json, error->limit);
-    }
-    json_end_object(&json);
-    end(http, 400, (struct seq){ 0 });
 }
 
 static void put_lines(struct http *http, struct http_call *call)
@@ -217,7 +157,7 @@ static void put_lines(struct http *http, struct http_call *call)
     uint32_t count = 0;
     uint32_t number = 0;
     for (struct bytes rest = call->lines; rest.size > 0;) {
-        struct bytes line = take_line(&rest);
+        struct bytes line = api_take_line(&rest);
         number++;
         if (line.size == 0) continue;
         if (count == LIMIT_ITEM_COUNT_MAX) {
@@ -225,7 +165,7 @@ static void put_lines(struct http *http, struct http_call *call)
             return;
         }
         if (!read_line(http, call, line, &puts[count++], &error)) {
-            refuse_line(http, &error, number);
+            api_refuse_line(http, &error, number);
             return;
         }
     }
@@ -243,12 +183,12 @@ static void put_lines(struct http *http, struct http_call *call)
 void api_queue_put(struct http *http, struct http_call *call)
 {
     struct args_error error;
-    if (!reserve_bytes(http, call)) return;
+    if (!api_reserve_bytes(http, call)) return;
     if (call->lines.data != NULL) {
         bool has_query = call->request->query.size > 0;
         if (has_query) refuse_text(http, "a put of many takes no query: each line has its own");
         if (!has_query) put_lines(http, call);
-    } else if (!decode(http, &call->args, ARG_BODY, ARG_BODY_BASE64, &error)) {
+    } else if (!api_decode_base64(http, &call->args, ARG_BODY, ARG_BODY_BASE64, &error)) {
         http_problem_of_args(http, &error);
     } else {
         ask(http, call, ENGINE_PUT, on_put);
@@ -283,8 +223,8 @@ void api_queue_schedule(struct http *http, struct http_call *call)
     struct server *server = http_server(http);
     struct args_error error;
     struct engine_put put;
-    if (!reserve_bytes(http, call)) return;
-    if (!decode(http, &call->args, ARG_BODY, ARG_BODY_BASE64, &error)) {
+    if (!api_reserve_bytes(http, call)) return;
+    if (!api_decode_base64(http, &call->args, ARG_BODY, ARG_BODY_BASE64, &error)) {
         http_problem_of_args(http, &error);
         return;
     }
@@ -345,19 +285,58 @@ static void on_ended(struct http *http, const struct engine_reply *reply)
     if (!is_granted(http, reply)) return;
     struct json_writer json;
     (void)http_begin(http, &json);
-    shape_ended(&json, &reply->items[0]);
+    json_begin_object(&json);
+    shape_ended_members(&json, &reply->items[0]);
+    json_end_object(&json);
     end(http, 200, reply->seq);
+}
+
+/* Done, and what came of the transaction; what is said again was told the first time. */
+static void on_done_with_change(struct http *http, const struct engine_reply *reply)
+{
+    if (reply->fault_part != CHANGE_PART_NONE) {
+        api_refuse_change(http, reply);
+        return;
+    }
+    if (!is_granted(http, reply)) return;
+    struct json_writer json;
+    (void)http_begin(http, &json);
+    json_begin_object(&json);
+    shape_ended_members(&json, &reply->items[0]);
+    if (!reply->items[0].is_repeat) api_put_change(&json, reply);
+    json_end_object(&json);
+    end(http, 200, reply->seq);
+}
+
+/* The first line is the request as it is without a transaction, the others are that. */
+static void
+done_with_change(struct http *http, struct http_call *call, struct queue_request *request)
+{
+    struct change_request *change = change_request_begin();
+    if (!api_read_change(http, call, change, 1)) return;
+    request->command.as.end_work.change = change_request_end(change);
+    if (request->command.as.end_work.change == NULL) {
+        refuse_text(http, API_CHANGE_TOO_LONG);
+        return;
+    }
+    submit(http, request, on_done_with_change);
 }
 
 void api_queue_done(struct http *http, struct http_call *call)
 {
+    UNINITIALIZED struct queue_request request;
     struct args_error error;
-    if (!reserve_bytes(http, call)) return;
-    if (!decode(http, &call->args, ARG_RESULT, ARG_RESULT_BASE64, &error)) {
+    if (!api_reserve_bytes(http, call)) return;
+    if (!api_decode_base64(http, &call->args, ARG_RESULT, ARG_RESULT_BASE64, &error)) {
         http_problem_of_args(http, &error);
         return;
     }
-    ask(http, call, ENGINE_DONE, on_ended);
+    if (!make(http, call, ENGINE_DONE, &request)) return;
+    if (call->lines.data != NULL) {
+        done_with_change(http, call, &request);
+    } else {
+        submit(http, &request, on_ended);
+    }
 }
 
 void api_queue_fail(struct http *http, struct http_call *call)

@@ -3,9 +3,6 @@
 
 #include "base/decimal.h"
 #include "base/real.h"
-#include "proto/base64.h"
-#include "server/http.h"
-#include "server/json_body.h"
 #include "server/state_shapes.h"
 
 /* ------------------------------------------------------------------ answers */
@@ -45,44 +42,6 @@ static void end(struct http *http, struct seq seq)
 }
 
 /* ------------------------------------------------------------------ arguments */
-
-bool api_decode_base64(
-    struct http *http,
-    struct args *args,
-    enum arg plain,
-    enum arg encoded,
-    struct args_error *out_error)
-{
-    struct buffer *room = &http_server(http)->http->decoded;
-    if (!args_has(args, encoded)) return true;
-    if (args_has(args, plain)) {
-        return args_fail(
-            out_error,
-            arg_name(encoded),
-            "%s and %s exclude each other",
-            arg_name(plain),
-            arg_name(encoded));
-    }
-    size_t size = 0;
-    char *at = room->data + room->size;
-    if (!base64_decode(args->texts[encoded], at, &size)) {
-        return args_fail(
-            out_error, arg_name(encoded), "%s must be base64, with its padding", arg_name(encoded));
-    }
-    room->size += size;
-    args->texts[plain] = (struct bytes){ at, size };
-    args->is_present[plain] = true;
-    return true;
-}
-
-bool api_reserve_bytes(struct http *http, const struct http_call *call)
-{
-    struct buffer *room = &http_server(http)->http->decoded;
-    buffer_reset(room);
-    if (buffer_reserve(room, call->request->body.size + 1)) return true;
-    http_problem(http, TENURE_NO_MEMORY, 0, NULL);
-    return false;
-}
 
 /* A lock and a token, both or neither. */
 static bool read_pair(
@@ -131,8 +90,7 @@ read_conditions(const struct args *args, struct bytes name, struct change_reques
     }
 }
 
-/* What an operation needs that changes a register. */
-static bool read_value(
+bool api_read_value(
     const struct args *args, struct engine_operation *operation, struct args_error *out_error)
 {
     operation->value = args_text(args, ARG_REGISTER);
@@ -151,8 +109,7 @@ void api_submit_change(struct http *http, struct change_request *request, http_r
     struct server *server = http_server(http);
     const struct engine_change *change = change_request_end(request);
     if (change == NULL) {
-        http_problem(
-            http, TENURE_INVALID, 0, "at most 128 operations, 128 conditions and 16 guards");
+        http_problem(http, TENURE_INVALID, 0, API_CHANGE_TOO_LONG);
         return;
     }
     struct engine_command command = { .kind = ENGINE_CHANGE,
@@ -199,7 +156,7 @@ static void change_one(
     struct engine_operation *operation = change_request_operation(request, false, kind);
     operation->name = call->name;
     bool is_sound = api_decode_base64(http, &call->args, ARG_REGISTER, ARG_VALUE_BASE64, &error) &&
-                    read_value(&call->args, operation, &error) &&
+                    api_read_value(&call->args, operation, &error) &&
                     api_read_guard(&call->args, request, &error);
     if (!is_sound) {
         http_problem_of_args(http, &error);
@@ -345,122 +302,4 @@ void api_state_list(struct http *http, struct http_call *call)
     api_state_put_next(&json, next);
     json_end_object(&json);
     end(http, engine_seq(server->engine)); /* it also tells what is not there */
-}
-
-/* ------------------------------------------------------------------ transactions */
-
-static void on_transaction(struct http *http, const struct engine_reply *reply)
-{
-    if (!api_state_is_done(http, reply)) return;
-    struct json_writer json;
-    (void)http_begin(http, &json);
-    json_begin_object(&json);
-    json_key(&json, "held");
-    json_bool(&json, !reply->is_else);
-    json_key(&json, "results");
-    json_begin_array(&json);
-    for (uint32_t index = 0; index < reply->change_count; index++) {
-        shape_change(&json, &reply->changes[index]);
-    }
-    json_end_array(&json);
-    json_end_object(&json);
-    end(http, reply->seq);
-}
-
-static bool read_operation(
-    const struct args *args,
-    enum arg branch,
-    struct change_request *request,
-    struct args_error *out_error)
-{
-    enum engine_operation_kind kind = (enum engine_operation_kind)args->numbers[branch];
-    bool is_else = branch == ARG_ELSE;
-    if (is_else) request->change.has_else = true;
-    struct engine_operation *operation = change_request_operation(request, is_else, kind);
-    operation->name = args_text(args, ARG_NAME);
-    operation->member = args_text(args, ARG_MEMBER);
-    if (kind < OPERATION_RANK_GET) return read_value(args, operation, out_error);
-    enum arg score = kind == OPERATION_RANK_INCREMENT ? ARG_BY : ARG_SCORE;
-    bool has_score = kind == OPERATION_RANK_INCREMENT || kind == OPERATION_RANK_ADD;
-    return !has_score || api_read_real(args, score, &operation->score, out_error);
-}
-
-static bool read_condition(
-    const struct args *args, struct change_request *request, struct args_error *out_error)
-{
-    struct engine_condition *condition = change_request_condition(request);
-    condition->kind = (enum engine_condition_kind)args->numbers[ARG_IF];
-    condition->name = args_text(args, ARG_NAME);
-    condition->value = args_text(args, ARG_REGISTER);
-    condition->version = args_number(args, ARG_VERSION, 0);
-    bool is_version = condition->kind == CONDITION_VERSION;
-    return is_version == args_has(args, ARG_VERSION) ||
-           args_fail(out_error, "version", "version is for a condition on the version");
-}
-
-/* Each line is one guard, condition or operation. */
-static bool read_part(
-    struct http *http,
-    struct args *args,
-    struct change_request *request,
-    struct args_error *out_error)
-{
-    static const uint8_t kinds[] = { ARG_IF, ARG_THEN, ARG_ELSE, ARG_GUARD_LOCK, ARG_COUNT };
-    uint32_t count = 0;
-    for (const uint8_t *kind = kinds; *kind != ARG_COUNT; kind++) {
-        count += args_has(args, (enum arg) * kind);
-    }
-    if (count != 1) {
-        return args_fail(out_error, "", "a line has one of if, then, else and guard_lock");
-    }
-    if (!api_decode_base64(http, args, ARG_REGISTER, ARG_VALUE_BASE64, out_error)) return false;
-    if (args_has(args, ARG_GUARD_LOCK)) return api_read_guard(args, request, out_error);
-    if (!args_require(args, ARG_LIST(ARG_NAME), out_error)) return false;
-    if (args_has(args, ARG_IF)) return read_condition(args, request, out_error);
-    enum arg branch = args_has(args, ARG_THEN) ? ARG_THEN : ARG_ELSE;
-    return read_operation(args, branch, request, out_error);
-}
-
-/* The next line of what is left, without its end. */
-static struct bytes take_line(struct bytes *rest)
-{
-    const char *feed = memchr(rest->data, '\n', rest->size);
-    struct bytes line = { rest->data, feed == NULL ? rest->size : (size_t)(feed - rest->data) };
-    size_t used = line.size + (feed != NULL);
-    *rest = (struct bytes){ rest->data + used, rest->size - used };
-    if (line.size > 0 && line.data[line.size - 1] == '\r') line.size--;
-    return line;
-}
-
-static bool read_lines(
-    struct http *http,
-    struct http_call *call,
-    struct change_request *request,
-    struct args_error *out_error)
-{
-    for (struct bytes rest = call->lines; rest.size > 0;) {
-        struct bytes line = take_line(&rest);
-        if (line.size == 0) continue;
-        args_init(&call->args);
-        if (!json_body_read(&call->args, line, call->line_args, &call->scratch, out_error) ||
-            !read_part(http, &call->args, request, out_error))
-        {
-            return false;
-        }
-    }
-    return true;
-}
-
-void api_state_transaction(struct http *http, struct http_call *call)
-{
-    struct args_error error;
-    if (!api_reserve_bytes(http, call)) return;
-    struct change_request *request = change_request_begin();
-    bool is_sound = call->lines.data != NULL ? read_lines(http, call, request, &error)
-                                             : read_part(http, &call->args, request, &error);
-    if (is_sound) {
-        api_submit_change(http, request, on_transaction);
-    } else {
-        http_problem_of_args(http, &error);
-    }
 }

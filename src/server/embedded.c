@@ -26,6 +26,10 @@
  * up behind it, and who waits for an answer is better told. */
 #define SLOW_NS (2 * NS_PER_S)
 
+/* The same when so much waits for the disk, however long it has been about it: all of it is one
+ * batch, which has a limit (JOURNAL_BATCH_SIZE_MAX).  What goes on nevertheless is small. */
+#define BEHIND_SIZE ((size_t)256 << 20)
+
 /* ------------------------------------------------------------------ the engine */
 
 static void gather_records(struct embedded *embedded, const struct engine_update *update)
@@ -38,6 +42,11 @@ static void gather_records(struct embedded *embedded, const struct engine_update
         turn_die(EX_OSERR, "not enough memory for the journal's batch");
     }
     embedded->pending_count += update->record_count;
+}
+
+static bool is_behind(const struct embedded *embedded)
+{
+    return embedded->pending.size > BEHIND_SIZE;
 }
 
 static void offer_pending(struct server *server)
@@ -99,8 +108,46 @@ static bool step(struct server *server, struct engine_event *event, struct sessi
     return update.is_waiting;
 }
 
+/* ------------------------------------------------------------------ the gate */
+
+static void set_gate(struct server *server, enum engine_gate gate)
+{
+    struct embedded *embedded = server->embedded;
+    if (embedded->gate == gate || embedded->gate == ENGINE_GATE_DRAINING) return;
+    bool was_full = embedded->gate == ENGINE_GATE_NO_SPACE;
+    bool is_memory = embedded->is_memory_short;
+    embedded->gate = gate;
+    server->is_full = gate == ENGINE_GATE_NO_SPACE;
+    server->is_disk_slow = gate == ENGINE_GATE_SLOW;
+    if (gate == ENGINE_GATE_NO_SPACE) {
+        log_write(
+            LOG_WARNING,
+            is_memory ? "there is no memory to write to the disk: no new grants until there is"
+                      : "the disk is full: no new grants until there is room");
+    } else if (gate == ENGINE_GATE_SLOW) {
+        log_write(
+            LOG_WARNING,
+            is_behind(embedded)
+                ? "too much waits for the disk: no new grants until it has caught up"
+                : "the disk has not finished a write for 2 s: no new grants until "
+                  "it does");
+    } else if (gate == ENGINE_GATE_OPEN) {
+        const char *text = !was_full   ? "the disk takes writes again"
+                           : is_memory ? "there is memory again to write to the disk"
+                                       : "there is room on the disk again";
+        log_write(LOG_INFO, "%s", text);
+    }
+    struct engine_event event = { .kind = ENGINE_GATE, .gate = gate };
+    (void)step(server, &event, NULL);
+}
+
+/* ------------------------------------------------------------------ requests */
+
 static void submit(struct server *server, struct session *session, struct engine_command *command)
 {
+    /* One turn may bring in very much, and news of the disk are looked at only between turns. */
+    bool is_open = server->embedded->gate == ENGINE_GATE_OPEN;
+    if (is_open && is_behind(server->embedded)) set_gate(server, ENGINE_GATE_SLOW);
     command->client = session->id;
     struct engine_event event = { .kind = ENGINE_COMMAND, .command = command };
     if (step(server, &event, session)) session->is_waiting = true;
@@ -161,33 +208,6 @@ static void wake(struct server *server, int64_t away_ns)
 }
 
 /* ------------------------------------------------------------------ the parts of a turn */
-
-static void set_gate(struct server *server, enum engine_gate gate)
-{
-    struct embedded *embedded = server->embedded;
-    if (embedded->gate == gate || embedded->gate == ENGINE_GATE_DRAINING) return;
-    bool was_full = embedded->gate == ENGINE_GATE_NO_SPACE;
-    bool is_memory = embedded->is_memory_short;
-    embedded->gate = gate;
-    server->is_full = gate == ENGINE_GATE_NO_SPACE;
-    server->is_disk_slow = gate == ENGINE_GATE_SLOW;
-    if (gate == ENGINE_GATE_NO_SPACE) {
-        log_write(
-            LOG_WARNING,
-            is_memory ? "there is no memory to write to the disk: no new grants until there is"
-                      : "the disk is full: no new grants until there is room");
-    } else if (gate == ENGINE_GATE_SLOW) {
-        log_write(
-            LOG_WARNING, "the disk has not finished a write for 2 s: no new grants until it does");
-    } else if (gate == ENGINE_GATE_OPEN) {
-        const char *text = !was_full   ? "the disk takes writes again"
-                           : is_memory ? "there is memory again to write to the disk"
-                                       : "there is room on the disk again";
-        log_write(LOG_INFO, "%s", text);
-    }
-    struct engine_event event = { .kind = ENGINE_GATE, .gate = gate };
-    (void)step(server, &event, NULL);
-}
 
 /* True when more is due than one turn takes. */
 static bool run_timers(struct server *server)
@@ -258,7 +278,8 @@ static void check_committer(struct server *server)
             if (embedded->gate != ENGINE_GATE_NO_SPACE) embedded->is_memory_short = false;
             set_gate(server, ENGINE_GATE_NO_SPACE);
         } else {
-            set_gate(server, is_disk_slow(server) ? ENGINE_GATE_SLOW : ENGINE_GATE_OPEN);
+            bool is_slow = is_disk_slow(server) || is_behind(embedded);
+            set_gate(server, is_slow ? ENGINE_GATE_SLOW : ENGINE_GATE_OPEN);
         }
         break;
     case COMMITTER_NO_SPACE: note_shortage(server); break;

@@ -60,7 +60,7 @@ struct http_call {
     const struct http_request *request;
     struct bytes name; /* decoded; "" when the route has none */
     struct args args;
-    struct bytes lines;       /* of a put of many: an object each; data NULL: it is none */
+    struct bytes lines;       /* an object each; data NULL: it came otherwise */
     const uint8_t *line_args; /* that a line may have */
     char *scratch;            /* has room for the texts of these lines */
 };

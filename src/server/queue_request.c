@@ -249,7 +249,8 @@ static bool parse_place(struct bytes id, uint64_t entered, struct engine_item_cu
 bool queue_cursor_parse(struct bytes text, struct engine_item_cursor *out_cursor)
 {
     uint64_t entered;
-    if (text.size > 0) return take_number(&text, &entered) && parse_place(text, entered, out_cursor);
+    if (text.size > 0)
+        return take_number(&text, &entered) && parse_place(text, entered, out_cursor);
     *out_cursor = (struct engine_item_cursor){ 0 };
     return true;
 }
@@ -258,10 +259,10 @@ bool queue_sweep_cursor_parse(struct bytes text, struct engine_sweep_cursor *out
 {
     struct engine_sweep_cursor cursor = { { 0 }, 0, 0 };
     uint64_t entered;
-    bool is_bad = text.size > 0 &&
-                  (!take_number(&text, &entered) || !take_number(&text, &cursor.until) ||
-                   !take_number(&text, &cursor.count) || cursor.until == 0 ||
-                   !parse_place(text, entered, &cursor.after));
+    bool is_bad =
+        text.size > 0 && (!take_number(&text, &entered) || !take_number(&text, &cursor.until) ||
+                          !take_number(&text, &cursor.count) || cursor.until == 0 ||
+                          !parse_place(text, entered, &cursor.after));
     if (!is_bad) *out_cursor = cursor;
     return !is_bad;
 }
@@ -284,8 +285,7 @@ size_t queue_cursor_format(
 size_t queue_sweep_cursor_format(
     const struct engine_reply *reply, char out_text[static LIMIT_CURSOR_SIZE_MAX])
 {
-    _Static_assert(
-        3 * (DECIMAL_SIZE_MAX + 1) + LIMIT_ID_SIZE_MAX <= LIMIT_CURSOR_SIZE_MAX, "room");
+    _Static_assert(3 * (DECIMAL_SIZE_MAX + 1) + LIMIT_ID_SIZE_MAX <= LIMIT_CURSOR_SIZE_MAX, "room");
     const struct engine_sweep_cursor *cursor = &reply->swept_to;
     if (reply->is_swept) return 0;
     size_t size = put_number(cursor->after.entered, out_text);

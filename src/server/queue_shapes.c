@@ -187,18 +187,15 @@ void shape_extended(struct json_writer *json, const struct engine_item_view *ite
     json_end_object(json);
 }
 
-void shape_ended(struct json_writer *json, const struct engine_item_result *result)
+void shape_ended_members(struct json_writer *json, const struct engine_item_result *result)
 {
     const struct engine_item_view *item = &result->item;
-    bool is_known = item->id.size > 0; /* else it was done, and is forgotten */
-    json_begin_object(json);
     put_text(json, "id", item->id);
-    put_word(json, "state", item_state_word(is_known ? item->state : ITEM_DONE));
+    put_word(json, "state", item_state_word(item->state));
     put_number(json, "attempts", item->attempts);
     put_number(json, "lapses", item->lapses);
     put_bool(json, "cancelling", item->is_cancelling);
     put_bool(json, "repeat", result->is_repeat);
-    json_end_object(json);
 }
 
 /* --------------------------------------------------------- queues and groups */

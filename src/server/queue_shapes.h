@@ -19,8 +19,8 @@ void shape_taken(struct json_writer *json, const struct engine_item_view *item);
 void shape_put(struct json_writer *json, const struct engine_item_result *result, bool is_many);
 /* {id, token, lease_ms, remaining_ms, cancelling} */
 void shape_extended(struct json_writer *json, const struct engine_item_view *item);
-/* {id, state, attempts, lapses, cancelling, repeat} */
-void shape_ended(struct json_writer *json, const struct engine_item_result *result);
+/* The members id, state, attempts, lapses, cancelling, repeat. */
+void shape_ended_members(struct json_writer *json, const struct engine_item_result *result);
 void shape_queue(struct json_writer *json, const struct engine_queue_view *queue);
 void shape_group(struct json_writer *json, const struct engine_group_view *group);
 

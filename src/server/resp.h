@@ -168,6 +168,8 @@ bool resp_refuse_keyword(struct resp_args *args);
 
 /* The last bit of the tag of an acquire: it has several names. */
 #define RESP_TAG_MANY UINT64_C(1)
+/* … of the end of an item: it brings a transaction. */
+#define RESP_TAG_CHANGE UINT64_C(1)
 
 void resp_answer(struct resp *resp, const struct engine_reply *reply);
 

@@ -71,12 +71,9 @@ static const struct option sweep_options[] = {
     { .keyword = NULL },
 };
 static const struct option redrive_options[] = {
-    { .keyword = "GROUP", .arg = ARG_GROUP },
-    { .keyword = "REASON", .arg = ARG_REASON },
-    { .keyword = "LIMIT", .arg = ARG_LIMIT },
-    { .keyword = "INTERVAL", .arg = ARG_INTERVAL_MS },
-    { .keyword = "CURSOR", .arg = ARG_CURSOR },
-    { .keyword = NULL },
+    { .keyword = "GROUP", .arg = ARG_GROUP },   { .keyword = "REASON", .arg = ARG_REASON },
+    { .keyword = "LIMIT", .arg = ARG_LIMIT },   { .keyword = "INTERVAL", .arg = ARG_INTERVAL_MS },
+    { .keyword = "CURSOR", .arg = ARG_CURSOR }, { .keyword = NULL },
 };
 static const struct option scope_options[] = {
     { .keyword = "GROUP", .arg = ARG_GROUP },
@@ -157,7 +154,7 @@ static void ask(struct resp *resp, struct queue_request *request, const char *fa
         resp_refuse(resp, TENURE_INVALID, fault);
         return;
     }
-    request->command.tag = server_tag(resp->server) << 1;
+    request->command.tag |= server_tag(resp->server) << 1;
     server_submit(resp->server, resp->session, &request->command);
 }
 
@@ -199,8 +196,11 @@ static void run_form(struct resp *resp, const struct resp_command *command, cons
     }
     const struct wall wall = resp->server->wall;
     const char *fault = queue_request_make(&request, form->kind, queue, &given, wall);
-    if (form->kind == ENGINE_DONE) request.command.as.end_work.change = change;
     if (form->kind == ENGINE_EXTEND) request.command.as.extend.is_binding = true;
+    if (change != NULL) {
+        request.command.tag = RESP_TAG_CHANGE;
+        request.command.as.end_work.change = change;
+    }
     ask(resp, &request, fault);
 }
 

@@ -1,5 +1,6 @@
 #include "server/queue_request.h"
 #include "server/resp_queue.h"
+#include "server/resp_state.h"
 
 #define WIRE(resp, literal) buffer_append((resp)->out.out, (literal), sizeof(literal) - 1)
 
@@ -23,6 +24,10 @@ static void write_refusal(struct resp *resp, const struct engine_reply *reply)
         write_loss(resp, &result->item);
         return;
     }
+    if (reply->fault_part != CHANGE_PART_NONE) {
+        resp_write_change_refusal(resp, reply);
+        return;
+    }
     const char *detail = reply->detail;
     if (detail == NULL && result != NULL) detail = result->detail;
     if (detail == NULL) detail = tenure_err_text(reply->err);
@@ -30,6 +35,12 @@ static void write_refusal(struct resp *resp, const struct engine_reply *reply)
 }
 
 /* ------------------------------------------------------------------ answers, kind by kind */
+
+static const struct engine_item_result *first_item(const struct engine_reply *reply)
+{
+    ASSERT(reply->item_count > 0);
+    return &reply->items[0];
+}
 
 static void write_put_members(struct resp *resp, const struct engine_item_result *result)
 {
@@ -114,16 +125,18 @@ static void write_extension(struct resp *resp, const struct engine_item_result *
     resp_pair_unsigned(resp, "token", item->token.value);
 }
 
-/* What became of it.  One that was done and is forgotten has no view. */
-static void write_end(struct resp *resp, const struct engine_item_result *result)
+/* What became of it.  What came of a transaction is told once: who says again that it is done is
+ * not told again. */
+static void write_end(struct resp *resp, const struct engine_reply *reply)
 {
+    const struct engine_item_result *result = first_item(reply);
     const struct engine_item_view *item = &result->item;
-    bool is_known = item->id.size > 0;
-    resp_write_map(&resp->out, 6);
+    bool has_change = (reply->tag & RESP_TAG_CHANGE) != 0 && !result->is_repeat;
+    resp_write_map(&resp->out, has_change ? 8 : 6);
     WIRE(resp, "$2\r\nid\r\n");
     resp_write_bulk(&resp->out, item->id);
     WIRE(resp, "$5\r\nstate\r\n");
-    resp_write_text(&resp->out, item_state_word(is_known ? item->state : ITEM_DONE));
+    resp_write_text(&resp->out, item_state_word(item->state));
     WIRE(resp, "$8\r\nattempts\r\n");
     resp_write_unsigned(&resp->out, item->attempts);
     WIRE(resp, "$6\r\nlapses\r\n");
@@ -132,6 +145,10 @@ static void write_end(struct resp *resp, const struct engine_item_result *result
     resp_write_unsigned(&resp->out, item->is_cancelling ? 1 : 0);
     WIRE(resp, "$6\r\nrepeat\r\n");
     resp_write_unsigned(&resp->out, result->is_repeat ? 1 : 0);
+    if (!has_change) return;
+    resp_pair_unsigned(resp, "held", reply->is_else ? 0 : 1);
+    resp_write_text(&resp->out, "results");
+    resp_write_results(resp, reply);
 }
 
 static void write_swept(struct resp *resp, const struct engine_reply *reply)
@@ -144,8 +161,7 @@ static void write_swept(struct resp *resp, const struct engine_reply *reply)
     if (reply->is_swept) {
         resp_write_null(&resp->out);
     } else {
-        resp_write_bulk(
-            &resp->out, (struct bytes){ text, queue_sweep_cursor_format(reply, text) });
+        resp_write_bulk(&resp->out, (struct bytes){ text, queue_sweep_cursor_format(reply, text) });
     }
 }
 
@@ -163,12 +179,6 @@ static void write_items(
 static void write_take(struct resp *resp, const struct engine_item_result *result)
 {
     write_taken(resp, &result->item);
-}
-
-static const struct engine_item_result *first_item(const struct engine_reply *reply)
-{
-    ASSERT(reply->item_count > 0);
-    return &reply->items[0];
 }
 
 static void write_success(struct resp *resp, const struct engine_reply *reply)
@@ -195,7 +205,7 @@ static void write_success(struct resp *resp, const struct engine_reply *reply)
     case ENGINE_FAIL:
     case ENGINE_BURY:
     case ENGINE_CANCEL_ITEM:
-    case ENGINE_KICK: write_end(resp, first_item(reply)); return;
+    case ENGINE_KICK: write_end(resp, reply); return;
     case ENGINE_REDRIVE:
     case ENGINE_PURGE: write_swept(resp, reply); return;
     case ENGINE_AWAIT: resp_write_item(resp, &first_item(reply)->item, RESP_ITEM_WHOLE); return;

@@ -37,8 +37,10 @@ bool resp_take_transaction(struct resp_args *args, struct change_request *reques
 
 void resp_write_register(struct resp *resp, const struct engine_register_view *view);
 void resp_write_score(struct resp *resp, double score);
-/* The results of a transaction: whether the conditions held, and one answer each. */
+/* The results of a transaction: an array. */
 void resp_write_results(struct resp *resp, const struct engine_reply *reply);
+/* Why it was refused, and what of it refused it. */
+void resp_write_change_refusal(struct resp *resp, const struct engine_reply *reply);
 /* Answers of the engine. */
 void resp_answer_state(struct resp *resp, const struct engine_reply *reply);
 /* What happened to shared state, as a map; with the value before if the record has it. */

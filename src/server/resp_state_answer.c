@@ -55,18 +55,28 @@ static void write_result(struct resp *resp, const struct engine_change_result *r
 
 void resp_write_results(struct resp *resp, const struct engine_reply *reply)
 {
-    resp_write_array(&resp->out, 2);
-    resp_write_bool(&resp->out, !reply->is_else);
     resp_write_array(&resp->out, reply->change_count);
     for (uint32_t index = 0; index < reply->change_count; index++) {
         write_result(resp, &reply->changes[index]);
     }
 }
 
+static void write_transaction(struct resp *resp, const struct engine_reply *reply)
+{
+    resp_write_array(&resp->out, 2);
+    resp_write_bool(&resp->out, !reply->is_else);
+    resp_write_results(resp, reply);
+}
+
+static enum resp_shape shape_of(const struct engine_reply *reply)
+{
+    return (enum resp_shape)(reply->tag & ((1u << RESP_SHAPE_BITS) - 1));
+}
+
 static void write_shape(struct resp *resp, const struct engine_reply *reply)
 {
     const struct engine_change_result *result = &reply->changes[0];
-    switch ((enum resp_shape)(reply->tag & ((1u << RESP_SHAPE_BITS) - 1))) {
+    switch (shape_of(reply)) {
     case RESP_SHAPE_VERSION: resp_write_unsigned(&resp->out, result->value.version); return;
     case RESP_SHAPE_NUMBER:
     case RESP_SHAPE_TRIMMED: resp_write_signed(&resp->out, result->number); return;
@@ -75,24 +85,52 @@ static void write_shape(struct resp *resp, const struct engine_reply *reply)
     case RESP_SHAPE_SCORE: write_score_or_null(resp, result); return;
     case RESP_SHAPE_ADDED: resp_write_unsigned(&resp->out, count_results(reply, true)); return;
     case RESP_SHAPE_CHANGED: resp_write_unsigned(&resp->out, count_results(reply, false)); return;
-    case RESP_SHAPE_RESULTS: resp_write_results(resp, reply); return;
+    case RESP_SHAPE_RESULTS: write_transaction(resp, reply); return;
     }
     UNREACHABLE("all shapes are handled");
 }
 
 /* ------------------------------------------------------------------ refusals */
 
-static void write_refusal(struct resp *resp, const struct engine_reply *reply)
+static struct resp_text describe_refusal(const struct engine_reply *reply)
 {
     struct resp_text text = { 0 };
-    resp_text_add(&text, reply->detail != NULL ? reply->detail : tenure_err_text(reply->err));
-    if (reply->err == TENURE_MISMATCH && reply->change_count > 0) {
-        const struct engine_register_view *view = &reply->changes[0].value;
-        text.size = 0;
-        resp_text_add_bytes(&text, view->name);
-        resp_text_add(&text, view->version == 0 ? " is not set" : " has version ");
-        if (view->version > 0) resp_text_add_number(&text, (int64_t)view->version);
+    if (reply->err != TENURE_MISMATCH || reply->change_count == 0) {
+        resp_text_add(&text, reply->detail != NULL ? reply->detail : tenure_err_text(reply->err));
+        return text;
     }
+    const struct engine_register_view *view = &reply->changes[0].value;
+    resp_text_add_bytes(&text, view->name);
+    resp_text_add(&text, view->version == 0 ? " is not set" : " has version ");
+    if (view->version > 0) resp_text_add_number(&text, (int64_t)view->version);
+    return text;
+}
+
+void resp_write_change_refusal(struct resp *resp, const struct engine_reply *reply)
+{
+    struct resp_text text = describe_refusal(reply);
+    const char *part = engine_change_part_word(reply->fault_part);
+    if (part != NULL) {
+        resp_text_add(&text, " (");
+        resp_text_add(&text, part);
+        resp_text_add(&text, " ");
+        resp_text_add_number(&text, (int64_t)reply->fault_index + 1);
+        if (reply->fault_name.size > 0) resp_text_add(&text, ": ");
+        resp_text_add_bytes(&text, reply->fault_name);
+        resp_text_add(&text, ")");
+    }
+    const char *word = tenure_err_resp_word(reply->err);
+    resp_write_error(&resp->out, word, resp_text_bytes(&text));
+}
+
+/* Of a single operation there is nothing to tell apart. */
+static void write_refusal(struct resp *resp, const struct engine_reply *reply)
+{
+    if (shape_of(reply) == RESP_SHAPE_RESULTS) {
+        resp_write_change_refusal(resp, reply);
+        return;
+    }
+    struct resp_text text = describe_refusal(reply);
     resp_write_error(&resp->out, tenure_err_resp_word(reply->err), resp_text_bytes(&text));
 }
 

@@ -4,7 +4,7 @@
  * table for clients, and a test holds the two together. */
 #include "base/decimal.h"
 #include "proto/url.h"
-#include "server/http.h"
+#include "server/api_bytes.h"
 #include "server/json_body.h"
 
 typedef void (*handler_fn)(struct http *http, struct http_call *call);
@@ -18,6 +18,8 @@ struct route {
     const uint8_t *body;     /* … and there */
     const uint8_t *required; /* of both */
     const uint8_t *raw;      /* the argument that a body of bytes is; NULL: it takes none */
+    const uint8_t *lines;    /* arguments of each line of a body of them; NULL: it takes none */
+    bool is_first_line_body; /* what such a body has in its first line is as `body` says */
 };
 
 #define ACQUIRE_ARGS                                                                               \
@@ -65,7 +67,8 @@ static const struct route routes[] = {
     { "/v1/elections/", "", METHOD_GET, api_election_observe,
       .query = ARG_LIST(ARG_WAIT_MS, ARG_SINCE) },
     { "/v1/queues/", "/put", METHOD_POST, api_queue_put, .query = ARG_LIST(PUT_ARGS),
-      .body = ARG_LIST(PUT_ARGS, ARG_BODY, ARG_BODY_BASE64), .raw = ARG_LIST(ARG_BODY) },
+      .body = ARG_LIST(PUT_ARGS, ARG_BODY, ARG_BODY_BASE64), .raw = ARG_LIST(ARG_BODY),
+      .lines = ARG_LIST(PUT_ARGS, ARG_BODY, ARG_BODY_BASE64) },
     { "/v1/queues/", "/schedule", METHOD_POST, api_queue_schedule,
       .body = ARG_LIST(PUT_ARGS, ARG_BODY, ARG_BODY_BASE64, ARG_SCHEDULE, ARG_CRON, ARG_ZONE,
                        ARG_MISSED),
@@ -77,7 +80,8 @@ static const struct route routes[] = {
       .body = ARG_LIST(ITEM_ARGS, ARG_LEASE_MS, ARG_PROGRESS), .required = ARG_LIST(ITEM_ARGS) },
     { "/v1/queues/", "/done", METHOD_POST, api_queue_done, .query = ARG_LIST(ITEM_ARGS),
       .body = ARG_LIST(ITEM_ARGS, ARG_RESULT, ARG_RESULT_BASE64),
-      .required = ARG_LIST(ITEM_ARGS), .raw = ARG_LIST(ARG_RESULT) },
+      .required = ARG_LIST(ITEM_ARGS), .raw = ARG_LIST(ARG_RESULT),
+      .lines = ARG_LIST(PART_ARGS), .is_first_line_body = true },
     { "/v1/queues/", "/fail", METHOD_POST, api_queue_fail,
       .body = ARG_LIST(ITEM_ARGS, ARG_REASON, ARG_DELAY_MS, ARG_COUNTED),
       .required = ARG_LIST(ITEM_ARGS) },
@@ -116,7 +120,7 @@ static const struct route routes[] = {
     { "/v1/state", NULL, METHOD_GET, api_state_list,
       .query = ARG_LIST(ARG_PREFIX, ARG_LIMIT, ARG_CURSOR) },
     { "/v1/state", NULL, METHOD_POST, api_state_transaction, .body = ARG_LIST(PART_ARGS),
-      .raw = ARG_LIST(ARG_REGISTER) },
+      .lines = ARG_LIST(PART_ARGS) },
     { "/v1/ranks/", "", METHOD_GET, api_rank_get,
       .query = ARG_LIST(ARG_MEMBER, ARG_FIRST, ARG_LIMIT, ARG_MIN, ARG_MAX, ARG_REVERSE) },
     { "/v1/ranks/", "", METHOD_PUT, api_rank_add,
@@ -274,15 +278,23 @@ static enum body_kind kind_of_body(const struct route *route, const struct http_
 {
     if (request->body.size == 0) return BODY_NONE;
     if (is_type(request->content_type, "application/json")) return BODY_JSON;
-    if (route->raw == NULL) return BODY_OTHER;
-    bool is_bytes = route->handler != api_state_transaction;
-    if (is_bytes && is_type(request->content_type, "application/octet-stream")) return BODY_RAW;
-    bool has_lines = route->handler == api_queue_put || route->handler == api_state_transaction;
-    bool is_lines = has_lines && is_type(request->content_type, "application/x-ndjson");
-    return is_lines ? BODY_LINES : BODY_OTHER;
+    bool is_bytes = is_type(request->content_type, "application/octet-stream");
+    if (is_bytes) return route->raw == NULL ? BODY_OTHER : BODY_RAW;
+    bool is_lines = is_type(request->content_type, "application/x-ndjson");
+    return is_lines && route->lines != NULL ? BODY_LINES : BODY_OTHER;
 }
 
-/* Lines are for the handler. */
+/* Lines are for the handler, but for a first one that is the request itself. */
+static bool read_lines(
+    const struct route *route, struct http_call *call, char **scratch, struct args_error *out_error)
+{
+    call->lines = call->request->body;
+    call->line_args = route->lines;
+    if (!route->is_first_line_body) return true;
+    struct bytes first = api_take_line(&call->lines);
+    return json_body_read(&call->args, first, route->body, scratch, out_error);
+}
+
 static bool read_body(
     const struct route *route, struct http_call *call, char **scratch, struct args_error *out_error)
 {
@@ -293,10 +305,7 @@ static bool read_body(
         call->args.texts[*route->raw] = body;
         call->args.is_present[*route->raw] = true;
         return true;
-    case BODY_LINES:
-        call->lines = body;
-        call->line_args = route->body;
-        return true;
+    case BODY_LINES: return read_lines(route, call, scratch, out_error);
     case BODY_NONE:
     case BODY_OTHER: break;
     }

@@ -57,6 +57,7 @@ struct store_op {
     uint32_t position;
     bool is_started;
     bool is_sent; /* once, at least */
+    bool is_sent_again;
     bool is_finished;
     bool has_text;
     char text[200];

@@ -530,8 +530,29 @@ def test_guards_and_transactions():
     equal((done["held"], done["results"][0]["value"]), (False, "y"))
     api("changeState", 412, "", json.dumps(stale).encode(), headers=LINES)
     api("changeState", 400, "", b'{"then":"get","else":"get","name":"a"}', headers=LINES)
+    api("changeState", 412, "", b'{"if":"absent","name":"a"}', headers=LINES)
+    done_with_an_effect(api, good, stale)
     api("release", 200, "l", query={"owner": "me", "token": token})
     api("readRegister", 404, "here")
+
+
+def done_with_an_effect(api, good, stale):
+    api("put", 201, "q", {"id": "i"})
+    item = api("take", 200, "q", {"worker": "w"}).json["items"][0]
+    parts = [{"then": "increment", "name": "n", "by": 1},
+             {"then": "rank_remove", "name": "r", "member": "none"}]
+
+    def body(*more):
+        lines = [{"id": "i", "token": item["token"]}, *more, *parts]
+        return "\n".join(json.dumps(line) for line in lines).encode()
+
+    api("done", 412, "q", body(stale), headers=LINES)
+    api("done", 412, "q", body({"if": "absent", "name": "a"}), headers=LINES)
+    api("done", 404, "q", body({"guard_lock": "none", "guard_token": 1}), headers=LINES)
+    api("done", 400, "q", body({"then": "set"}), headers=LINES)
+    done = api("done", 200, "q", body(good), headers=LINES).json
+    equal((done["held"], done["results"][0]["value"]), (True, "4"))
+    api("done", 200, "q", body(good), headers=LINES)
 
 
 def test_ranks():

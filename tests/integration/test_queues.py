@@ -61,7 +61,7 @@ def test_from_put_to_done():
     three("QUEUE.DONE", *claim(first))
     equal(three("QUEUE.STAT", "q", "ID", "_1"), None)
     again = three("QUEUE.DONE", *claim(first))
-    equal((again["id"], again["state"], again["repeat"]), ("", "done", 1))
+    equal((again["id"], again["state"], again["repeat"]), ("_1", "done", 1))
     equal(take(three), [])
 
 

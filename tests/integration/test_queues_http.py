@@ -136,7 +136,7 @@ def test_bodies_of_the_wrong_kind_are_refused():
     server = Server()
     http = open_http(server)
     for path, kind in (("put", "text/plain"), ("put", "application/x-www-form-urlencoded"),
-                       ("take", "application/octet-stream"), ("done", "application/x-ndjson"),
+                       ("take", "application/octet-stream"), ("take", "application/x-ndjson"),
                        ("put", "")):
         answer = http("POST", "/v1/queues/q/" + path, b"{}", {"Content-Type": kind})
         equal((path, kind, answer.status), (path, kind, 415))
@@ -184,6 +184,69 @@ def test_an_end_is_awaited():
     equal(http.get("/v1/queues/q/await?id=x").status, 404)
     post(http, "put", id="y")
     equal(http.get("/v1/queues/q/await?id=y&wait_ms=30").json["state"], "ready")
+
+
+def lines(*objects):
+    return b"\n".join(json.dumps(one).encode() for one in objects)
+
+
+def test_an_item_is_done_together_with_its_effect():
+    server = Server()
+    http = open_http(server)
+    token = http.post("/v1/locks/l", owner="me", ttl_ms=60000).json["token"]
+    http("PUT", "/v1/state/text", {"value": "no number"})
+    post(http, "put", id="i")
+    item = claim(take_one(http))
+    guard = {"guard_lock": "l", "guard_token": token}
+    write = {"then": "set", "name": "a", "value_base64": base64.b64encode(b"\0").decode()}
+    path = "/v1/queues/q/done"
+
+    def refusal(*parts):
+        answer = http("POST", path, lines({**item, "result": "r"}, *parts), LINES)
+        equal(state(http, "i"), "taken")
+        equal(http.get("/v1/state/a").status, 404)
+        told = answer.json
+        return answer.status, told["code"], told.get("part"), told.get("number"), told.get("name")
+
+    stale = {"guard_lock": "l", "guard_token": token - 1}
+    unknown = {"guard_lock": "unknown", "guard_token": token}
+    equal(refusal(guard, stale, write), (412, "stale_token", "guard", 2, "l"))
+    equal(refusal(unknown, write), (404, "not_found", "guard", 1, "unknown"))
+    equal(refusal({"if": "present", "name": "gone"}, write), (412, "mismatch", "if", 1, "gone"))
+    equal(refusal(write, {"then": "increment", "name": "text", "by": 1}),
+          (400, "invalid", "then", 2, "text"))
+    answer = http("POST", path, lines(item, {"if": "version", "name": "text", "version": 9}), LINES)
+    equal(answer.json["register"]["value"], "no number")
+    answer = http("POST", path, lines(item, write, {"then": "set"}), LINES)
+    equal((answer.status, answer.json["line"], answer.json["field"]), (400, 3, "name"))
+    answer = http("POST", path, lines(item, {"result": "r"}), LINES)
+    equal((answer.status, answer.json["line"], answer.json["field"]), (400, 2, "result"))
+    answer = http("POST", path, lines({"id": "i"}, write), LINES)
+    equal((answer.status, answer.json["field"]), (400, "token"))
+    many = [{"then": "set", "name": "n%d" % n} for n in range(129)]
+    answer = http("POST", path, lines(item, *many), LINES)
+    equal((answer.status, "128 operations" in answer.json["detail"]), (400, True))
+    equal(state(http, "i"), "taken")
+
+    whole = lines({**item, "result": "r"}, guard, {"if": "absent", "name": "a"}, write,
+                  {"then": "rank_add", "name": "top", "member": "ann", "score": 7.5},
+                  {"else": "get", "name": "a"})
+    done = http("POST", path, whole, LINES).json
+    version = http.get("/v1/state/a").json["version"]
+    equal((done["id"], done["state"], done["held"], done["repeat"]), ("i", "done", True, False))
+    equal(done["results"], [{"name": "a", "version": version, "value_base64": "AA=="},
+                            {"name": "top", "changed": True, "score": 7.5}])
+    equal(http.get("/v1/queues/q/await?id=i").json["result"], "r")
+    again = http("POST", path, whole, LINES).json
+    equal((again["repeat"], "held" in again, "results" in again), (True, False, False))
+    equal(http.get("/v1/state/a").json["version"], version)
+    late = http("POST", path, lines({"id": "i", "token": item["token"] - 1}, write), LINES)
+    equal((late.status, late.json["code"], late.json["state"]), (410, "lost", "done"))
+    # Id and token may be in the query, as they are with a body of bytes.
+    post(http, "put", id="j")
+    token = take_one(http)["token"]
+    answer = http("POST", path + "?id=j&token=%d" % token, b"{}\n" + lines(write), LINES)
+    equal((answer.status, answer.json["held"]), (200, True))
 
 
 def test_lost_leases_are_told_apart():

@@ -15,7 +15,8 @@ import threading
 import time
 
 from lib import (
-    Server, cleanup, contains, encode, equal, is_readable, need, pairs, run, strace, wait_for,
+    RespError, Server, cleanup, contains, encode, equal, is_readable, need, pairs, run, strace,
+    wait_for,
 )
 
 ROUNDS = int(os.environ.get("TENURE_TEST_ROUNDS", "2"))
@@ -136,9 +137,9 @@ def test_a_stopped_server_and_a_thousand_holders():
     wait_for(lambda: pairs(client("LOCK.LIST"))["locks"] == [], "the expiry of all", 30)
 
 
-def stalling(*options, at):
-    """A server whose `at`-th fdatasync, of each thread, takes STALL_S."""
-    wrapper = strace("fdatasync", "delay_enter=%d:when=%s" % (STALL_S * 1e6, at))
+def stalling(*options, at, for_s=STALL_S):
+    """A server whose `at`-th fdatasync, of each thread, takes so long."""
+    wrapper = strace("fdatasync", "delay_enter=%d:when=%s" % (for_s * 1e6, at))
     return Server("--segment-bytes", "64K", *options, wrapper=wrapper)
 
 
@@ -212,6 +213,47 @@ def test_a_kill_while_the_disk_stalls():
         equal(pairs(client("LOCK.ACQUIRE", name, "o", 0))["token"], token)
     fresh = pairs(client("LOCK.ACQUIRE", "fresh", "o", 0))["token"]
     assert fresh > max(kept.values())
+
+
+def test_what_gathers_behind_a_stalled_disk_is_bounded():
+    """One batch has a limit, and memory too: who puts is refused long before the server dies."""
+    server = stalling(at="9", for_s=STALL_S * 2)
+    client, _, _ = until_it_stalls(server)
+    body = b"b" * (1 << 20)
+    putters, sent = [], 320
+    for _ in range(4):
+        putters.append(server.resp())
+        putters[-1].socket.settimeout(60)
+
+    def put(putter):
+        for _ in range(sent // len(putters)):
+            putter.socket.sendall(encode("QUEUE.PUT", "q", body))
+
+    threads = [threading.Thread(target=put, args=(putter,)) for putter in putters]
+    begun = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    took = time.monotonic() - begun
+    client.read(60)
+    put_count = 0
+    for putter in putters:
+        for _ in range(sent // len(putters)):
+            try:
+                equal(pairs(putter.read(60))["state"], "ready")
+                put_count += 1
+            except RespError as error:
+                equal(error.word, "UNAVAILABLE")
+                contains(str(error), "the disk is not answering")
+    print("     %d MiB sent in %.1f s, %d MiB taken" % (sent, took, put_count))
+    assert put_count <= 262, put_count
+    if took < 1:  # behind 2 s the time is reason enough
+        assert put_count >= 250, put_count
+        contains(server.errors(), "too much waits for the disk")
+    equal(pairs(pairs(client("QUEUE.STAT", "q"))["counts"])["ready"], put_count)
+    wait_for(lambda: "takes writes again" in server.errors(), "the end of it")
+    client("QUEUE.PUT", "q", "small")
 
 
 def test_processors_that_are_busy():

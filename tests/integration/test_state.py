@@ -122,6 +122,71 @@ def test_an_item_is_done_together_with_its_effect():
     equal(client("STATE.GET", "done")["value"], "1")
 
 
+def test_what_comes_of_the_effect_is_told_with_the_end():
+    client = Server().resp(3)
+    for number in range(3):
+        client("QUEUE.PUT", "q", "body", "ID", "i%d" % number, "RETENTION", 60000)
+    items = client("QUEUE.TAKE", "q", "w", "COUNT", 3)
+    claims = [("q", item["id"], item["token"]) for item in items]
+    effect = ["IF", "ABSENT", "seen", "THEN", "SET", "seen", "yes", "INCR", "n", "2",
+              "RANKADD", "top", "1.5", "ann", "DEL", "none", "ELSE", "GET", "seen"]
+    done = client("QUEUE.DONE", *claims[0], "RESULT", "r", *effect)
+    equal((done["id"], done["state"], done["held"], done["repeat"]), ("i0", "done", 1, 0))
+    version = client("STATE.GET", "seen")["version"]
+    equal(done["results"], [
+        {"name": "seen", "version": version, "value": "yes"},
+        {"name": "n", "version": version + 1, "value": "2"}, "1.5", {"name": "none", "version": 0}])
+    other = client("QUEUE.DONE", *claims[1], *effect)
+    equal((other["held"], other["results"]), (0, done["results"][:1]))
+    # What is said again is not done again, and was told the first time.
+    again = client("QUEUE.DONE", *claims[0], "RESULT", "r", *effect)
+    equal((again["repeat"], "held" in again, "results" in again), (1, False, False))
+    plain = client("QUEUE.DONE", *claims[2])
+    equal("results" in plain, False)
+
+
+def test_an_effect_that_cannot_be_leaves_the_item_taken():
+    server = Server("--max-items", "10")
+    client = server.resp(3)
+    token = client("LOCK.ACQUIRE", "l", "me", 15000)["token"]
+    client("STATE.SET", "text", "no number")
+    client("QUEUE.PUT", "q", "body", "ID", "i")
+    claim = ("q", "i", client("QUEUE.TAKE", "q", "w")[0]["token"])
+    many = [word for n in range(129) for word in ("SET", "n%d" % n, "v")]
+    for word, told, effect in (
+            ("MISMATCH", "text has version 2 (if 2: text)",
+             ["IF", "PRESENT", "text", "IF", "VERSION", "text", "1", "THEN", "SET", "a", "1"]),
+            ("MISMATCH", "gone is not set (if 1: gone)",
+             ["IF", "PRESENT", "gone", "THEN", "SET", "a", "1"]),
+            ("STALE", "any more (guard 2: l)",
+             ["GUARD", "l", token, "GUARD", "l", token - 1, "THEN", "SET", "a", "1"]),
+            ("NOTFOUND", "nothing is known of it (guard 1: unknown)",
+             ["GUARD", "unknown", token, "THEN", "SET", "a", "1"]),
+            ("INVALID", "no whole number of 64 bits (then 2: text)",
+             ["THEN", "SET", "a", "1", "INCR", "text", "1"]),
+            ("INVALID", "no whole number of 64 bits (else 1: text)",
+             ["IF", "ABSENT", "text", "THEN", "SET", "a", "1", "ELSE", "INCR", "text", "1"]),
+            ("INVALID", "changes a register or member once (then 2: a)",
+             ["THEN", "SET", "a", "1", "DEL", "a"]),
+            ("STALE", "bind: this token is not that of a hold of the lock any more (then 1: a)",
+             ["THEN", "SET", "a", "1", "BIND", "l", token + 1]),
+            ("INVALID", "at most 128 operations", ["THEN", *many]),
+            ("INVALID", "THEN is missing", ["IF", "PRESENT", "text"]),
+            ("INVALID", "RESULT", ["THEN", "SET", "a", "1", "RESULT", "r"])):
+        error = refused(client, "QUEUE.DONE", *claim, *effect)
+        equal(error.word, word)
+        contains(str(error), told)
+        equal(client("QUEUE.STAT", "q", "ID", "i")["state"], "taken")
+    equal(client("STATE.GET", "a"), None)
+    # The same is told of a transaction alone; of a single operation there is no more to say.
+    error = refused(client, "STATE.TXN", "GUARD", "l", token - 1, "THEN", "SET", "a", "1")
+    contains(str(error), "any more (guard 1: l)")
+    error = refused(client, "STATE.SET", "a", "1", "GUARD", "l", token - 1)
+    assert str(error).endswith("any more"), error
+    done = client("QUEUE.DONE", *claim, "GUARD", "l", token, "THEN", "SET", "a", "1")
+    equal((done["state"], done["held"], done["results"][0]["value"]), ("done", 1, "1"))
+
+
 def test_ranks_are_in_order():
     client = Server().resp()
     equal(client("RANK.ADD", "r", "10", "ann", "7.5", "bob", "-1", "cat"), 3)

@@ -65,7 +65,7 @@ def test_how_a_command_ends_says_what_becomes_of_the_item():
         ("echo one >&2; echo no such file >&2; exit 3", "delayed", 1, "exit 3: no such file"),
         ("exit 125", "delayed", 1, "exit 125"),
         ("kill -TERM $$", "delayed", 1, "signal 15"),
-        ("kill -KILL $$", "delayed", 1, "signal 9"),
+        ("kill -SEGV $$", "delayed", 1, "signal 11"),
         ("echo retry 5m later on >&$TENURE_CONTROL_FD; exit 1", "delayed", 1, "exit 1: later on"),
         ("echo retry >&$TENURE_CONTROL_FD; exit 65", "delayed", 1, "exit 65"),
         ("echo dead of old age >&$TENURE_CONTROL_FD; exit 1", "dead", 0, "exit 1: of old age"),
@@ -94,6 +94,31 @@ def test_an_item_that_fails_too_often_is_dead():
     equal((now["state"], now["attempts"]), ("dead", 3))
     equal(tenure(server, "queue", "redrive", "q")[1], "1\n")
     equal(item(server, id)["state"], "ready")
+
+
+def test_a_command_that_somebody_killed_counts_as_a_lost_worker():
+    server = Server()
+    for script in ("kill -KILL $$", "exit 137", "sh -c 'kill -KILL $$'; exit $?"):
+        id = put(server, "--lease", "1h", "--lapses", "2", "--attempts", "1")
+        begun = time.monotonic()
+        code, _, err = work(server, "--once", "q", *sh(script))
+        equal((script, code), (script, 137))
+        contains(err, "q/%s: killed: " % id)
+        contains(err, "it counts as a lost worker")
+        wait_for(lambda: item(server, id)["lapses"] == 1, "the lapse")
+        assert time.monotonic() - begun < 5
+        now = item(server, id)
+        equal((now["state"], now["attempts"]), ("ready", 0))
+        work(server, "--once", "q", *sh(script))
+        wait_for(lambda: item(server, id)["state"] == "dead", "the end")
+        equal((item(server, id)["lapses"], item(server, id)["attempts"]), (2, 0))
+
+
+def test_the_word_of_the_command_counts_more_than_its_exit_137():
+    server = Server()
+    id = put(server)
+    work(server, "--once", "q", *sh("echo dead of age >&$TENURE_CONTROL_FD; exit 137"))
+    equal((item(server, id)["state"], item(server, id)["note"]), ("dead", "exit 137: of age"))
 
 
 def test_once_ends_as_its_command_does():
@@ -512,7 +537,19 @@ def test_the_guardian_is_killed():
     os.kill(guardian_of(worker.pid), signal.SIGKILL)
     equal(worker.wait(20), 70)
     assert not is_alive(pid)
+    wait_for(lambda: item(server, id)["lapses"] == 1, "what counts as a lost worker")
     equal(item(server, id)["attempts"], 0)
+
+
+def test_an_item_that_kills_its_guardian_is_dead_after_its_lapses():
+    server = Server()
+    folder = scratch()
+    id = put(server, "--lapses", "3")
+    worker = start(server, "work", "q", *sh('echo >>"%s/ran"; kill -9 $PPID; sleep 60' % folder))
+    wait_for(lambda: item(server, id).get("state") == "dead", "its death", 30)
+    equal(len(lines(folder + "/ran")), 3)
+    worker.terminate()
+    equal(worker.wait(20), 0)
 
 
 def test_a_restart_of_the_server_loses_nothing():
@@ -542,6 +579,62 @@ def test_done_is_said_until_the_server_hears_it():
     worker.terminate()
     equal(worker.wait(20), 0)
     equal(worker.stderr.read(), b"")  # it has heard that it counts
+
+
+def unheard(server, *options):
+    """A worker whose command ends when it is told, and whose lease does not."""
+    put(server, "--lease", "1h")
+    path = os.path.join(scratch(), "over")
+    worker, (pid,) = running(server, "--timeout", "0.5", *options,
+                             script='until [ -e "%s" ]; do sleep 0.05; done' % path)
+
+    def finish():
+        with open(path, "w", encoding="ascii"):
+            pass
+        wait_for(lambda: not is_alive(pid), "the end of the command")
+        time.sleep(0.3)
+        equal(worker.poll(), None)  # it is said again and again
+
+    return worker, finish
+
+
+def test_an_end_that_nobody_hears_holds_up_no_worker():
+    for take_away in (lambda server: os.kill(server.pid, signal.SIGSTOP), Server.kill):
+        server = Server()
+        worker, finish = unheard(server, "--grace", "1")
+        take_away(server)
+        finish()
+        begun = time.monotonic()
+        worker.terminate()
+        equal(worker.wait(20), 0)
+        assert 0.9 < time.monotonic() - begun < 5, time.monotonic() - begun
+        contains(worker.stderr.read().decode(), "its end was not heard: the worker was told to end")
+
+
+def test_the_second_signal_gives_up_an_end_that_nobody_hears():
+    for jobs in ("1", "2"):
+        server = Server()
+        worker, finish = unheard(server, "--grace", "60", "-j", jobs)
+        wait_for(lambda: stat(server).get("waiting", 0) == int(jobs) - 1, "the other takes")
+        os.kill(server.pid, signal.SIGSTOP)
+        finish()
+        begun = time.monotonic()
+        worker.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        equal(worker.poll(), None)
+        worker.terminate()
+        equal(worker.wait(20), 0)
+        assert time.monotonic() - begun < 5, time.monotonic() - begun
+        contains(worker.stderr.read().decode(), "its end was not heard")
+
+
+def test_once_does_not_claim_an_end_that_nobody_heard():
+    server = Server()
+    worker, finish = unheard(server, "--once", "--grace", "0")
+    server.kill()
+    finish()
+    worker.terminate()
+    equal(worker.wait(20), 69)
 
 
 # ---------------------------------------------------------------------- many

@@ -39,6 +39,7 @@ static inline uint32_t touch_answers(const struct engine_update *update)
     uint32_t sum = 0;
     for (uint32_t index = 0; index < update->reply_count; index++) {
         const struct engine_reply *reply = &update->replies[index];
+        sum += touch_bytes(reply->fault_name);
         for (uint32_t at = 0; at < reply->result_count; at++) {
             const struct engine_result *result = &reply->results[at];
             sum += touch_bytes(result->name) + touch_hold(&result->hold);

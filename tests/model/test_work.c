@@ -396,8 +396,8 @@ static bool has_takers(const struct life *life)
 }
 
 /* However few items a step looks at, in the end it comes to the same. */
-static void finish_sweep(
-    struct life *life, struct engine_event *event, struct engine_command *asked)
+static void
+finish_sweep(struct life *life, struct engine_event *event, struct engine_command *asked)
 {
     char id[24];
     bool is_swept = false;

@@ -280,9 +280,8 @@ static bool may_be(
     case RECORD_CANCELLED:
         if (!is_waiting(job)) return false;
         /* It may have become ready in this very event, and looked at the clock again. */
-        is_due =
-            is_due || (is_timer && job->ready_ns <= world->now_ns && job_can_expire(job) &&
-                       job_timer_ns(world, job->terms.expires_at_us) <= world->now_ns);
+        is_due = is_due || (is_timer && job->ready_ns <= world->now_ns && job_can_expire(job) &&
+                            job_timer_ns(world, job->terms.expires_at_us) <= world->now_ns);
         if (is_due && bytes_equal(record->reason, BYTES_LITERAL("expired"))) {
             world_probe(world, PROBE_JOB_EXPIRED);
             return true;

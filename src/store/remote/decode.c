@@ -330,6 +330,14 @@ static void refuse_renew(struct store_op *op, struct refusal refusal)
     tni_remote_finish(op, &result);
 }
 
+/* An end that was sent twice: the first one may have counted, when the server has forgotten the
+ * item since.  Of an item that it knows it knows that, too, and says so. */
+static bool is_doubtful(const struct store_op *op, struct refusal refusal)
+{
+    return op->request.verb == STORE_FINISH && op->is_sent_again && refusal.err == TENURE_LOST &&
+           strstr(refusal.text, "the item is not known") != NULL;
+}
+
 static void refuse(struct lane *lane, struct store_op *op, struct reply *reply)
 {
     struct refusal refusal = read_refusal(reply);
@@ -339,6 +347,11 @@ static void refuse(struct lane *lane, struct store_op *op, struct reply *reply)
         tni_remote_give_up(lane->remote, op, op->err_kept, op->text);
     } else if (op->request.verb == STORE_RENEW || op->request.verb == STORE_EXTEND) {
         refuse_renew(op, refusal);
+    } else if (is_doubtful(op, refusal)) {
+        struct store_result result = { .err = TENURE_UNKNOWN,
+                                       .text = "the answer was lost, and the item is not known any "
+                                               "more: this may have counted" };
+        tni_remote_finish(op, &result);
     } else if (tni_is_wait(op) && refusal.err == TENURE_DRAINING) {
         send_again(lane, op, "the server is shutting down");
     } else {
@@ -353,6 +366,13 @@ void tni_remote_finish_bad(struct store_op *op)
     struct store_result result = { .err = TENURE_INTERNAL,
                                    .text = "the answer of the server is not understood",
                                    .is_unsure = op->request.verb == STORE_ACQUIRE };
+    tni_remote_finish(op, &result);
+}
+
+void tni_remote_finish_untold(struct store_op *op)
+{
+    struct store_result result = { .err = TENURE_UNKNOWN,
+                                   .text = "there was not enough memory for the answer" };
     tni_remote_finish(op, &result);
 }
 

@@ -39,18 +39,17 @@ static void add_option(const struct command *command, const char *word, uint64_t
 
 /* ------------------------------------------------------------------ commands */
 
-static uint64_t wait_ms(const struct store_acquire *acquire)
+uint64_t tni_remote_wait_ms(struct mono wait_until)
 {
     int64_t now_ns = tni_store_now().ns;
-    if (acquire->wait_until.ns <= now_ns) return 0;
-    int64_t left_ns = acquire->wait_until.ns - now_ns;
-    uint64_t left_ms = (uint64_t)(left_ns / NS_PER_MS) + 1;
+    if (wait_until.ns <= now_ns) return 0;
+    uint64_t left_ms = (uint64_t)((wait_until.ns - now_ns) / NS_PER_MS) + 1;
     return left_ms < LIMIT_WAIT_MS_MAX ? left_ms : LIMIT_WAIT_MS_MAX;
 }
 
 static void encode_acquire(const struct command *command, const struct store_acquire *acquire)
 {
-    uint64_t wait = wait_ms(acquire);
+    uint64_t wait = tni_remote_wait_ms(acquire->wait_until);
     bool has_meta = acquire->meta != NULL && acquire->meta[0] != '\0';
     bool has_slots = acquire->slots > 1;
     uint32_t count = 3;

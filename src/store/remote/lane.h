@@ -94,6 +94,8 @@ void tni_remote_give_up(
     struct remote *remote, struct store_op *op, enum tenure_err err, const char *text);
 /* The same: the server has said something that the protocol does not know. */
 void tni_remote_finish_bad(struct store_op *op);
+/* The same: it was carried out, but there is no memory for what is to be told. */
+void tni_remote_finish_untold(struct store_op *op);
 /* A take found nothing: it goes on in a lane of its own, where it may wait. */
 void tni_remote_wait(struct remote *remote, struct store_op *op);
 /* Its request is being written: look after deadline and patience. */
@@ -106,6 +108,8 @@ void tni_remote_let_go(void *context);
 
 /* ---- requests and answers */
 
+/* How long the server may let it wait; 0: not at all. */
+uint64_t tni_remote_wait_ms(struct mono wait_until);
 /* Write the request of the phase that `op` is in and expect its answers.  False when there is no
  * memory; nothing is written then. */
 MUST_USE bool tni_encode(struct lane *lane, struct store_op *op);

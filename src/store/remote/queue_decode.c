@@ -221,14 +221,6 @@ static struct store_put_result decode_put(struct reply *reply)
     return put;
 }
 
-/* It was carried out, but there is no memory for what is to be told. */
-static void finish_untold(struct store_op *op)
-{
-    struct store_result result = { .err = TENURE_UNKNOWN,
-                                   .text = "there was not enough memory for the answer" };
-    tni_remote_finish(op, &result);
-}
-
 static void answer_put(struct lane *lane, struct store_op *op, struct reply *reply)
 {
     struct buffer *items = &lane->remote->items;
@@ -246,7 +238,7 @@ static void answer_put(struct lane *lane, struct store_op *op, struct reply *rep
         return;
     }
     if (items->is_failed) {
-        finish_untold(op);
+        tni_remote_finish_untold(op);
         return;
     }
     struct store_result result = { .err = TENURE_OK };
@@ -296,7 +288,7 @@ static void answer_take(struct lane *lane, struct store_op *op, struct reply *re
         return;
     }
     if (items->is_failed) {
-        finish_untold(op);
+        tni_remote_finish_untold(op);
         return;
     }
     if (count == 0) {
@@ -347,7 +339,7 @@ static void answer_extend(struct lane *lane, struct store_op *op, struct reply *
         return;
     }
     if (items->is_failed) {
-        finish_untold(op);
+        tni_remote_finish_untold(op);
         return;
     }
     struct store_result result = { .err = TENURE_OK, .sent_at = op->sent_at };

@@ -240,9 +240,9 @@ void tni_encode_queue(const struct resp_writer *writer, const struct store_op *o
 {
     uint64_t wait = 0;
     if (op->request.verb == STORE_AWAIT) {
-        wait = wait_ms_until(op->request.as.await_end.wait_until);
+        wait = tni_remote_wait_ms(op->request.as.await_end.wait_until);
     } else if (op->request.verb == STORE_TAKE && op->phase == PHASE_WAIT) {
-        wait = wait_ms_until(op->request.as.take.wait_until);
+        wait = tni_remote_wait_ms(op->request.as.take.wait_until);
     }
     struct words count = { .writer = NULL };
     add_command(&count, op, wait);

@@ -151,6 +151,7 @@ void tni_remote_mark_sent(struct remote *remote, struct store_op *op)
             op->suspect_at = add(wait_until, op->request.patience_ns);
         }
     }
+    op->is_sent_again = op->is_sent;
     op->is_sent = true;
     heap_move(&remote->op_timers, &op->timer, wake_at(op).ns);
     tni_remote_arm(remote);
@@ -322,6 +323,7 @@ static void remote_start(struct store *store, struct store_op *op)
     op->is_started = true;
     op->is_finished = false;
     op->is_sent = false;
+    op->is_sent_again = false;
     op->cursor[0] = '\0';
     op->position = 0;
     if (op->request.verb == STORE_LIST && op->request.as.list.after != NULL) {

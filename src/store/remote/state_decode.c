@@ -74,14 +74,19 @@ static void answer_transact(struct lane *lane, struct store_op *op, struct reply
     bool is_otherwise = !tni_reply_bool(reply);
     uint32_t expected = is_otherwise ? transact->otherwise_count : transact->change_count;
     const struct store_change *changes = is_otherwise ? transact->otherwise : transact->changes;
-    if (tni_reply_array(reply) != expected) reply->is_bad = true;
+    /* Without a second list a failed condition is an error, and no answer. */
+    if (expected == 0 || tni_reply_array(reply) != expected) reply->is_bad = true;
     buffer_reset(items);
     for (uint32_t index = 0; index < expected && !reply->is_bad; index++) {
         struct store_change_result one = decode_result(reply, &changes[index]);
         buffer_append(items, &one, sizeof(one));
     }
-    if (reply->is_bad || items->is_failed) {
+    if (reply->is_bad) {
         tni_remote_finish_bad(op);
+        return;
+    }
+    if (items->is_failed) {
+        tni_remote_finish_untold(op);
         return;
     }
     result.as.transact.results = (const struct store_change_result *)(const void *)items->data;
@@ -150,7 +155,6 @@ static uint32_t decode_members(struct buffer *items, struct reply *reply)
         member.score = tni_decode_score(reply);
         buffer_append(items, &member, sizeof(member));
     }
-    if (items->is_failed) reply->is_bad = true;
     return count / 2;
 }
 
@@ -159,6 +163,7 @@ static void answer_rank(struct lane *lane, struct store_op *op, struct reply *re
     struct buffer *items = &lane->remote->items;
     struct store_result result = { .err = TENURE_OK };
     bool is_there = tni_reply_peek(reply) != RESP_NULL;
+    bool is_untold = false;
     result.as.rank.position = -1;
     switch (op->request.as.rank.kind) {
     case STORE_RANK_ADD:
@@ -171,17 +176,21 @@ static void answer_rank(struct lane *lane, struct store_op *op, struct reply *re
         break;
     case STORE_RANK_POSITION:
         if (is_there) result.as.rank.position = tni_reply_integer(reply);
+        if (is_there && result.as.rank.position < 0) reply->is_bad = true;
         if (!is_there) result.err = TENURE_NOT_FOUND;
         break;
     case STORE_RANK_RANGE:
     case STORE_RANK_BY_SCORE:
         result.as.rank.count = decode_members(items, reply);
         result.as.rank.members = (const struct store_member *)(const void *)items->data;
+        is_untold = items->is_failed;
         break;
     }
     if (result.err == TENURE_NOT_FOUND) result.text = "the rank has no such member";
     if (reply->is_bad) {
         tni_remote_finish_bad(op);
+    } else if (is_untold) {
+        tni_remote_finish_untold(op);
     } else {
         tni_remote_finish(op, &result);
     }

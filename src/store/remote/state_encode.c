@@ -233,7 +233,7 @@ void tni_encode_state(const struct resp_writer *writer, const struct store_op *o
 {
     uint64_t wait = 0;
     if (op->request.verb == STORE_REGISTER_WAIT) {
-        wait = wait_ms_until(op->request.as.register_wait.wait_until);
+        wait = tni_remote_wait_ms(op->request.as.register_wait.wait_until);
     }
     struct words count = { .writer = NULL };
     add_command(&count, op, wait);

@@ -54,13 +54,4 @@ static inline void add_number_option(struct words *words, const char *word, uint
     add_number(words, number);
 }
 
-/* How long the server may let it wait; 0: not at all. */
-static inline uint64_t wait_ms_until(struct mono wait_until)
-{
-    int64_t now_ns = tni_store_now().ns;
-    if (wait_until.ns <= now_ns) return 0;
-    uint64_t left_ms = (uint64_t)((wait_until.ns - now_ns) / NS_PER_MS) + 1;
-    return left_ms < LIMIT_WAIT_MS_MAX ? left_ms : LIMIT_WAIT_MS_MAX;
-}
-
 #endif

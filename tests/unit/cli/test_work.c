@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "cli/tap.h"
-#include "cli/work.h"
+#include "cli/work_slot.h"
 #include "lib/test.h"
 
 /* ------------------------------------------------------------------ verdicts */
@@ -22,6 +22,7 @@ static const char *words(struct work_verdict verdict)
 {
     static char text[600];
     const char *word = verdict.word == WORK_SAY_DONE ? "done" : "nothing";
+    if (verdict.word == WORK_SAY_LAPSE) word = "lapse";
     if (verdict.word == WORK_SAY_FAIL) word = "fail";
     (void)snprintf(
         text,
@@ -47,9 +48,11 @@ TEST(work_says_what_an_exit_code_means)
     CHECK_EQ_TEXT(words(judge(WORK_EXITED, 126, "")), "fail free fault 126 exit 126");
     CHECK_EQ_TEXT(words(judge(WORK_EXITED, 127, "")), "fail free fault 127 exit 127");
     CHECK_EQ_TEXT(words(judge(WORK_EXITED, 255, "")), "fail 255 exit 255");
+    CHECK_EQ_TEXT(words(judge(WORK_EXITED, 143, "")), "fail 143 exit 143");
+    CHECK_EQ_TEXT(words(judge(WORK_EXITED, 137, "")), "lapse 137 killed");
     for (int code = 1; code < 256; code++) {
         struct work_verdict verdict = judge(WORK_EXITED, code, "");
-        CHECK_EQ_INT(verdict.word, WORK_SAY_FAIL);
+        CHECK_EQ_INT(verdict.word, code == 137 ? WORK_SAY_LAPSE : WORK_SAY_FAIL);
         bool is_at_once = verdict.is_fault;
         CHECK_EQ_UINT(verdict.delay_ms, is_at_once ? 0 : TENURE_NONE);
     }
@@ -57,12 +60,15 @@ TEST(work_says_what_an_exit_code_means)
 
 TEST(work_says_what_other_ends_mean)
 {
-    CHECK_EQ_TEXT(words(judge(WORK_SIGNALED, 9, "")), "fail 137 signal 9");
+    CHECK_EQ_TEXT(words(judge(WORK_SIGNALED, 15, "")), "fail 143 signal 15");
+    CHECK_EQ_TEXT(words(judge(WORK_SIGNALED, 11, "no")), "fail 139 signal 11: no");
+    CHECK_EQ_TEXT(words(judge(WORK_SIGNALED, 9, "loading")), "lapse 137 killed: loading");
     CHECK_EQ_TEXT(words(judge(WORK_TIMED_OUT, 0, "slow")), "fail 124 timeout: slow");
     CHECK_EQ_TEXT(words(judge(WORK_CANCELLED, 0, "")), "fail 75 cancelled");
     CHECK_EQ_TEXT(words(judge(WORK_STOPPED, 0, "")), "fail free 75 the worker was stopped");
     CHECK_EQ_UINT(judge(WORK_STOPPED, 0, "").delay_ms, 0);
     CHECK_EQ_TEXT(words(judge(WORK_LOST, 0, "x")), "nothing 79 ");
+    CHECK_EQ_TEXT(words(judge(WORK_UNGUARDED, 0, "")), "lapse 70 killed");
     CHECK_EQ_TEXT(words(judge(WORK_BROKEN, 0, "")), "fail free fault 70 the worker is at fault");
     CHECK_EQ_TEXT(
         words(judge(WORK_NOT_STARTED, 127, "")),
@@ -83,6 +89,23 @@ TEST(work_makes_reasons_plain)
     work_make_plain(long_text, reason);
     CHECK_EQ_UINT(strlen(reason), WORK_REASON_SIZE - 1);
     CHECK_EQ_UINT(strlen(judge(WORK_EXITED, 1, long_text).reason), WORK_REASON_SIZE - 1);
+}
+
+/* ------------------------------------------------------------------ what the library says */
+
+TEST(work_is_cancelled_by_what_is_said_about_its_own_item)
+{
+    struct slot slot = { .wake_fd = -1, .hold = { 7 } };
+    CHECK(!slot_is_cancelled(&slot));
+    /* A callback of the item before, which was under way when that ended. */
+    slot_on_cancel((struct tenure_hold){ 6 }, &slot);
+    CHECK(!slot_is_cancelled(&slot));
+    slot_on_cancel((struct tenure_hold){ 7 }, &slot);
+    CHECK(slot_is_cancelled(&slot));
+    slot.hold.id = 8;
+    CHECK(!slot_is_cancelled(&slot));
+    slot.item.is_cancelling = true; /* since before it was handed out */
+    CHECK(slot_is_cancelled(&slot));
 }
 
 /* ------------------------------------------------------------------ what commands say */

@@ -386,7 +386,9 @@ TEST(state_a_transaction_is_all_or_nothing)
     seq = engine_seq(harness->engine).value;
     reply = change(harness, &wish);
     CHECK_EQ_INT(reply->err, TENURE_INVALID);
+    CHECK_EQ_INT(reply->fault_part, CHANGE_PART_THEN);
     CHECK_EQ_UINT(reply->fault_index, 1);
+    CHECK_EQ_BYTES(reply->fault_name, BYTES_LITERAL("to"));
     CHECK_EQ_UINT(engine_seq(harness->engine).value, seq);
     CHECK_EQ_BYTES(look(harness, "from").value, BYTES_LITERAL("70"));
     move[1].name = move[0].name;
@@ -430,6 +432,45 @@ TEST(state_a_transaction_takes_the_branch_of_its_conditions)
     harness_close(&harness);
 }
 
+static void
+check_fault(const struct engine_reply *reply, enum engine_change_part part, const char *name)
+{
+    CHECK(reply->err != TENURE_OK);
+    CHECK_EQ_INT(reply->fault_part, part);
+    CHECK_EQ_BYTES(reply->fault_name, bytes_from_text(name));
+}
+
+TEST(state_says_what_of_a_transaction_refused_it)
+{
+    struct harness *harness = harness_open();
+    (void)set(harness, "words", "no number");
+    struct engine_guard guard = { BYTES_LITERAL("lock"), { 7 } };
+    struct engine_condition condition = { .kind = CONDITION_ABSENT, .name = NAME };
+    struct engine_operation operation =
+        OP(.kind = OPERATION_INCREMENT, .name = BYTES_LITERAL("words"), .by = 1);
+    struct engine_change wish = { .guards = &guard,
+                                  .guard_count = 1,
+                                  .conditions = &condition,
+                                  .condition_count = 1,
+                                  .then_operations = &operation,
+                                  .then_count = 1 };
+    check_fault(change(harness, &wish), CHANGE_PART_GUARD, "lock");
+    wish.guard_count = 0;
+    check_fault(change(harness, &wish), CHANGE_PART_THEN, "words");
+    (void)set(harness, "a/b", "x");
+    check_fault(change(harness, &wish), CHANGE_PART_CONDITION, "a/b");
+    wish.else_operations = &operation;
+    wish.else_count = 1;
+    wish.has_else = true;
+    check_fault(change(harness, &wish), CHANGE_PART_ELSE, "words");
+    /* What is no name is not shown as one. */
+    condition.name = BYTES_LITERAL("\xff");
+    check_fault(change(harness, &wish), CHANGE_PART_CONDITION, "");
+    wish.condition_count = LIMIT_OPERATION_COUNT_MAX + 1;
+    check_fault(change(harness, &wish), CHANGE_PART_NONE, "");
+    harness_close(&harness);
+}
+
 TEST(state_at_the_limit_of_the_server_refuses_what_grows)
 {
     struct harness *harness =
@@ -446,6 +487,40 @@ TEST(state_at_the_limit_of_the_server_refuses_what_grows)
     char value[61] = { 0 };
     wish = OP(.kind = OPERATION_SET, .name = BYTES_LITERAL("a"), .value = { value, 61 });
     CHECK_EQ_INT(try(harness, wish), TENURE_TOO_MANY);
+    harness_close(&harness);
+}
+
+TEST(state_at_the_limit_of_bytes_may_be_overwritten)
+{
+    struct harness *harness = harness_open_with(&(struct engine_options){ .key_bytes_max = 20 });
+    (void)set(harness, "a", "0123456789");
+    (void)set(harness, "n", "41");
+    (void)set(harness, "b", "01234567");
+    /* As large as before, or smaller. */
+    (void)set(harness, "a", "9876543210");
+    (void)run(harness, OP(.kind = OPERATION_INCREMENT, .name = BYTES_LITERAL("n"), .by = 1));
+    struct engine_operation wish =
+        OP(.kind = OPERATION_INCREMENT, .name = BYTES_LITERAL("n"), .by = 58);
+    CHECK_EQ_INT(try(harness, wish), TENURE_TOO_MANY); /* 100 */
+    wish = OP(.kind = OPERATION_APPEND, .name = BYTES_LITERAL("a"), .value = BYTES_LITERAL("x"));
+    CHECK_EQ_INT(try(harness, wish), TENURE_TOO_MANY);
+    /* What one operation frees another one of the same transaction may take. */
+    struct engine_operation both[] = {
+        OP(.kind = OPERATION_REMOVE, .name = BYTES_LITERAL("b")),
+        OP(.kind = OPERATION_RANK_ADD,
+           .name = BYTES_LITERAL("r"),
+           .member = BYTES_LITERAL("member")),
+        OP(.kind = OPERATION_SET, .name = BYTES_LITERAL("c"), .value = BYTES_LITERAL("01")),
+    };
+    struct engine_change changes = { .then_operations = both, .then_count = 3 };
+    CHECK_EQ_INT(change(harness, &changes)->err, TENURE_OK);
+    CHECK_EQ_INT(try(harness, wish), TENURE_TOO_MANY);
+    wish =
+        OP(.kind = OPERATION_RANK_INCREMENT,
+           .name = BYTES_LITERAL("r"),
+           .member = BYTES_LITERAL("member"),
+           .score = 1);
+    CHECK_EQ_INT(try(harness, wish), TENURE_OK);
     harness_close(&harness);
 }
 

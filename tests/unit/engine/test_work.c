@@ -161,7 +161,10 @@ TEST(work_goes_from_put_to_done)
     pass(&shop, 5000);
     CHECK_EQ_INT(state_of(&shop, "a"), ITEM_STATE_COUNT);
     /* It is forgotten; the window of events still knows. */
-    CHECK(end(&shop, ENGINE_DONE, "a", shop.token)->is_repeat);
+    result = end(&shop, ENGINE_DONE, "a", shop.token);
+    CHECK(result->is_repeat);
+    CHECK_EQ_BYTES(result->item.id, BYTES_LITERAL("a"));
+    CHECK_EQ_INT(result->item.state, ITEM_DONE);
     close_shop(&shop);
 }
 

@@ -157,7 +157,13 @@ static void *run(void *argument)
         }
         break;
     }
+    atomic_store(&server->is_over, true);
     return NULL;
+}
+
+bool fake_server_is_over(const struct fake_server *server)
+{
+    return atomic_load(&server->is_over);
 }
 
 void fake_server_start(struct fake_server *server, const char *const *script)

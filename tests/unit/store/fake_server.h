@@ -16,6 +16,7 @@
 #define TENURE_TESTS_UNIT_STORE_FAKE_SERVER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ struct fake_server {
     int connection; /* -1: none */
     uint16_t port;
     pthread_t thread;
+    atomic_bool is_over;
     char input[65536];
     size_t input_size;
     char trouble[512]; /* what went against the script; empty: nothing */
@@ -32,6 +34,8 @@ struct fake_server {
 };
 
 void fake_server_start(struct fake_server *server, const char *const *script);
+/* Has all of the script been played?  By any thread. */
+bool fake_server_is_over(const struct fake_server *server);
 /* Wait until the script is over; fails the test when something went against it. */
 void fake_server_finish(struct fake_server *server);
 
