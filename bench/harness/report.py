@@ -56,6 +56,58 @@ def section(result):
     return "\n\n".join(parts)
 
 
+# ---- what must be known to read a group of suites, before the first of them that there is
+
+QUEUE_TARGETS = [
+    ["queue50", "put, take and done, fifty connections",
+     "beanstalkd with its binlog synced at every write; beanstalkd that keeps nothing; the floor",
+     "≥ 10 ×; ≥ 0.8 ×; ≥ 0.85 ×"],
+    ["queue-put256", "puts, 256 under way on one connection",
+     "`RPUSH` of Redis with `appendfsync always`", "≥ 2 ×"],
+    ["queue-jobs", "jobs that one Node.js process gets done, fifty at a time",
+     "BullMQ on a Redis that keeps nothing", "≥ 2 ×"],
+    ["queue-groups", "a take from 10 000 groups that take turns", "a take from one group",
+     "≤ 1.5 ×"],
+    ["queue-delayed", "p99 of a take beside a million delayed items", "without them", "≤ 1.1 ×"],
+    ["queue-wake", "from a put until a worker that waited has the item",
+     "one round trip and one commit", "≤ 2 ×"],
+    ["queue-memory", "resident bytes an item, a million of them; restart after kill -9", "-",
+     "≤ 400; ≤ 3 s"],
+    ["state-set50", "set, fifty connections", "`SET` of Redis with `appendfsync always`",
+     "≥ 1.2 ×"],
+    ["state-watch",
+     "how far behind the answer to a set its event comes, a million registers beside it",
+     "one commit", "≤ 1 ×"],
+    ["state-fanout", "events a second to 1000 watchers of one register", "-", "≥ 500 000"],
+]
+
+
+def queue_introduction():
+    rows = [[f"`{name}`", *rest] for name, *rest in QUEUE_TARGETS]
+    lines = ["| suite | what is measured | against | wanted |", "| --- | --- | --- | --- |"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    targets = "\n".join(lines)
+    return f"""## Queues and shared state
+
+An item has a body of 100 bytes, and so has a value.  A *cycle* of a queue is the put of an item,
+and the take and the done of the item that is next; each of the three is on disk before its answer.
+The generator numbers what it puts: an item that is taken twice, or was never put, fails the run,
+and a watcher that misses a change or sees one twice fails it too.  The floor keeps a plain line of
+items: it has no leases, groups, priorities or limits.
+
+{targets}
+
+Resident memory includes the window of recent events (64 MiB by default), which is there whatever
+its events are about.  beanstalkd runs on one processor, as the loop of tenured does, and without
+its binlog it never waits for a disk.
+
+    ./dev bench queue50 queue-put256 queue-jobs queue-groups queue-delayed queue-wake queue-memory
+    ./dev bench state-set50 state-watch state-fanout"""
+
+
+INTRODUCTIONS = {"queue50": queue_introduction}
+
+
 def document(place, results):
     machine = "\n".join(f"- {name}: {text}" for name, text in place.machine())
     head = f"""# Benchmarks
@@ -75,7 +127,12 @@ ratio is taken within each round; every figure is the median of the rounds.  Eve
 and checked, and one wrong answer fails the run.  A *cycle* is the acquire and the release of a lock
 that nobody else wants.  Every grant and release of `tenured`, `redis always` (`appendfsync
 always`), `etcd` and the floor is on disk before its answer; `redis` keeps nothing on disk."""
-    return "\n\n".join([head] + [section(result) for result in results]) + "\n"
+    parts = [head]
+    for result in results:
+        if result["name"] in INTRODUCTIONS:
+            parts.append(INTRODUCTIONS[result["name"]]())
+        parts.append(section(result))
+    return "\n\n".join(parts) + "\n"
 
 
 def save(place, result):

@@ -44,7 +44,7 @@ static size_t digit_count(uint64_t value)
 }
 
 /* Two digits at a time, from the last. */
-size_t decimal_format(uint64_t value, char out_text[static DECIMAL_SIZE_MAX])
+size_t decimal_format_long(uint64_t value, char out_text[static DECIMAL_SIZE_MAX])
 {
     static const char pairs[] = "00010203040506070809101112131415161718192021222324"
                                 "25262728293031323334353637383940414243444546474849"

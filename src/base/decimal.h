@@ -12,8 +12,15 @@
 MUST_USE bool decimal_parse(struct bytes text, uint64_t *out_value);
 /* The same with an optional leading '-'. */
 MUST_USE bool decimal_parse_signed(struct bytes text, int64_t *out_value);
-/* Write the digits, not terminated; returns how many. */
-size_t decimal_format(uint64_t value, char out_text[static DECIMAL_SIZE_MAX]);
+/* For numbers of more than one digit; decimal_format is what to call. */
+size_t decimal_format_long(uint64_t value, char out_text[static DECIMAL_SIZE_MAX]);
+/* Write the digits, not terminated; returns how many.  Most numbers that are told are small. */
+static inline size_t decimal_format(uint64_t value, char out_text[static DECIMAL_SIZE_MAX])
+{
+    if (value >= 10) return decimal_format_long(value, out_text);
+    out_text[0] = (char)('0' + value);
+    return 1;
+}
 size_t decimal_format_signed(int64_t value, char out_text[static DECIMAL_SIZE_MAX]);
 /* With three decimals: 1234 becomes "1.234". */
 size_t

@@ -43,6 +43,8 @@ void map_deinit(struct map *map);
 MUST_USE bool map_reserve(struct map *map);
 /* A map_reserve must have succeeded since the last insertion.  Does not look for duplicates. */
 void map_insert(struct map *map, struct map_node *node, uint32_t hash);
+/* Something of this hash will soon be inserted or found: have its bucket on its way from memory. */
+void map_fetch(const struct map *map, uint32_t hash);
 /* The node must be in the map. */
 void map_remove(struct map *map, struct map_node *node);
 /* `next`, which is in no map, takes the place of `node`, which leaves: they have the same key. */

@@ -11,7 +11,7 @@
 #include "base/map.h"
 
 struct multimap_node {
-    struct map_node place; /* `user`: it is the first of its key, and in the map */
+    struct map_node place; /* the first of its key is in the map; `user`: how many there are, or 0 */
     struct list peers;     /* a ring without a head */
 };
 
@@ -28,10 +28,17 @@ void multimap_insert(
     uint32_t hash,
     map_equal_fn equal,
     const void *key);
-/* The node must be in the map. */
-void multimap_remove(struct map *map, struct multimap_node *node);
+/* The node must be in the map, under this key. */
+void multimap_remove(
+    struct map *map, struct multimap_node *node, map_equal_fn equal, const void *key);
 /* The one that came first; NULL when there is none. */
 struct multimap_node *
 multimap_find(const struct map *map, uint32_t hash, map_equal_fn equal, const void *key);
+
+/* How many there are with the key of this one, which was found. */
+static inline uint32_t multimap_count(const struct multimap_node *first)
+{
+    return first->place.user;
+}
 
 #endif

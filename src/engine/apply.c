@@ -248,7 +248,7 @@ apply_restored(struct engine *engine, const struct record *record, struct bytes 
 {
     ASSERT(engine->is_restoring);
     if (RECORD_KIND_IS_WORK(record->kind)) return work_restored(engine, record, encoded);
-    if (RECORD_KIND_IS_KEY(record->kind)) return change_restored(engine, record);
+    if (RECORD_KIND_IS_KEY(record->kind)) return change_restored(engine, record, encoded);
     struct lock *lock = lock_obtain(engine, record->name);
     if (lock == NULL) return TENURE_NO_MEMORY;
     enum tenure_err err = TENURE_OK;

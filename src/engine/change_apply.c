@@ -118,7 +118,8 @@ static enum tenure_err restore_change(
     return TENURE_OK;
 }
 
-enum tenure_err change_restored(struct engine *engine, const struct record *record)
+enum tenure_err
+change_restored(struct engine *engine, const struct record *record, struct bytes encoded)
 {
     ASSERT(engine->is_restoring);
     struct key *key = key_obtain(engine, record->name);
@@ -128,7 +129,7 @@ enum tenure_err change_restored(struct engine *engine, const struct record *reco
     enum tenure_err err = restore_change(engine, key, record, &subject);
     if (err == TENURE_OK) {
         engine->seq.value++;
-        output_remember_key(engine, key, subject, record);
+        output_remember_key(engine, key, subject, record, encoded);
     }
     key->pin_count--;
     key_settle(engine, key);

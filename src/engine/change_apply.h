@@ -20,6 +20,7 @@ void change_apply_ranked(struct engine *engine, struct member *member, const str
 void change_apply_unranked(struct engine *engine, struct member *member);
 
 /* As apply_restored, for the kinds of shared state. */
-MUST_USE enum tenure_err change_restored(struct engine *engine, const struct record *record);
+MUST_USE enum tenure_err
+change_restored(struct engine *engine, const struct record *record, struct bytes encoded);
 
 #endif

@@ -1,5 +1,6 @@
 #include "engine/item.h"
 
+#include "engine/decimal_id.h"
 #include "engine/snapshot.h"
 #include "engine/state.h"
 
@@ -28,6 +29,24 @@ const char *item_state_word(unsigned state)
 
 /* ------------------------------------------------------------------ finding */
 
+/* Ids that the engine makes are numbers in a row, and what is put in a row lies in a row in memory.
+ * So it does in the table: the last bits of such a hash are those of the number, and the others say
+ * where the row of numbers is.  A table that grows, bucket by bucket, walks along the items then,
+ * and not across all memory.  Clients cannot choose these ids, and the rest is keyed; whoever keeps
+ * one of each row only makes a bucket longer by as much as the row is long. */
+#define ROW_LENGTH 16u
+
+static uint32_t id_hash(const struct engine *engine, const struct work *work, struct bytes id)
+{
+    const struct siphash_key *key = &engine->options.hash_key;
+    uint64_t number;
+    if (!decimal_id_read(id, &number)) return work_text_hash(engine, work, id);
+    uint64_t row = (number / ROW_LENGTH ^ key->words[0]) * UINT64_C(0x9e3779b97f4a7c15);
+    row = (row ^ row >> 32) * (key->words[1] | 1);
+    uint32_t place = (uint32_t)(row >> 32) ^ (work->names.hash * UINT32_C(0x9e3779b1));
+    return (place & ~(ROW_LENGTH - 1)) | (uint32_t)(number % ROW_LENGTH);
+}
+
 struct item_key {
     const struct work *work;
     struct bytes text;
@@ -43,8 +62,7 @@ static bool has_id(const struct map_node *node, const void *key)
 struct item *item_find(const struct engine *engine, const struct work *work, struct bytes id)
 {
     struct item_key key = { work, id };
-    struct map_node *node =
-        map_find(&engine->works.items, work_text_hash(engine, work, id), has_id, &key);
+    struct map_node *node = map_find(&engine->works.items, id_hash(engine, work, id), has_id, &key);
     return node == NULL ? NULL : CONTAINER_OF(node, struct item, ids);
 }
 
@@ -131,9 +149,38 @@ static size_t payload_size(const struct item *item)
     return (size_t)item->body_size + item->headers_size;
 }
 
+/* What has body and headers, while there are any; NULL when they are inside. */
+static struct note *payload_outside(const struct item *item)
+{
+    struct note *outside;
+    if (payload_size(item) <= ITEM_PAYLOAD_INSIDE_MAX) return NULL;
+    memcpy(&outside, item->id + item->id_size, sizeof outside); /* it may lie unaligned */
+    return outside;
+}
+
+static const char *payload_of(const struct item *item)
+{
+    const struct note *outside = payload_outside(item);
+    return outside == NULL ? item->id + item->id_size : outside->text;
+}
+
+struct bytes item_body(const struct item *item)
+{
+    if (!item->has_payload) return (struct bytes){ 0 };
+    return (struct bytes){ payload_of(item), item->body_size };
+}
+
+struct bytes item_headers(const struct item *item)
+{
+    if (!item->has_payload) return (struct bytes){ 0 };
+    return (struct bytes){ payload_of(item) + item->body_size, item->headers_size };
+}
+
 static size_t block_size(size_t id_size, size_t payload)
 {
-    return sizeof(struct item) + id_size + (payload <= ITEM_PAYLOAD_INSIDE_MAX ? payload : 0);
+    size_t behind = payload <= ITEM_PAYLOAD_INSIDE_MAX ? payload : sizeof(struct note *);
+    size_t size = offsetof(struct item, id) + id_size + behind;
+    return size > sizeof(struct item) ? size : sizeof(struct item);
 }
 
 bool item_reserve_ready(struct engine *engine, struct group *group)
@@ -145,17 +192,17 @@ bool item_reserve_ready(struct engine *engine, struct group *group)
 static bool copy_payload(struct engine *engine, struct item *item, const struct item_wish *wish)
 {
     size_t size = payload_size(item);
-    if (size == 0) return true;
-    if (size <= ITEM_PAYLOAD_INSIDE_MAX) {
-        item->payload = item->id + item->id_size;
-    } else {
+    char *behind = item->id + item->id_size;
+    if (size > ITEM_PAYLOAD_INSIDE_MAX) {
         struct note *outside;
         if (!note_create(engine, (struct bytes){ NULL, size }, &outside)) return false;
-        item->payload = outside->text;
+        memcpy(behind, &outside, sizeof outside);
+        behind = outside->text;
     }
-    if (wish->body.size > 0) memcpy(item->payload, wish->body.data, wish->body.size);
+    item->has_payload = size > 0;
+    if (wish->body.size > 0) memcpy(behind, wish->body.data, wish->body.size);
     if (wish->headers.size > 0) {
-        memcpy(item->payload + wish->body.size, wish->headers.data, wish->headers.size);
+        memcpy(behind + wish->body.size, wish->headers.data, wish->headers.size);
     }
     return true;
 }
@@ -171,11 +218,13 @@ struct item *item_create(struct engine *engine, struct group *group, const struc
                            .terms = wish->terms,
                            .place = { ORDERED_INDEX_NONE },
                            .timer = { ORDERED_INDEX_NONE },
-                           .body_size = (uint32_t)wish->body.size,
-                           .headers_size = (uint16_t)wish->headers.size,
+                           .body_size = wish->body.size & ITEM_BODY_SIZE_BITS,
+                           .headers_size = wish->headers.size & ITEM_HEADERS_SIZE_BITS,
                            .state = ITEM_STATE_COUNT,
                            .id_size = (uint8_t)wish->id.size };
     memcpy(item->id, wish->id.data, wish->id.size);
+    item->ids.hash = id_hash(engine, group->work, wish->id);
+    map_fetch(&engine->works.items, item->ids.hash);
     list_init(&item->link);
     if (!copy_payload(engine, item, wish)) {
         memory_give(engine->memory, item, size);
@@ -194,25 +243,18 @@ void item_discard(struct engine *engine, struct item *item)
     group_settle(engine, group);
 }
 
-/* NULL when it is inside, or there is none. */
-static struct note *payload_outside(const struct item *item)
-{
-    bool is_outside = item->payload != NULL && payload_size(item) > ITEM_PAYLOAD_INSIDE_MAX;
-    return is_outside ? CONTAINER_OF(item->payload, struct note, text) : NULL;
-}
-
 void item_drop_payload(struct engine *engine, struct item *item)
 {
-    if (item->payload == NULL) return;
+    if (!item->has_payload) return;
     engine->works.item_bytes -= payload_size(item);
     note_bury(engine, payload_outside(item));
-    item->payload = NULL;
+    item->has_payload = false;
 }
 
 void item_free(struct engine *engine, struct item *item)
 {
     note_free(engine, item->note);
-    note_free(engine, payload_outside(item));
+    if (item->has_payload) note_free(engine, payload_outside(item));
     memory_give(engine->memory, item, block_size(item->id_size, payload_size(item)));
 }
 
@@ -340,7 +382,7 @@ static void leave_state(struct engine *engine, struct item *item)
 static void enter_state(struct engine *engine, struct item *item, enum item_state state)
 {
     struct group *group = item->group;
-    item->state = (uint8_t)state;
+    item->state = state & ITEM_STATE_BITS;
     item->entered = ++engine->works.entered_count;
     list_append(&group->work->states[state], &item->link);
     group->work->counts[state]++;
@@ -364,8 +406,8 @@ void item_enter(struct engine *engine, struct item *item, enum item_state state)
     group->open_count--; /* it was counted when it was made */
     group->item_count++;
     works->item_count++;
-    works->item_bytes += item->payload == NULL ? 0 : payload_size(item);
-    map_insert(&works->items, &item->ids, work_text_hash(engine, group->work, item_id(item)));
+    works->item_bytes += item->has_payload ? payload_size(item) : 0;
+    map_insert(&works->items, &item->ids, item->ids.hash);
     item->ids.user = engine->snapshot.number;
     enter_state(engine, item, state);
     group_judge(engine, group);
@@ -411,7 +453,7 @@ void item_end(struct engine *engine, struct item *item)
     leave_state(engine, item);
     struct item *heir = leave_unique(engine, item);
     map_remove(&works->items, &item->ids);
-    works->item_bytes -= item->payload == NULL ? 0 : payload_size(item);
+    works->item_bytes -= item->has_payload ? payload_size(item) : 0;
     works->item_bytes -= item->note == NULL ? 0 : item->note->size;
     group->item_count--;
     works->item_count--;
@@ -483,7 +525,7 @@ void lease_unbind(struct engine *engine, struct lease *lease)
 {
     if (!lease->is_bound) return;
     lease->is_bound = false;
-    multimap_remove(&engine->works.bound, &lease->clients);
+    multimap_remove(&engine->works.bound, &lease->clients, has_client, &lease->client);
 }
 
 struct lease *lease_of_client(const struct engine *engine, uint64_t client)

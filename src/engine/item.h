@@ -63,6 +63,8 @@ struct note {
 /* Body and headers up to this size stand behind the id. */
 #define ITEM_PAYLOAD_INSIDE_MAX 256u
 
+/* Millions of them are kept, so the widest come first and the small share a word: with an id of 8
+ * bytes and a body of 100 it is a block of 280 at most. */
 struct item {
     struct map_node ids; /* `user` is the snapshot that captured it last */
     struct list link;    /* in the list of its state; dead: in no list */
@@ -70,7 +72,6 @@ struct item {
     struct lease *lease;   /* taken */
     struct unique *unique; /* NULL unless it has a key or is kept back for one */
     struct note *note;
-    char *payload; /* body, then headers: inside, or the text of a note; NULL when empty or gone */
     uint64_t number;  /* of its put */
     uint64_t entered; /* its state; rises inside a list */
     union {
@@ -82,18 +83,29 @@ struct item {
     struct item_terms terms;   /* run_at_us is that of the next time */
     struct ordered_node place; /* ready: in group->ready */
     struct ordered_node timer; /* in works.timers: run_at, expiry or the end of its retention */
-    uint32_t body_size;
-    uint32_t await_count; /* those who wait for its end */
-    uint16_t headers_size;
+    unsigned body_size : 24;
+    unsigned state : 3;  /* enum item_state */
+    unsigned ending : 3; /* enum item_ending */
+    bool is_cancelling : 1;
+    bool is_kept_back : 1; /* delayed until the other item of its unique key ends */
+    unsigned headers_size : 14;
+    bool has_payload : 1; /* body and headers are here, and not empty */
+    bool is_awaited : 1;  /* somebody waits for its end */
     uint16_t attempts;
     uint16_t lapses;
-    uint8_t state;  /* enum item_state */
-    uint8_t ending; /* enum item_ending */
     uint8_t id_size;
-    bool is_cancelling;
-    bool is_kept_back; /* delayed until the other item of its unique key ends */
-    char id[];         /* then the payload, if it is small */
+    char id[]; /* then body and headers, if they are small; else where the note is that has them */
 };
+
+#define ITEM_BODY_SIZE_BITS    0xffffffu
+#define ITEM_HEADERS_SIZE_BITS 0x3fffu
+#define ITEM_STATE_BITS        7u
+
+_Static_assert(offsetof(struct item, id) <= 172, "as large as it says");
+_Static_assert(LIMIT_BODY_SIZE_MAX <= ITEM_BODY_SIZE_BITS, "body_size has the bits");
+_Static_assert(LIMIT_META_SIZE_MAX <= ITEM_HEADERS_SIZE_BITS, "headers_size has the bits");
+_Static_assert(ITEM_STATE_COUNT <= ITEM_STATE_BITS, "state has the bits, also for none");
+_Static_assert(ITEM_END_LOST <= ITEM_STATE_BITS, "ending has the bits");
 
 struct lease {
     struct item *item;
@@ -134,16 +146,9 @@ static inline struct bytes item_id(const struct item *item)
     return (struct bytes){ item->id, item->id_size };
 }
 
-static inline struct bytes item_body(const struct item *item)
-{
-    return (struct bytes){ item->payload, item->payload == NULL ? 0 : item->body_size };
-}
-
-static inline struct bytes item_headers(const struct item *item)
-{
-    if (item->payload == NULL) return (struct bytes){ 0 };
-    return (struct bytes){ item->payload + item->body_size, item->headers_size };
-}
+/* Empty when they are gone. */
+struct bytes item_body(const struct item *item);
+struct bytes item_headers(const struct item *item);
 
 static inline struct bytes item_note(const struct item *item)
 {

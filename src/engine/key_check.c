@@ -6,7 +6,7 @@
 #include "engine/rank.h"
 
 struct totals {
-    uint64_t keys, registers, members, bytes, events, waits, bound;
+    uint64_t keys, registers, ranks, members, bytes, events, waits, bound;
 };
 
 static void check_terms(const struct engine *engine, const struct key *key, struct totals *totals)
@@ -54,6 +54,7 @@ static void check_key(const struct engine *engine, const struct key *key, struct
     if (key->terms != NULL) check_terms(engine, key, totals);
     if (key->rank == NULL) return;
     rank_check(key);
+    totals->ranks += key->rank->count > 0;
     for (const struct member *member = key->rank->heads[0].next; member != NULL;
          member = rank_next(member))
     {
@@ -104,6 +105,7 @@ uint64_t key_check(const struct engine *engine)
     }
     ASSERT(totals.keys == keys->names.count);
     ASSERT(totals.registers == keys->register_count && totals.members == keys->member_count);
+    ASSERT(totals.ranks == keys->rank_count);
     ASSERT(totals.members == keys->members.count && totals.bytes == keys->bytes);
     ASSERT(totals.waits == keys->waits.count && totals.waits == keys->wait_timers.count);
     ASSERT(engine->is_restoring || totals.bound == bound);

@@ -181,6 +181,7 @@ struct engine_key_counters engine_key_counters(const struct engine *engine)
 {
     const struct keys *keys = &engine->keys;
     return (struct engine_key_counters){ .register_count = keys->register_count,
+                                         .rank_count = keys->rank_count,
                                          .member_count = keys->member_count,
                                          .wait_count = keys->waits.count,
                                          .bytes = keys->bytes,

@@ -271,20 +271,27 @@ enum tenure_err key_restore_before(struct engine *engine, struct codec_reader *r
 }
 
 static enum tenure_err restore_set_event(
-    struct engine *engine, struct key *key, const struct record *record, const struct seq seqs[2])
+    struct engine *engine,
+    struct key *key,
+    const struct record *record,
+    const struct seq seqs[2],
+    struct bytes encoded)
 {
     if (record->body.size > 0 && record->body.data == NULL) return TENURE_CORRUPT;
     struct value *value = value_create(engine, key, record->body.size);
     if (value == NULL) return TENURE_NO_MEMORY;
     if (record->body.size > 0) memcpy(value->bytes, record->body.data, record->body.size);
     value->version = seqs[1];
-    output_restore_key_event(engine, key, value, record, seqs);
+    output_restore_key_event(engine, key, value, record, seqs, encoded);
     key_set_value(engine, key, value);
     return TENURE_OK;
 }
 
-enum tenure_err
-key_restore_event(struct engine *engine, const struct record *record, const struct seq seqs[2])
+enum tenure_err key_restore_event(
+    struct engine *engine,
+    const struct record *record,
+    const struct seq seqs[2],
+    struct bytes encoded)
 {
     struct key *key = key_obtain(engine, record->name);
     if (key == NULL) return TENURE_NO_MEMORY;
@@ -293,13 +300,13 @@ key_restore_event(struct engine *engine, const struct record *record, const stru
     if (key->value != NULL && key->value->version.value >= seqs[1].value) {
         err = TENURE_CORRUPT;
     } else if (record->kind == RECORD_SET || record->kind == RECORD_APPENDED) {
-        err = restore_set_event(engine, key, record, seqs);
+        err = restore_set_event(engine, key, record, seqs, encoded);
     } else if (record->kind != RECORD_UNSET) {
-        output_restore_key_event(engine, key, key, record, seqs);
+        output_restore_key_event(engine, key, key, record, seqs, encoded);
     } else if (key->value == NULL) {
         err = TENURE_CORRUPT;
     } else {
-        output_restore_key_event(engine, key, key->value, record, seqs);
+        output_restore_key_event(engine, key, key->value, record, seqs, encoded);
         key_end_value(engine, key);
     }
     key->pin_count--;

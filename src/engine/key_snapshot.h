@@ -23,9 +23,12 @@ bool key_snapshot_step(struct engine *engine);
 MUST_USE enum tenure_err key_restore_key(struct engine *engine, struct codec_reader *reader);
 MUST_USE enum tenure_err key_restore_members(struct engine *engine, struct codec_reader *reader);
 MUST_USE enum tenure_err key_restore_before(struct engine *engine, struct codec_reader *reader);
-/* `seqs` are that of the event before it and its own. */
-MUST_USE enum tenure_err
-key_restore_event(struct engine *engine, const struct record *record, const struct seq seqs[2]);
+/* `seqs` are that of the event before it and its own; `encoded` is the record. */
+MUST_USE enum tenure_err key_restore_event(
+    struct engine *engine,
+    const struct record *record,
+    const struct seq seqs[2],
+    struct bytes encoded);
 /* No event is remembered: neither is what they had put together. */
 void key_restore_gap(struct engine *engine);
 /* Is all there that was counted?  What the snapshot has no entry of is gone. */

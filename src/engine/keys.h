@@ -132,6 +132,7 @@ struct keys {
     struct ordered wait_timers;
     struct list ripe; /* waits that are to be answered when the step ends */
     uint32_t register_count, member_count;
+    uint32_t rank_count;    /* of those with members */
     uint64_t bytes;         /* of values, and of members' names */
     uint64_t history_bytes; /* of values that only events keep */
     uint64_t arrival_count;

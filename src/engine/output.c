@@ -219,22 +219,39 @@ void output_remember(
     window_append(&engine->window, lock, previous, record);
 }
 
+/* The same record as the window has it. */
+static struct bytes without_body(struct engine *engine, struct bytes encoded, size_t body_size)
+{
+    struct buffer *brief = &engine->output.brief;
+    buffer_reset(brief);
+    record_encode_brief(brief, encoded, body_size);
+    ASSERT(!brief->is_failed); /* it has room for any record */
+    return buffer_bytes(brief);
+}
+
 void output_remember_work(
     struct engine *engine, struct work *work, const struct record *record, struct bytes encoded)
 {
-    if (record->body.data != NULL) {
-        struct buffer *brief = &engine->output.brief;
-        struct record without = *record;
-        without.body.data = NULL;
-        buffer_reset(brief);
-        record_encode(brief, &without);
-        ASSERT(!brief->is_failed); /* it has room for any record */
-        encoded = buffer_bytes(brief);
+    if (record->body.data != NULL && record->body.size > 0) {
+        encoded = without_body(engine, encoded, record->body.size);
     }
     work->event_count++;
     make_room(engine, encoded.size);
     window_append(&engine->window, work, work->last_seq, encoded);
     work->last_seq = engine->seq;
+}
+
+/* Of a value that has become longer the record has only what was added, and the window the size. */
+static struct bytes
+with_whole_size(struct engine *engine, const struct record *record, const struct value *value)
+{
+    struct buffer *brief = &engine->output.brief;
+    struct record without = *record;
+    without.body = (struct bytes){ NULL, value->size };
+    buffer_reset(brief);
+    record_encode(brief, &without);
+    ASSERT(!brief->is_failed); /* it has room for any record */
+    return buffer_bytes(brief);
 }
 
 /* An event of a key as the window has it: of a value the size. */
@@ -243,25 +260,28 @@ static void remember_key(
     struct key *key,
     void *subject,
     const struct record *record,
-    struct seq previous)
+    struct seq previous,
+    struct bytes encoded)
 {
-    struct buffer *brief = &engine->output.brief;
-    struct record without = *record;
-    if (record->kind == RECORD_SET || record->kind == RECORD_APPENDED) {
-        without.body = (struct bytes){ NULL, ((const struct value *)subject)->size };
+    bool is_of_value = record->kind == RECORD_SET || record->kind == RECORD_APPENDED;
+    if (is_of_value && record->body.size != ((const struct value *)subject)->size) {
+        encoded = with_whole_size(engine, record, subject);
+    } else if (is_of_value && record->body.size > 0) {
+        encoded = without_body(engine, encoded, record->body.size);
     }
-    buffer_reset(brief);
-    record_encode(brief, &without);
-    ASSERT(!brief->is_failed); /* it has room for any record */
     key->event_count++;
-    make_room(engine, brief->size);
-    window_append(&engine->window, subject, previous, buffer_bytes(brief));
+    make_room(engine, encoded.size);
+    window_append(&engine->window, subject, previous, encoded);
 }
 
 void output_remember_key(
-    struct engine *engine, struct key *key, void *subject, const struct record *record)
+    struct engine *engine,
+    struct key *key,
+    void *subject,
+    const struct record *record,
+    struct bytes encoded)
 {
-    remember_key(engine, key, subject, record, key->last_seq);
+    remember_key(engine, key, subject, record, key->last_seq, encoded);
     key->last_seq = engine->seq;
 }
 
@@ -270,9 +290,10 @@ void output_restore_key_event(
     struct key *key,
     void *subject,
     const struct record *record,
-    const struct seq seqs[2])
+    const struct seq seqs[2],
+    struct bytes encoded)
 {
-    remember_key(engine, key, subject, record, seqs[0]);
+    remember_key(engine, key, subject, record, seqs[0], encoded);
     if (key->last_seq.value < seqs[1].value) key->last_seq = seqs[1];
 }
 
@@ -346,6 +367,7 @@ void output_work_record(struct engine *engine, struct work *work, struct record 
 void output_key_record(struct engine *engine, struct key *key, void *subject, struct record *record)
 {
     struct output *output = &engine->output;
+    size_t start = output->records.size;
     snapshot_touch_key(engine, key);
     engine->seq.value++;
     record->seq = engine->seq;
@@ -355,7 +377,8 @@ void output_key_record(struct engine *engine, struct key *key, void *subject, st
     count_record(engine, record);
     ASSERT(!output->records.is_failed); /* room was reserved */
     output->record_count++;
-    output_remember_key(engine, key, subject, record);
+    struct bytes encoded = { output->records.data + start, output->records.size - start };
+    output_remember_key(engine, key, subject, record, encoded);
 }
 
 void output_record(struct engine *engine, struct lock *lock, struct record *record)

@@ -59,13 +59,18 @@ void output_restore_event(
     struct engine *engine, struct work *work, const struct seq seqs[2], struct bytes encoded);
 /* The same two for an event of a key. */
 void output_remember_key(
-    struct engine *engine, struct key *key, void *subject, const struct record *record);
+    struct engine *engine,
+    struct key *key,
+    void *subject,
+    const struct record *record,
+    struct bytes encoded);
 void output_restore_key_event(
     struct engine *engine,
     struct key *key,
     void *subject,
     const struct record *record,
-    const struct seq seqs[2]);
+    const struct seq seqs[2],
+    struct bytes encoded);
 /* Forget the oldest event of the window. */
 void output_forget(struct engine *engine);
 

@@ -151,6 +151,7 @@ void rank_place(struct engine *engine, struct member *member, double score)
         leave_cursor(engine, member);
         unlink_member(rank, member);
     } else {
+        if (rank->count == 0) engine->keys.rank_count++;
         engine->keys.member_count++;
         engine->keys.bytes += member->size;
     }
@@ -164,6 +165,7 @@ void rank_remove(struct engine *engine, struct member *member)
     ASSERT(member->is_in);
     leave_cursor(engine, member);
     unlink_member(member->key->rank, member);
+    if (member->key->rank->count == 0) engine->keys.rank_count--;
     member->is_in = false;
     engine->keys.member_count--;
     engine->keys.bytes -= member->size;

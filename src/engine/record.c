@@ -226,6 +226,19 @@ void record_encode(struct buffer *out, const struct record *record)
     out->size = size; /* the numbers were shorter */
 }
 
+/* The body is the last field, and the lowest bit of the number before it says that it is here. */
+void record_encode_brief(struct buffer *out, struct bytes encoded, size_t body_size)
+{
+    ASSERT(body_size > 0 && body_size < encoded.size);
+    size_t size = encoded.size - body_size;
+    char *brief = buffer_extend(out, size);
+    if (brief == NULL) return;
+    memcpy(brief, encoded.data, size);
+    char number[CODEC_NUMBER_SIZE_MAX];
+    char *end = codec_put_number(number, (uint64_t)body_size << 1);
+    memcpy(brief + size - (end - number), number, (size_t)(end - number));
+}
+
 /* ---------------------------------------------------------------- reading */
 
 static uint32_t take_ms(struct codec_reader *reader, uint32_t ms_max)

@@ -129,6 +129,10 @@ struct record {
  * told of. */
 void record_encode(struct buffer *out, const struct record *record);
 
+/* Append the encoding of the same record of whose body, which is not empty, only the size is told:
+ * `encoded` ends with the body. */
+void record_encode_brief(struct buffer *out, struct bytes encoded, size_t body_size);
+
 /* Decode one record from the front of `*input` and advance it.  TENURE_CORRUPT, `*input` and
  * `*out_record` untouched, when the bytes are not a record within the limits. */
 MUST_USE enum tenure_err record_decode(struct bytes *input, struct record *out_record);

@@ -91,9 +91,9 @@ uint32_t engine_members(
     uint32_t count_max);
 
 struct engine_key_counters {
-    uint64_t register_count, member_count, wait_count; /* now */
-    uint64_t bytes;                                    /* now: values, and names of members */
-    uint64_t history_bytes;                            /* now: values that only events keep */
+    uint64_t register_count, rank_count, member_count, wait_count; /* now */
+    uint64_t bytes;         /* now: values, and names of members */
+    uint64_t history_bytes; /* now: values that only events keep */
 };
 
 struct engine_key_counters engine_key_counters(const struct engine *engine);

@@ -351,7 +351,7 @@ static enum tenure_err restore_event(struct engine *engine, struct codec_reader 
 
     if (RECORD_KIND_IS_KEY(record.kind)) {
         if (!engine->restore.has_keys) return TENURE_CORRUPT;
-        return key_restore_event(engine, &record, (struct seq[]){ previous, seq });
+        return key_restore_event(engine, &record, (struct seq[]){ previous, seq }, reader->input);
     }
     if (RECORD_KIND_IS_WORK(record.kind)) {
         struct work *work = work_obtain(engine, record.name);

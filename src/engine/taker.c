@@ -26,10 +26,16 @@ static bool awaits(const struct map_node *place, const void *key)
 
 struct taker *taker_of_item(const struct engine *engine, const struct item *item)
 {
-    if (item->await_count == 0) return NULL;
+    if (!item->is_awaited) return NULL;
     struct multimap_node *node =
         multimap_find(&engine->works.awaits, wait_hash(item->number), awaits, item);
     return node == NULL ? NULL : CONTAINER_OF(node, struct taker, items);
+}
+
+uint32_t taker_count_of_item(const struct engine *engine, const struct item *item)
+{
+    const struct taker *first = taker_of_item(engine, item);
+    return first == NULL ? 0 : multimap_count(&first->items);
 }
 
 struct bytes taker_worker(const struct taker *taker)
@@ -99,7 +105,7 @@ taker_await(struct engine *engine, const struct engine_command *command, struct 
     if (taker == NULL) return NULL;
     uint32_t hash = wait_hash(item->number);
     multimap_insert(&engine->works.awaits, &taker->items, hash, awaits, item);
-    item->await_count++;
+    item->is_awaited = true;
     return taker;
 }
 
@@ -110,8 +116,9 @@ static void leave(struct engine *engine, struct taker *taker)
     waits_remove(&works->takers, &taker->wait);
     ordered_remove(&works->taker_timers, &taker->timer);
     if (taker->item == NULL) return;
-    multimap_remove(&works->awaits, &taker->items);
-    taker->item->await_count--;
+    struct item *item = taker->item;
+    multimap_remove(&works->awaits, &taker->items, awaits, item);
+    item->is_awaited = taker_of_item(engine, item) != NULL;
 }
 
 void taker_remove(struct engine *engine, struct taker *taker)
@@ -155,8 +162,8 @@ bool taker_give_up(struct engine *engine, struct taker *taker, enum tenure_err e
 
 bool taker_reserve_ends(struct engine *engine, const struct item *item)
 {
-    return output_reserve(engine, 0, item->await_count, 0) &&
-           output_reserve_items(engine, item->await_count);
+    uint32_t count = taker_count_of_item(engine, item);
+    return output_reserve(engine, 0, count, 0) && output_reserve_items(engine, count);
 }
 
 void taker_note_end(struct engine *engine, struct item *item, enum tenure_err err)
@@ -175,6 +182,7 @@ void taker_note_end(struct engine *engine, struct item *item, enum tenure_err er
         works->told_last = taker;
         works->told_count++;
     }
+    item->is_awaited = false;
 }
 
 void takers_tell(struct engine *engine)

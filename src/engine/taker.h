@@ -20,6 +20,7 @@ struct taker *taker_find(const struct engine *engine, uint64_t client, uint64_t 
 struct taker *taker_of_client(const struct engine *engine, uint64_t client);
 /* One of those who wait for the end of this item; NULL when nobody does. */
 struct taker *taker_of_item(const struct engine *engine, const struct item *item);
+uint32_t taker_count_of_item(const struct engine *engine, const struct item *item);
 struct bytes taker_worker(const struct taker *taker);
 /* An answer without an item; the taker is removed.  False when there is no memory (it stays). */
 MUST_USE bool taker_give_up(struct engine *engine, struct taker *taker, enum tenure_err err);

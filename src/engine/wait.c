@@ -49,7 +49,7 @@ void waits_add(struct waits *waits, struct wait *wait, uint64_t client, uint64_t
 void waits_remove(struct waits *waits, struct wait *wait)
 {
     map_remove(&waits->tags, &wait->tags);
-    multimap_remove(&waits->clients, &wait->clients);
+    multimap_remove(&waits->clients, &wait->clients, has_client, &wait->client);
 }
 
 struct wait *waits_find(const struct waits *waits, uint64_t client, uint64_t tag)

@@ -24,6 +24,8 @@ uint32_t work_text_hash(const struct engine *engine, const struct work *work, st
 
 struct work *work_find(const struct engine *engine, struct bytes name)
 {
+    struct work *recent = engine->works.recent;
+    if (recent != NULL && bytes_equal(work_name(recent), name)) return recent;
     struct map_node *node =
         map_find(&engine->works.names, name_hash(engine, name), has_work_name, &name);
     return node == NULL ? NULL : CONTAINER_OF(node, struct work, names);
@@ -34,7 +36,10 @@ struct work *work_obtain(struct engine *engine, struct bytes name)
     ASSERT(name.size > 0 && name.size <= LIMIT_NAME_SIZE_MAX);
     struct works *works = &engine->works;
     struct work *work = work_find(engine, name);
-    if (work != NULL) return work;
+    if (work != NULL) {
+        works->recent = work;
+        return work;
+    }
     uint32_t room = works->work_count + 1 - works->unserved.count;
     if (!map_reserve(&works->names) || !ordered_reserve(&works->unserved, room)) return NULL;
     work = memory_take(engine->memory, sizeof *work + name.size);
@@ -57,6 +62,7 @@ struct work *work_obtain(struct engine *engine, struct bytes name)
     map_insert(&works->names, &work->names, name_hash(engine, name));
     work->names.user = engine->snapshot.number; /* a snapshot under way does not know it */
     works->work_count++;
+    works->recent = work;
     return work;
 }
 
@@ -72,6 +78,7 @@ void work_settle(struct engine *engine, struct work *work)
         engine->snapshot.works.work = work->all.next;
         engine->snapshot.works.is_in_work = false;
     }
+    if (works->recent == work) works->recent = NULL;
     list_remove(&work->changing);
     list_remove(&work->all);
     map_remove(&works->names, &work->names);

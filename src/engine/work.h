@@ -98,6 +98,7 @@ struct works {
     struct map awaits; /* takers by the item whose end they wait for */
     struct map bound;  /* leases by client */
     struct list all;
+    struct work *recent;         /* of the last put, or NULL: most requests are about the same */
     struct ordered timers;       /* items, by `now` (stalls do not move them) */
     struct ordered lease_timers; /* in engine time, and so are the next two */
     struct ordered rate_timers;

@@ -49,8 +49,9 @@ static bool reserve_answer(struct engine *engine)
 static bool reserve_change(struct engine *engine, const struct item *item, struct bytes reason)
 {
     size_t size = output_record_size(work_name(item->group->work), item_id(item), reason);
-    return output_reserve(engine, size, 1 + item->await_count, 0) &&
-           output_reserve_items(engine, 1 + item->await_count) && item_reserve_timers(engine, 1);
+    uint32_t count = 1 + taker_count_of_item(engine, item);
+    return output_reserve(engine, size, count, 0) && output_reserve_items(engine, count) &&
+           item_reserve_timers(engine, 1);
 }
 
 static void record_change(struct engine *engine, const struct item *item, struct record *record)

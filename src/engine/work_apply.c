@@ -208,7 +208,7 @@ static void die(struct engine *engine, struct item *item, const struct record *r
 static void stand_in_line(struct engine *engine, struct item *item)
 {
     enum item_state state = item->terms.run_at_us > 0 ? ITEM_DELAYED : ITEM_READY;
-    if (item->state != (uint8_t)state) item_move(engine, item, state);
+    if (item->state != (unsigned)state) item_move(engine, item, state);
     item_arm(engine, item);
 }
 

@@ -69,16 +69,16 @@ static void check_item(const struct engine *engine, const struct item *item, str
     ASSERT(item->token.value <= engine->token_high.value);
     ASSERT(item->number > 0 && item->number <= engine->seq.value);
     bool is_gone = item->state == ITEM_DONE || item->state == ITEM_CANCELLED;
-    if (is_gone) ASSERT(item->payload == NULL);
+    if (is_gone) ASSERT(!item->has_payload);
     if (item->is_cancelling) ASSERT(item->state == ITEM_TAKEN);
-    if (item->await_count > 0) ASSERT(taker_of_item(engine, item) != NULL);
+    ASSERT(item->is_awaited == (taker_of_item(engine, item) != NULL));
     check_lease(engine, item);
     check_key(item);
     check_timers(engine, item);
     totals->items++;
     totals->taken += item->state == ITEM_TAKEN;
     totals->kept_back += item->is_kept_back;
-    totals->awaits += item->await_count;
+    totals->awaits += taker_count_of_item(engine, item);
     totals->bytes += item_body(item).size + item_headers(item).size + item_note(item).size;
 }
 

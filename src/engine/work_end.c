@@ -333,7 +333,7 @@ done_and_change(struct engine *engine, const struct engine_command *command, str
     const struct engine_end_work *end_work = &command->as.end_work;
     UNINITIALIZED struct change_plan plan;
     enum tenure_err err = change_judge(engine, end_work->change, &plan);
-    uint32_t count = 1 + item->await_count;
+    uint32_t count = 1 + taker_count_of_item(engine, item);
     bool has_room = output_reserve(engine, 0, count, 0) && output_reserve_items(engine, count) &&
                     output_reserve_changes(engine, 1);
     if (has_room && err == TENURE_OK) has_room = change_make(engine, &plan);
@@ -383,7 +383,7 @@ void command_end_work(struct engine *engine, const struct engine_command *comman
     bool has_room = output_reserve(engine, 0, 1, 0) && output_reserve_items(engine, 1);
     bool is_same = !claimed.is_held && is_repeat(engine, command->kind, &claimed, claim);
     if (has_room && claimed.is_held) {
-        uint32_t await_count = claimed.item->await_count;
+        uint32_t await_count = taker_count_of_item(engine, claimed.item);
         has_room = output_reserve(engine, 0, 1 + await_count, 0) &&
                    output_reserve_items(engine, 1 + await_count) &&
                    end_held(engine, command, claimed.item);

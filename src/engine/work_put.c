@@ -92,14 +92,16 @@ find_rival(const struct engine *engine, const struct work *work, struct put *put
     return NULL;
 }
 
-static enum tenure_err
-find_limit(const struct engine *engine, const struct work *work, const struct put *put)
+static enum tenure_err find_limit(
+    const struct engine *engine,
+    const struct work *work,
+    const struct group *group,
+    const struct put *put)
 {
     const struct works *works = &engine->works;
     if (works->item_count >= engine->options.item_count_max) return TENURE_TOO_MANY;
     uint64_t size = put->item.body.size + put->item.headers.size;
     if (works->item_bytes + size > engine->options.item_bytes_max) return TENURE_TOO_MANY;
-    const struct group *group = group_find(engine, work, put->wish->group);
     /* A rate keeps groups that have no item any more. */
     bool is_new_group = group == NULL;
     if (is_new_group && works->group_count >= engine->options.item_count_max) {
@@ -179,12 +181,13 @@ static bool put_into(struct engine *engine, struct work *work, struct put *put)
         repeat(engine, known);
         return true;
     }
-    enum tenure_err err = find_limit(engine, work, put);
+    struct group *group = group_find(engine, work, put->wish->group);
+    enum tenure_err err = find_limit(engine, work, group, put);
     if (err != TENURE_OK) {
         refuse(engine, put->wish, err, "a limit of the group or of the server is reached");
         return true;
     }
-    struct group *group = group_obtain(engine, work, put->wish->group);
+    if (group == NULL) group = group_obtain(engine, work, put->wish->group);
     if (group == NULL) return false;
     group->open_count++; /* keeps it */
     bool is_done = carry_out(engine, group, put);

@@ -63,7 +63,7 @@ static unsigned item_flags(const struct item *item)
     if (item->is_cancelling) flags |= FLAG_CANCELLING;
     if (item->is_kept_back) flags |= FLAG_KEPT_BACK;
     if (item->unique != NULL) flags |= FLAG_HAS_KEY;
-    if (item->payload != NULL) flags |= FLAG_HAS_PAYLOAD;
+    if (item->has_payload) flags |= FLAG_HAS_PAYLOAD;
     return flags;
 }
 
@@ -95,7 +95,7 @@ void work_put_item(struct buffer *out, const struct item *item)
         snapshot_put_text(out, (struct bytes){ lease->worker, lease->worker_size });
         snapshot_put_numbers(out, terms, 2);
     }
-    if (item->payload != NULL) {
+    if (item->has_payload) {
         snapshot_put_text(out, item_headers(item));
         snapshot_put_text(out, item_body(item));
     }
@@ -337,7 +337,7 @@ static void fill_item(
     item->token.value = stored->token;
     item->attempts = stored->attempts;
     item->lapses = stored->lapses;
-    item->ending = (uint8_t)stored->ending;
+    item->ending = stored->ending & ITEM_STATE_BITS;
     item->is_cancelling = stored->flags & FLAG_CANCELLING;
     item_enter(engine, item, live_state(stored));
 }

@@ -14,10 +14,18 @@ static size_t format_head(char type, uint64_t value, char out_head[static HEAD_S
     return size;
 }
 
+/* Where the next bytes go, with room for so many; NULL, and failed, when there is no memory. */
+static char *begin(struct buffer *out, size_t size_max)
+{
+    if (buffer_reserve(out, size_max)) return out->data + out->size;
+    out->is_failed = true;
+    return NULL;
+}
+
 static void write_head(const struct resp_writer *writer, char type, uint64_t value)
 {
-    char head[HEAD_SIZE_MAX];
-    buffer_append(writer->out, head, format_head(type, value, head));
+    char *at = begin(writer->out, HEAD_SIZE_MAX);
+    if (at != NULL) writer->out->size += format_head(type, value, at);
 }
 
 /* Control characters become blanks. */
@@ -49,16 +57,14 @@ void resp_write_error(const struct resp_writer *writer, const char *word, struct
 
 void resp_write_bulk(const struct resp_writer *writer, struct bytes bytes)
 {
-    char head[HEAD_SIZE_MAX];
-    size_t head_size = format_head('$', bytes.size, head);
-    char *at = buffer_extend(writer->out, head_size + bytes.size + 2);
+    char *at = begin(writer->out, HEAD_SIZE_MAX + bytes.size + 2);
     if (at == NULL) return;
-    memcpy(at, head, head_size);
-    at += head_size;
-    if (bytes.size > 0) memcpy(at, bytes.data, bytes.size);
-    at += bytes.size;
-    at[0] = '\r';
-    at[1] = '\n';
+    size_t size = format_head('$', bytes.size, at);
+    if (bytes.size > 0) memcpy(at + size, bytes.data, bytes.size);
+    size += bytes.size;
+    at[size++] = '\r';
+    at[size++] = '\n';
+    writer->out->size += size;
 }
 
 void resp_write_text(const struct resp_writer *writer, const char *text)
@@ -68,11 +74,17 @@ void resp_write_text(const struct resp_writer *writer, const char *text)
 
 void resp_write_signed(const struct resp_writer *writer, int64_t value)
 {
-    char line[HEAD_SIZE_MAX] = ":";
-    size_t size = 1 + decimal_format_signed(value, line + 1);
-    line[size++] = '\r';
-    line[size++] = '\n';
-    buffer_append(writer->out, line, size);
+    if (value >= 0) {
+        write_head(writer, ':', (uint64_t)value);
+        return;
+    }
+    char *at = begin(writer->out, HEAD_SIZE_MAX);
+    if (at == NULL) return;
+    at[0] = ':';
+    size_t size = 1 + decimal_format_signed(value, at + 1);
+    at[size++] = '\r';
+    at[size++] = '\n';
+    writer->out->size += size;
 }
 
 void resp_write_unsigned(const struct resp_writer *writer, uint64_t value)

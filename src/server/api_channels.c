@@ -35,6 +35,7 @@ static void tell(struct subscription *subscription, struct bytes channel, struct
     struct session *session = subscription->user;
     if (session->is_closing || session->is_gone) return;
     if (session_backlog(session) > BACKLOG_SIZE_MAX) {
+        session->server->metrics.listener_cut_count++;
         session_close(session);
         return;
     }

@@ -138,6 +138,20 @@ static void put_id(struct buffer *out, struct seq seq)
     put(out, "\n");
 }
 
+static void write_event(struct buffer *out, const struct record *record, bool has_previous)
+{
+    put_id(out, record->seq);
+    put(out, "event: ");
+    put(out, record_kind_word(record->kind));
+    put(out, "\ndata: ");
+    struct json_writer json;
+    json_writer_init(&json, out);
+    struct record told = *record;
+    if (!has_previous) told.has_previous = false;
+    shape_event(&json, &told);
+    put(out, "\n\n");
+}
+
 static bool stream_deliver(struct follower *follower, const struct record *record)
 {
     struct watch *watch = follower->user;
@@ -148,17 +162,10 @@ static bool stream_deliver(struct follower *follower, const struct record *recor
         return false;
     }
     watch->is_slow = false;
-    struct buffer *out = session_out(session);
-    put_id(out, record->seq);
-    put(out, "event: ");
-    put(out, record_kind_word(record->kind));
-    put(out, "\ndata: ");
-    struct json_writer json;
-    json_writer_init(&json, out);
-    struct record told = *record;
-    if (!watch->has_previous) told.has_previous = false;
-    shape_event(&json, &told);
-    put(out, "\n\n");
+    enum events_form form = watch->has_previous ? EVENTS_SSE_PREVIOUS : EVENTS_SSE;
+    struct buffer *text = events_text(events_of(watch), form, record->seq);
+    if (text->size == 0) write_event(text, record, watch->has_previous);
+    events_copy_text(session_out(session), text);
     session_reply_end(session, (struct seq){ 0 }); /* it is durable already */
     return true;
 }

@@ -1,5 +1,6 @@
 /* api_server - what the server says of itself. */
 #include "engine/queues.h"
+#include "engine/registers.h"
 #include "server/http.h"
 #include "server/openapi.h"
 
@@ -40,6 +41,10 @@ static void put_limits(struct json_writer *json, const struct server *server)
     put_number(json, "waiters", config->waiter_count_max);
     put_number(json, "items", config->item_count_max);
     put_number(json, "item_bytes", config->item_bytes_max);
+    put_number(json, "value_bytes", LIMIT_VALUE_SIZE_MAX);
+    put_number(json, "operations", LIMIT_OPERATION_COUNT_MAX);
+    put_number(json, "keys", config->key_count_max);
+    put_number(json, "key_bytes", config->key_bytes_max);
     put_number(json, "connections", config->connection_count_max);
     json_end_object(json);
 }
@@ -89,6 +94,11 @@ static void put_engine(struct json_writer *json, const struct server *server)
     put_number(json, "items", works.item_count);
     put_number(json, "item_bytes", works.item_bytes);
     put_number(json, "takers", works.taker_count);
+    struct engine_key_counters keys = engine_key_counters(server->engine);
+    put_number(json, "registers", keys.register_count);
+    put_number(json, "ranks", keys.rank_count);
+    put_number(json, "members", keys.member_count);
+    put_number(json, "key_bytes", keys.bytes);
 }
 
 static void put_store(struct json_writer *json, const struct server *server)

@@ -20,6 +20,8 @@ struct channels {
     struct map topics;    /* channels by name */
     struct list patterns; /* in the order in which they came */
     uint32_t pattern_count;
+    uint64_t subscription_count;
+    uint64_t published, delivered;
     struct siphash_key key;
 };
 
@@ -196,6 +198,7 @@ channel_subscribe(struct channels *channels, struct bytes name, bool is_pattern)
     list_init(&subscription->link);
     list_append(&topic->subscriptions, &subscription->link);
     topic->count++;
+    channels->subscription_count++;
     return subscription;
 }
 
@@ -206,6 +209,7 @@ void channel_unsubscribe(struct channels *channels, struct subscription *subscri
     list_remove(&subscription->link);
     memory_give(&memory_heap, subscription, sizeof *subscription);
     topic->count--;
+    channels->subscription_count--;
     give_topic(channels, topic);
 }
 
@@ -234,7 +238,18 @@ uint32_t channel_publish(struct channels *channels, struct bytes name, struct by
         if (!channel_matches(topic_name(pattern), name)) continue;
         count += tell_all(pattern, name, message);
     }
+    channels->published++;
+    channels->delivered += count;
     return count;
+}
+
+struct channel_counters channel_counters(const struct channels *channels)
+{
+    return (struct channel_counters){ .published = channels->published,
+                                      .delivered = channels->delivered,
+                                      .channel_count = channels->topics.count,
+                                      .pattern_count = channels->pattern_count,
+                                      .subscription_count = channels->subscription_count };
 }
 
 uint32_t channel_subscriber_count(const struct channels *channels, struct bytes name)

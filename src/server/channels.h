@@ -47,6 +47,13 @@ struct bytes channel_name(const struct subscription *subscription);
 /* Returns how many were told. */
 uint32_t channel_publish(struct channels *channels, struct bytes name, struct bytes message);
 
+struct channel_counters {
+    uint64_t published, delivered;         /* messages since the start, and to how many */
+    uint64_t channel_count, pattern_count; /* now: that somebody subscribes to */
+    uint64_t subscription_count;           /* now: to channels and patterns */
+};
+
+struct channel_counters channel_counters(const struct channels *channels);
 /* How many subscribe to this very channel; and the number of patterns. */
 uint32_t channel_subscriber_count(const struct channels *channels, struct bytes name);
 uint32_t channel_pattern_count(const struct channels *channels);

@@ -57,6 +57,10 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
       "items of all queues at the same time")                                                      \
     X(SIZE,   item_bytes_max,       "max-item-bytes",    "SIZE", 65536, CONFIG_SIZE_MAX, "4G",     \
       "memory for the bodies, headers and results of items")                                       \
+    X(NUMBER, key_count_max,        "max-keys",          "N",         1, 1000000000, "32000000",   \
+      "registers and members of ranks at the same time")                                           \
+    X(SIZE,   key_bytes_max,        "max-key-bytes",     "SIZE", 65536, CONFIG_SIZE_MAX, "4G",     \
+      "memory for the values of registers and the names of members")                               \
     X(SIZE,   window_bytes,         "window-bytes",      "SIZE", 65536, CONFIG_SIZE_MAX, "64M",    \
       "memory for recent events, which resumed streams and history read")                          \
     X(SIZE,   snapshot_bytes,       "snapshot-bytes",    "SIZE", 65536, CONFIG_SIZE_MAX, "64M",    \

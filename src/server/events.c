@@ -10,6 +10,9 @@
 #include "base/siphash.h"
 #include "server/server.h"
 
+/* A text that one large value has blown up is given back. */
+#define TEXT_CAPACITY_KEPT ((size_t)64 << 10)
+
 #define CATCH_UP_BATCH 512u /* records read for one follower in one turn */
 
 /* 0: there is none of that word. */
@@ -50,8 +53,14 @@ struct bucket {
     char text[];
 };
 
+struct event_text {
+    struct seq seq; /* of which event */
+    struct buffer text;
+};
+
 struct events {
     struct server *server;
+    struct event_text texts[EVENTS_FORM_COUNT]; /* of the event that was told last */
     struct map buckets;
     struct siphash_key key;
     uint32_t length_counts[LIMIT_NAME_SIZE_MAX + 1]; /* buckets by length of prefix, not exact */
@@ -199,6 +208,9 @@ struct events *events_create(struct server *server)
     heap_init(&events->timers, &memory_heap);
     list_init(&events->catching_up);
     list_init(&events->due);
+    for (unsigned form = 0; form < EVENTS_FORM_COUNT; form++) {
+        buffer_init(&events->texts[form].text, &memory_heap);
+    }
     (void)uv_timer_init(server->loop, timer); /* cannot fail */
     timer->data = events;
     return events;
@@ -209,6 +221,9 @@ void events_destroy(struct events **events)
     if (*events == NULL) return;
     ASSERT((*events)->follower_count == 0);
     uv_close((uv_handle_t *)(*events)->timer, on_timer_closed);
+    for (unsigned form = 0; form < EVENTS_FORM_COUNT; form++) {
+        buffer_deinit(&(*events)->texts[form].text);
+    }
     map_deinit(&(*events)->buckets);
     heap_deinit(&(*events)->timers);
     memory_give(&memory_heap, *events, sizeof(**events));
@@ -289,6 +304,27 @@ void follower_resume(struct events *events, struct follower *follower)
     if (follower->state != FOLLOWER_PAUSED) return;
     catch_up(events, follower);
     arm_next(events);
+}
+
+/* ---------------------------------------------------------------- the texts */
+
+struct buffer *events_text(struct events *events, enum events_form form, struct seq seq)
+{
+    struct event_text *told = &events->texts[form];
+    if (told->seq.value == seq.value && !told->text.is_failed) return &told->text;
+    told->seq = seq;
+    if (told->text.capacity > TEXT_CAPACITY_KEPT) {
+        buffer_deinit(&told->text);
+    } else {
+        buffer_reset(&told->text);
+    }
+    return &told->text;
+}
+
+void events_copy_text(struct buffer *out, const struct buffer *text)
+{
+    if (text->is_failed) out->is_failed = true;
+    buffer_append_bytes(out, buffer_bytes(text));
 }
 
 /* ----------------------------------------------------------------- the pump */

@@ -17,6 +17,7 @@
 #ifndef TENURE_SERVER_EVENTS_H
 #define TENURE_SERVER_EVENTS_H
 
+#include "base/buffer.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "engine/engine.h"
@@ -71,6 +72,23 @@ void events_destroy(struct events **events);
 bool follower_start(struct events *events, struct follower *follower);
 /* Stop; accepts one that is not started. */
 void follower_stop(struct events *events, struct follower *follower);
+/* In what words a follower is told an event.  With and without what was there before. */
+enum events_form {
+    EVENTS_RESP2,
+    EVENTS_RESP2_PREVIOUS,
+    EVENTS_RESP3,
+    EVENTS_RESP3_PREVIOUS,
+    EVENTS_SSE,
+    EVENTS_SSE_PREVIOUS,
+    EVENTS_FORM_COUNT
+};
+
+/* The text of one event for all that are told it in this form: empty for who is told first, who
+ * writes it.  Until the next call. */
+struct buffer *events_text(struct events *events, enum events_form form, struct seq seq);
+/* A text that has failed makes the answer fail. */
+void events_copy_text(struct buffer *out, const struct buffer *text);
+
 /* After deliver returned false; else nothing happens. */
 void follower_resume(struct events *events, struct follower *follower);
 /* Somebody catches up who has had his share of this turn: do not sleep before the next one. */

@@ -6,6 +6,8 @@
 #include <stdio.h>
 
 #include "engine/queues.h"
+#include "engine/registers.h"
+#include "server/channels.h"
 #include "server/server.h"
 
 void metrics_init(struct metrics *metrics)
@@ -111,6 +113,11 @@ static void write_engine(const struct server *server, struct buffer *out)
     put_gauge(out, "disk_full", "1 when no grants are made for want of space.", server->is_full);
     put_gauge(
         out,
+        "disk_slow",
+        "1 when no grants are made because the disk does not keep up.",
+        server->is_disk_slow);
+    put_gauge(
+        out,
         "locks",
         "Names in memory: held, waited for, delayed, or of an event that is remembered.",
         counters.lock_count);
@@ -160,6 +167,50 @@ static void write_queues(const struct engine *engine, struct buffer *out)
         "gauge",
         "Since the item that is longest ready, of the queues that are not paused, became so.");
     put_seconds(out, "oldest_ready_seconds", "", (uint64_t)oldest_ms * 1000);
+}
+
+/* Registers and ranks; who watches them is one of the followers. */
+static void write_state(const struct engine *engine, struct buffer *out)
+{
+    struct engine_key_counters counters = engine_key_counters(engine);
+    put_gauge(out, "registers", "Registers that are set.", counters.register_count);
+    put_gauge(out, "ranks", "Ranks that have members.", counters.rank_count);
+    put_gauge(out, "rank_members", "Members of all ranks.", counters.member_count);
+    put_gauge(
+        out, "key_bytes", "Values of registers and names of members in memory.", counters.bytes);
+    put_gauge(
+        out,
+        "key_history_bytes",
+        "Values in memory that only recent events have.",
+        counters.history_bytes);
+    put_gauge(
+        out,
+        "register_waiters",
+        "Requests that wait for the change of a register.",
+        counters.wait_count);
+}
+
+static void write_channels(const struct server *server, struct buffer *out)
+{
+    struct channel_counters counters = channel_counters(server->channels);
+    put_gauge(out, "channels", "Channels that somebody listens to.", counters.channel_count);
+    put_gauge(out, "patterns", "Patterns that somebody listens to.", counters.pattern_count);
+    put_gauge(
+        out,
+        "subscriptions",
+        "Subscriptions to channels and patterns.",
+        counters.subscription_count);
+    put_counter(out, "messages_published_total", "Messages to channels.", counters.published);
+    put_counter(
+        out,
+        "messages_delivered_total",
+        "Messages to channels, as often as they were told.",
+        counters.delivered);
+    put_counter(
+        out,
+        "listeners_overflowed_total",
+        "Connections that listened to channels and were closed for reading too slowly.",
+        server->metrics.listener_cut_count);
 }
 
 static void write_journal(const struct metrics *metrics, struct buffer *out)
@@ -267,9 +318,11 @@ void metrics_write(const struct server *server, struct buffer *out)
         out, "wait_seconds", "From a request to its grant, if it waited.", &metrics->wait);
     put_histogram(
         out, "turn_seconds", "One turn of the loop: what others have to wait.", &metrics->turn);
+    write_channels(server, out);
     if (server->engine != NULL) {
         write_engine(server, out);
         write_queues(server->engine, out);
+        write_state(server->engine, out);
         write_journal(metrics, out);
     } else {
         write_relay(server, out);

@@ -44,6 +44,7 @@ struct metrics {
     uint64_t journal_size;       /* now, bytes of segments and snapshots on the disk */
     uint64_t overflow_count;     /* followers ended because their reader was too slow */
     uint64_t compacted_count;    /* followers that asked for events no longer remembered */
+    uint64_t listener_cut_count; /* listeners to channels cut off for reading too slowly */
     uint64_t relay_waiting;      /* now, of a relay: requests that wait for a lock */
     uint64_t relay_pending;      /* now, of a relay: requests that the store has not answered */
     uint64_t relay_events;       /* of a relay: changes that the store has told */

@@ -32,6 +32,8 @@
 
 #define RESP_SUBSCRIPTION_COUNT_MAX 1024u
 
+#define RESP_RECENT_COUNT 8u /* a power of two */
+
 struct resp_follow;
 
 struct resp {
@@ -49,7 +51,8 @@ struct resp {
     struct {
         uint64_t since;
         uint32_t wait_ms;
-    } observed; /* resp_follow.c */
+    } observed;                                        /* resp_follow.c */
+    const struct resp_spec *recent[RESP_RECENT_COUNT]; /* commands that it has used */
     char client_name[RESP_CLIENT_NAME_SIZE];
 };
 

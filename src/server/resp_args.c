@@ -170,7 +170,7 @@ static bool take_sized(struct resp_args *args, const char *field, enum arg arg, 
     if (is_plain && !utf8_is_plain(word)) {
         return refuse_content(args, field, " must be UTF-8 without control characters");
     }
-    if (!utf8_is_valid(word)) return refuse_content(args, field, " must be UTF-8");
+    if (!is_plain && !utf8_is_valid(word)) return refuse_content(args, field, " must be UTF-8");
     out->texts[arg] = word;
     return true;
 }

@@ -12,6 +12,7 @@ static void tell(struct subscription *subscription, struct bytes channel, struct
     struct session *session = subscription->user;
     if (session->is_closing || session->is_gone) return;
     if (session_backlog(session) > BACKLOG_MAX) {
+        session->server->metrics.listener_cut_count++;
         session_close(session);
         return;
     }
@@ -193,7 +194,7 @@ void resp_run_pubsub(struct resp *resp, const struct resp_command *command)
         resp_write_unsigned(&resp->out, channel_pattern_count(channels));
         resp_end_now(resp);
     } else if (resp_take_keyword(&args, "NUMSUB")) {
-        resp_write_map(&resp->out, given);
+        resp_write_array(&resp->out, 2 * given); /* in RESP3 too, as Redis does it */
         for (; resp_args_left(&args); args.index++) {
             struct bytes name = resp_argument(command, args.index);
             resp_write_bulk(&resp->out, name);

@@ -62,6 +62,18 @@ static void push_number(struct resp *resp, const char *word, uint64_t number)
     resp_end_now(resp);
 }
 
+/* For all that follow in the same words. */
+static void
+write_event(struct resp *resp, const struct record *record, bool has_previous, struct buffer *text)
+{
+    struct record told = *record;
+    if (!has_previous) told.has_previous = false;
+    resp->out.out = text;
+    resp_write_push(&resp->out, 2);
+    resp_write_text(&resp->out, "event");
+    resp_write_record(resp, &told);
+}
+
 static bool deliver_event(struct follower *follower, const struct record *record)
 {
     struct resp_follow *follow = follow_of(follower);
@@ -73,12 +85,11 @@ static bool deliver_event(struct follower *follower, const struct record *record
         return false;
     }
     follow->is_slow = false;
-    (void)resp_speak(resp->session);
-    resp_write_push(&resp->out, 2);
-    resp_write_text(&resp->out, "event");
-    struct record told = *record;
-    if (!follow->has_previous) told.has_previous = false;
-    resp_write_record(resp, &told);
+    enum events_form form = follow->has_previous ? EVENTS_RESP2_PREVIOUS : EVENTS_RESP2;
+    if (resp->out.is_resp3) form = follow->has_previous ? EVENTS_RESP3_PREVIOUS : EVENTS_RESP3;
+    struct buffer *text = events_text(resp->server->events, form, record->seq);
+    if (text->size == 0) write_event(resp, record, follow->has_previous, text);
+    events_copy_text(resp_speak(resp->session)->out.out, text);
     resp_end(resp, record->seq);
     return true;
 }

@@ -12,6 +12,8 @@ struct engine *restore_engine(const struct config *config)
         .hold_count_max = config->hold_count_max,
         .item_count_max = config->item_count_max,
         .item_bytes_max = config->item_bytes_max,
+        .key_count_max = config->key_count_max,
+        .key_bytes_max = config->key_bytes_max,
         .waiter_count_max = config->waiter_count_max,
         .window_size = config->window_bytes,
         .ageing_ms = config->ageing_ms,

@@ -130,6 +130,19 @@ def test_the_table_of_commands_is_the_servers():
     equal(names, set(page) | others)
 
 
+def test_the_table_of_metrics_is_the_servers():
+    rows = re.findall(r"^\| `tenure_([a-z_]+)` \| (\w+) \| (.*?) \|$", PAGE, flags=re.M)
+    page = {name: (kind, what) for name, kind, what in rows}
+    equal(len(page), len(rows))
+    text = Http(Server()).get("/metrics").body.decode()
+    heads = re.findall(r"^# HELP tenure_(\w+) (.*)\n# TYPE tenure_(\w+) (\w+)$", text, flags=re.M)
+    told = {name: (kind, what) for name, what, same, kind in heads if name == same}
+    equal(len(told), text.count("# TYPE "))
+    equal({name: row for name, row in page.items() if not name.startswith("store_")}, told)
+    series = set(re.findall(r"^tenure_(\w+?)(?:_bucket|_sum|_count)?[{ ]", text, flags=re.M))
+    equal(series - {name for name, row in told.items()}, set())
+
+
 for _chapter in re.split(r"^## ", PAGE, flags=re.M)[1:]:
     if "```" in _chapter:
         _title = re.sub(r"\W+", "_", _chapter.split("\n", 1)[0].lower())

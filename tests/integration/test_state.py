@@ -187,6 +187,62 @@ def test_an_effect_that_cannot_be_leaves_the_item_taken():
     equal((done["state"], done["held"], done["results"][0]["value"]), ("done", 1, "1"))
 
 
+def test_limits_of_the_server():
+    server = Server("--max-keys", "3", "--max-key-bytes", "64K")
+    client = server.resp(3)
+    client("STATE.SET", "a", "x" * 65000)
+    equal(refused(client, "STATE.SET", "b", "x" * 1000).word, "TOOMANY")
+    client("STATE.SET", "b", "1")
+    equal(client("RANK.ADD", "r", "1", "ann"), 1)
+    error = refused(client, "STATE.SET", "c", "1")
+    equal(error.word, "TOOMANY")
+    contains(str(error), "the limit of the server for shared state is reached")
+    equal(refused(client, "RANK.ADD", "r", "2", "bob").word, "TOOMANY")
+    # What does not grow goes on, and so does what makes room.
+    client("STATE.SET", "b", "2")
+    equal(client("RANK.ADD", "r", "CH", "3", "ann"), 1)
+    http = Http(server)
+    answer = http("PUT", "/v1/state/c", {"value": "1"})
+    equal((answer.status, answer.json["code"]), (429, "too_many"))
+    told = http.get("/v1/server").json
+    equal((told["limits"]["keys"], told["limits"]["key_bytes"]), (3, 65536))
+    equal((told["registers"], told["ranks"], told["members"], told["key_bytes"]),
+          (2, 1, 1, 65004))
+    client("STATE.DEL", "a")
+    client("STATE.SET", "c", "1" * 1000)
+
+
+def test_numbers_are_told():
+    server = Server()
+    client, waiter, listener = server.resp(3), server.resp(3), server.resp(3)
+    client("STATE.SET", "a", "one")
+    client("STATE.SET", "a", "three")
+    client("STATE.SET", "b", "")
+    client("RANK.ADD", "r", "1", "ann", "2", "bob")
+    client("RANK.ADD", "s", "1", "ann")
+    client("RANK.REM", "s", "ann")
+    listener("SUBSCRIBE", "news")
+    listener("PSUBSCRIBE", "n*")
+    watcher = server.resp(3)
+    watcher("EVENTS.FOLLOW", "PREFIX", "a")
+    waiter.send("STATE.WAIT", "b", client("STATE.GET", "b")["version"], 20000)
+    equal((client("PUBLISH", "news", "m"), client("PUBLISH", "other", "m")), (2, 0))
+    http = Http(server)
+    has_wait = "tenure_register_waiters 1\n"
+    wait_for(lambda: has_wait in http.get("/metrics").body.decode(), "the wait")
+    text = http.get("/metrics").body.decode()
+    for line in ("tenure_registers 2", "tenure_ranks 1", "tenure_rank_members 2",
+                 "tenure_key_bytes 11", "tenure_followers 1",
+                 "tenure_channels 1", "tenure_patterns 1", "tenure_subscriptions 2",
+                 "tenure_messages_published_total 2", "tenure_messages_delivered_total 2",
+                 "tenure_listeners_overflowed_total 0", 'tenure_events_total{kind="set"} 3',
+                 'tenure_events_total{kind="ranked"} 3', 'tenure_events_total{kind="unranked"} 1'):
+        contains(text, line + "\n")
+    assert int(text.split("\ntenure_key_history_bytes ")[1].split()[0]) >= len("one"), text
+    client("RANK.REM", "r", "ann", "bob")
+    contains(http.get("/metrics").body.decode(), "tenure_ranks 0\n")
+
+
 def test_ranks_are_in_order():
     client = Server().resp()
     equal(client("RANK.ADD", "r", "10", "ann", "7.5", "bob", "-1", "cat"), 3)
@@ -298,6 +354,8 @@ def test_channels_in_resp3():
     client.send("PUBLISH", "a", "x")
     equal(list(client.read()), ["message", "a", "x"])
     equal(client.read(), 1)
+    equal(client("PUBSUB", "NUMSUB", "a", "b"), ["a", 1, "b", 0])  # no map: so does Redis
+    equal(client("PING"), "PONG")
     equal(client("STATE.INCR", "n"), 1)
 
 
@@ -311,6 +369,7 @@ def test_a_listener_that_does_not_read_is_cut_off():
         if told == 0:
             break
     equal(told, 0)
+    contains(Http(server).get("/metrics").body.decode(), "tenure_listeners_overflowed_total 1\n")
 
 
 def test_a_server_that_goes_down_answers_who_waits():

@@ -19,6 +19,11 @@ static void insert(struct map *map, struct thing *thing, uint32_t key)
     multimap_insert(map, &thing->node, key / 2, has_key, &key);
 }
 
+static void leave(struct map *map, struct thing *thing)
+{
+    multimap_remove(map, &thing->node, has_key, &thing->key);
+}
+
 static struct thing *find(const struct map *map, uint32_t key)
 {
     struct multimap_node *node = multimap_find(map, key / 2, has_key, &key);
@@ -34,9 +39,10 @@ TEST(multimap_finds_those_of_a_key_in_the_order_in_which_they_came)
         insert(&map, &things[at], at % 4);
     }
     CHECK_EQ_UINT(map.count, 4);
+    CHECK_EQ_UINT(multimap_count(&find(&map, 3)->node), 10);
     for (uint32_t at = 0; at < 40; at++) {
         CHECK(find(&map, at % 4) == &things[at]);
-        multimap_remove(&map, &things[at].node);
+        leave(&map, &things[at]);
     }
     CHECK_EQ_UINT(map.count, 0);
     CHECK(find(&map, 0) == NULL);
@@ -51,18 +57,19 @@ TEST(multimap_lets_any_of_them_go)
     for (uint32_t at = 0; at < 5; at++) {
         insert(&map, &things[at], 6);
     }
-    multimap_remove(&map, &things[2].node); /* in the middle */
-    multimap_remove(&map, &things[0].node); /* the first: the next one stands for the rest */
+    leave(&map, &things[2]); /* in the middle */
+    CHECK_EQ_UINT(multimap_count(&find(&map, 6)->node), 4);
+    leave(&map, &things[0]); /* the first: the next one stands for the rest */
     CHECK(find(&map, 6) == &things[1]);
-    multimap_remove(&map, &things[4].node); /* the last */
-    multimap_remove(&map, &things[1].node);
+    leave(&map, &things[4]); /* the last */
+    leave(&map, &things[1]);
     CHECK(find(&map, 6) == &things[3]);
     CHECK(find(&map, 7) == NULL);
     insert(&map, &things[0], 7);
     CHECK(find(&map, 7) == &things[0]);
     CHECK_EQ_UINT(map.count, 2);
-    multimap_remove(&map, &things[3].node);
-    multimap_remove(&map, &things[0].node);
+    leave(&map, &things[3]);
+    leave(&map, &things[0]);
     CHECK_EQ_UINT(map.count, 0);
     map_deinit(&map);
 }

@@ -13,8 +13,9 @@ static void check_text(const char *text, size_t size, bool is_valid, bool is_pla
 static size_t encode(uint32_t point, int size, char *out)
 {
     static const unsigned char leads[] = { 0x00, 0x00, 0xc0, 0xe0, 0xf0 };
-    for (int i = size - 1; i > 0; i--, point >>= 6)
+    for (int i = size - 1; i > 0; i--, point >>= 6) {
         out[i] = (char)(0x80 | (point & 0x3f));
+    }
     out[0] = (char)(leads[size] | point);
     return (size_t)size;
 }
@@ -66,6 +67,21 @@ TEST(utf8_cut_sequences_are_refused)
             CHECK(!utf8_is_valid((struct bytes){ damaged, 2 + size }));
             damaged[2 + cut] = (char)0xc3;
             CHECK(!utf8_is_valid((struct bytes){ damaged, 2 + size }));
+        }
+    }
+}
+
+/* Short and long texts are looked at by words: any byte at any place, in texts of any length. */
+TEST(utf8_every_byte_at_every_place)
+{
+    char text[26];
+    for (size_t size = 1; size <= sizeof(text); size++) {
+        for (size_t place = 0; place < size; place++) {
+            memset(text, 'a', sizeof(text));
+            for (int byte = 0; byte < 256; byte++) {
+                text[place] = (char)byte;
+                check_text(text, size, byte < 0x80, byte >= 0x20 && byte < 0x7f);
+            }
         }
     }
 }

@@ -481,6 +481,31 @@ TEST(record_keeps_a_body)
     check_refused(BYTES_LITERAL("\x0d\x00\x01x\x01x\x01\x05z")); /* two, and one is there */
 }
 
+/* The short way gives what the long way gives. */
+TEST(record_without_its_body_tells_its_size)
+{
+    static const size_t sizes[] = { 1, 2, 63, 64, 127, 128, 8191, 8192, LIMIT_RESULT_SIZE_MAX };
+    static char body[LIMIT_RESULT_SIZE_MAX];
+    struct buffer whole, brief, expected;
+    buffer_init(&whole, &memory_heap);
+    buffer_init(&brief, &memory_heap);
+    buffer_init(&expected, &memory_heap);
+    memset(body, 0xff, sizeof body);
+    for (size_t index = 0; index < sizeof sizes / sizeof *sizes; index++) {
+        struct record record = smallest(RECORD_DONE);
+        record.body = (struct bytes){ body, sizes[index] };
+        buffer_reset(&whole);
+        record_encode(&whole, &record);
+        buffer_reset(&brief);
+        record_encode_brief(&brief, buffer_bytes(&whole), sizes[index]);
+        record.body.data = NULL;
+        CHECK_EQ_BYTES(buffer_bytes(&brief), encode(&expected, &record));
+    }
+    buffer_deinit(&whole);
+    buffer_deinit(&brief);
+    buffer_deinit(&expected);
+}
+
 TEST(record_with_a_name_that_is_no_text_is_refused)
 {
     static const char *const texts[] = {

@@ -78,6 +78,37 @@ TEST(a_follower_that_the_window_overtakes_is_told_whose_fault_it_was)
     stop();
 }
 
+/* An event is put into words once for all that follow in the same; who asks for others gets others.
+ */
+TEST(followers_are_told_in_the_words_that_they_asked_for)
+{
+    static const char *const hellos[] = { "HELLO 2\r\n", "HELLO 3\r\n" };
+    static const char *const follows[] = { "EVENTS.FOLLOW\r\n", "EVENTS.FOLLOW PREVIOUS\r\n" };
+    start();
+    struct client *setter = harness_open(0);
+    struct client *followers[6];
+    for (unsigned index = 0; index < 6; index++) {
+        followers[index] = harness_open(index + 1);
+        (void)ask(followers[index], hellos[index / 2 % 2]);
+        CHECK(strstr(ask(followers[index], follows[index % 2]), "follow") != NULL);
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        const char *value = round == 0 ? "STATE.SET key one\r\n" : "STATE.SET key three\r\n";
+        CHECK(strncmp(ask(setter, value), ":", 1) == 0);
+        char told[4][400];
+        for (unsigned index = 0; index < 6; index++) {
+            const char *text = harness_take(followers[index]).data;
+            bool is_resp3 = index / 2 % 2 == 1, has_previous = index % 2 == 1 && round == 1;
+            CHECK(strncmp(text, is_resp3 ? ">2\r\n$5\r\nevent\r\n%" : "*2\r\n", 4) == 0);
+            CHECK(strstr(text, round == 0 ? "$3\r\none\r\n" : "$5\r\nthree\r\n") != NULL);
+            CHECK((strstr(text, "$8\r\nprevious\r\n$3\r\none\r\n") != NULL) == has_previous);
+            if (index < 4) (void)snprintf(told[index], sizeof(told[index]), "%s", text);
+            CHECK_EQ_TEXT(text, told[index % 4]); /* nothing else, and the last two as the first */
+        }
+    }
+    stop();
+}
+
 TEST(an_observer_of_another_history_is_answered_at_once)
 {
     start();
