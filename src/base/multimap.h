@@ -11,7 +11,7 @@
 #include "base/map.h"
 
 struct multimap_node {
-    struct map_node place; /* the first of its key is in the map; `user`: how many there are, or 0 */
+    struct map_node place; /* of the first of its key: in the map; `user`: of how many */
     struct list peers;     /* a ring without a head */
 };
 

@@ -82,30 +82,6 @@ struct unique *unique_find(const struct engine *engine, const struct work *work,
     return node == NULL ? NULL : CONTAINER_OF(node, struct unique, keys);
 }
 
-struct list *item_list_from(
-    const struct engine *engine,
-    struct work *work,
-    enum item_state state,
-    struct engine_item_cursor *cursor)
-{
-    struct list *head = &work->states[state];
-    struct list *link = head->next;
-    if (cursor->entered == 0) return link;
-    struct item *last = cursor->id.size == 0 ? NULL : item_find(engine, work, cursor->id);
-    bool is_before = last != NULL && last->state == state && last->entered <= cursor->entered;
-    if (is_before) link = last->link.next;
-    for (uint32_t looked_at = 0; link != head; looked_at++) {
-        const struct item *item = item_from_link(link);
-        if (item->entered > cursor->entered) break;
-        if (looked_at == engine->options.look_count_max) {
-            cursor->id = item_id(item);
-            return NULL;
-        }
-        link = link->next;
-    }
-    return link;
-}
-
 /* -------------------------------------------------------------------- notes */
 
 bool note_create(struct engine *engine, struct bytes text, struct note **out_note)

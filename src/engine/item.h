@@ -167,8 +167,7 @@ static inline struct item *item_from_link(struct list *link)
     return CONTAINER_OF(link, struct item, link);
 }
 
-/* When it is called off unless it has been taken, wall; INT64_MAX for never.  Who was taken once
- * has been taken in time: what fails, lapses or is redriven later is not called off for that. */
+/* Wall; INT64_MAX for never.  What was taken once, in time, is not called off when it is back. */
 static inline int64_t item_expires_at_us(const struct item *item)
 {
     bool has_expiry = item->terms.expires_at_us > 0 && item->token.value == 0;
@@ -177,15 +176,6 @@ static inline int64_t item_expires_at_us(const struct item *item)
 
 /* NULL when there is none. */
 struct item *item_find(const struct engine *engine, const struct work *work, struct bytes id);
-
-/* The first item of a state behind the cursor, or the head of the list.  Where the cursor stands is
- * found at once as long as its item is in this state; else by walking from the front, where items
- * leave.  NULL: that takes another step; the cursor's id says how far it has come. */
-struct list *item_list_from(
-    const struct engine *engine,
-    struct work *work,
-    enum item_state state,
-    struct engine_item_cursor *cursor);
 
 struct item_wish {
     struct bytes id;

@@ -193,6 +193,14 @@ void work_rebuild_ring(struct work *work, struct ordered *order);
 bool work_can_give(const struct work *work);
 /* The item that is next, paused or not; NULL when none is ready or every group is at its limit. */
 struct item *work_next(const struct work *work);
+/* The first item of a state behind the cursor, or the head of the list.  Where the cursor stands is
+ * found at once as long as its item is in this state; else by walking from the front, where items
+ * leave.  NULL: that takes another step; the cursor's id says how far it has come. */
+struct list *work_list_from(
+    const struct engine *engine,
+    struct work *work,
+    enum item_state state,
+    struct engine_item_cursor *cursor);
 /* There may be an item for a taker: look before the step ends. */
 void work_changed(struct engine *engine, struct work *work);
 

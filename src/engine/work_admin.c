@@ -242,7 +242,7 @@ static void sweep(struct engine *engine, const struct engine_command *command, s
     };
     if (sweeping.cursor.until == 0) sweeping.cursor.until = engine->works.entered_count;
     work->pin_count++;
-    struct list *link = item_list_from(engine, work, state, &sweeping.cursor.after);
+    struct list *link = work_list_from(engine, work, state, &sweeping.cursor.after);
     bool is_done = link == NULL || sweep_list(engine, &sweeping, link);
     struct engine_reply *reply = output_reply(engine, command->client, command->tag);
     reply->kind = command->kind;

@@ -31,6 +31,30 @@ bool engine_peek(
     return true;
 }
 
+struct list *work_list_from(
+    const struct engine *engine,
+    struct work *work,
+    enum item_state state,
+    struct engine_item_cursor *cursor)
+{
+    struct list *head = &work->states[state];
+    struct list *link = head->next;
+    if (cursor->entered == 0) return link;
+    struct item *last = cursor->id.size == 0 ? NULL : item_find(engine, work, cursor->id);
+    bool is_before = last != NULL && last->state == state && last->entered <= cursor->entered;
+    if (is_before) link = last->link.next;
+    for (uint32_t looked_at = 0; link != head; looked_at++) {
+        const struct item *item = item_from_link(link);
+        if (item->entered > cursor->entered) break;
+        if (looked_at == engine->options.look_count_max) {
+            cursor->id = item_id(item);
+            return NULL;
+        }
+        link = link->next;
+    }
+    return link;
+}
+
 uint32_t engine_items(
     const struct engine *engine,
     struct bytes queue,
@@ -42,7 +66,7 @@ uint32_t engine_items(
     struct work *work = work_find(engine, queue);
     uint32_t count = 0;
     bool is_known = work != NULL && state < ITEM_STATE_COUNT;
-    struct list *link = is_known ? item_list_from(engine, work, state, cursor) : NULL;
+    struct list *link = is_known ? work_list_from(engine, work, state, cursor) : NULL;
     if (is_known && link == NULL) return 0;
     for (; is_known && link != &work->states[state] && count < count_max; link = link->next) {
         const struct item *item = item_from_link(link);

@@ -249,8 +249,9 @@ static bool parse_place(struct bytes id, uint64_t entered, struct engine_item_cu
 bool queue_cursor_parse(struct bytes text, struct engine_item_cursor *out_cursor)
 {
     uint64_t entered;
-    if (text.size > 0)
+    if (text.size > 0) {
         return take_number(&text, &entered) && parse_place(text, entered, out_cursor);
+    }
     *out_cursor = (struct engine_item_cursor){ 0 };
     return true;
 }

@@ -623,7 +623,8 @@ def test_purges():
     bury_all(client, ["a1", "b1"])
     for number in range(5):
         client("QUEUE.PUT", "q", "x", "GROUP", "ab"[number % 2])
-    equal(sweep(client, "QUEUE.PURGE", "q", "ready", "GROUP", "b", "LIMIT", 1), {"count": 1, "more": 1})
+    equal(sweep(client, "QUEUE.PURGE", "q", "ready", "GROUP", "b", "LIMIT", 1),
+          {"count": 1, "more": 1})
     equal(sweep(client, "QUEUE.PURGE", "q", "READY"), {"count": 4, "more": 0})
     equal(sweep(client, "QUEUE.PURGE", "q", "dead", "REASON", "r a"), {"count": 1, "more": 0})
     equal(refused(client, "QUEUE.PURGE", "q", "taken").word, "INVALID")
