@@ -80,6 +80,16 @@ TENURE_API TENURE_MUST_USE enum tenure_err tenure_rank_count(
     uint32_t *out_count,
     struct tenure_error *out_error);
 
+typedef void (*tenure_rank_fn)(const char *rank, uint32_t count, void *user);
+/* All ranks whose names begin so, in the order of their names, and how many members they have;
+ * NULL: all. */
+TENURE_API TENURE_MUST_USE enum tenure_err tenure_rank_list(
+    struct tenure_client client,
+    const char *prefix,
+    tenure_rank_fn fn,
+    void *user,
+    struct tenure_error *out_error);
+
 struct tenure_range_options {
     size_t size;
     const char *rank;

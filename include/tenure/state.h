@@ -206,7 +206,7 @@ typedef void (*tenure_outcome_fn)(
     bool is_otherwise,
     const struct tenure_error *error,
     void *user);
-/* TENURE_TOO_LARGE: names and values are more than 1 MiB together. */
+/* TENURE_TOO_LARGE: the values, with those of conditions, are more than 1 MiB together. */
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_transact_start(
     struct tenure_client client,
     const struct tenure_transaction *transaction,

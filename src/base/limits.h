@@ -48,6 +48,12 @@
 #define LIMIT_OPERATION_COUNT_MAX 128u        /* of one transaction; its conditions likewise */
 #define LIMIT_GUARD_COUNT_MAX     16u
 #define LIMIT_BOUND_COUNT_MAX     1024u /* registers bound to one hold */
+/* All values of one transaction, those of its conditions too: with the longest names, and with the
+ * result of an item, it fits into one request. */
+#define LIMIT_CHANGE_SIZE_MAX 1048576u
+
+/* A command in the Redis protocol, or the body of an HTTP request. */
+#define LIMIT_REQUEST_SIZE_MAX 1572864u
 
 #define LIMIT_HISTORY_COUNT_MAX 64u
 #define LIMIT_LIST_COUNT_MAX    1000u

@@ -16,13 +16,13 @@ static const char *const usages[] = {
 
 static const char *const examples[] = {
     "eval \"$(tenure completion bash)\"",
-    "commands, options and the names of locks, in this shell",
+    "commands, options and names, in this shell",
     "tenure completion bash > /etc/bash_completion.d/tenure",
     "in all shells to come",
     NULL,
 };
 
-/* Behind the options come names of locks, which the store is asked for; it has a second. */
+/* Behind the options come names, which the store is asked for; it has a second. */
 static const char head[] = "_tenure()\n"
                            "{\n"
                            "    local word=${COMP_WORDS[COMP_CWORD]} name=${COMP_WORDS[1]}\n"
@@ -41,6 +41,10 @@ static const char middle[] =
     "        return\n"
     "    fi\n"
     "    [ \"$name\" != queue ] || name=\"queue ${COMP_WORDS[2]}\"\n"
+    "    if [ \"$name\" = rank ] && [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+    "        mapfile -t COMPREPLY < <(compgen -W 'add incr del get ls' -- \"$word\")\n"
+    "        return\n"
+    "    fi\n"
     "    case $name in\n";
 
 static const char tail[] =
@@ -52,6 +56,9 @@ static const char tail[] =
     "    else\n"
     "        case $name in\n"
     "            queue* | work) set -- queue ls --timeout 1 ;;\n"
+    "            get | set | cas | incr | del) set -- get --timeout 1 --prefix \"$word\" ;;\n"
+    "            rank) set -- rank ls --timeout 1 ;;\n"
+    "            publish | subscribe) return ;; # nobody keeps a list of channels\n"
     "            *) set -- ls --timeout 1 -- \"$word\" ;;\n"
     "        esac\n"
     "        # Names are a stranger's words: quoted, they are no shell's business.\n"

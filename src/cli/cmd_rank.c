@@ -39,6 +39,7 @@ static const char *const usages[] = {
     "del [OPTION …] RANK MEMBER …",
     "get [-r] [--json] RANK MEMBER",
     "ls [-r] [-n N] [--min SCORE] [--max SCORE] [--json] RANK",
+    "ls [--json]",
     NULL,
 };
 
@@ -49,6 +50,8 @@ static const char *const examples[] = {
     "the ten best, with their places",
     "tenure rank get -r scores ann",
     "her score, and her place from the top",
+    "tenure rank ls",
+    "the ranks there are, and how many members they have",
     "tenure rank add --if-higher scores 42 bob",
     "bob's best so far",
     "tenure rank add scores -- -1.5 eve",
@@ -154,9 +157,39 @@ static void on_member(const struct tenure_member *member, void *user)
     ranking->position++;
 }
 
+static void on_rank(const char *rank, uint32_t count, void *user)
+{
+    struct ranking *ranking = user;
+    if (ranking->arguments.is_json) {
+        struct json json = { .is_inside = false };
+        json_open(&json, '{');
+        json_string(&json, "rank", rank);
+        json_number(&json, "count", count);
+        json_close(&json, '}');
+        json_end();
+        return;
+    }
+    table_add(&ranking->table, rank);
+    table_addf(&ranking->table, "%" PRIu32, count);
+}
+
+static int
+ls_ranks(struct ranking *ranking, struct tenure_client client, struct tenure_error *error)
+{
+    static const struct table_column columns[] = { { "RANK", false, true },
+                                                   { "MEMBERS", true, false } };
+    table_deinit(&ranking->table);
+    table_init(&ranking->table, columns, sizeof(columns) / sizeof(columns[0]));
+    enum tenure_err err = tenure_rank_list(client, NULL, on_rank, ranking, error);
+    if (err != TENURE_OK) return connect_complain(ranking->arguments.command, err, error);
+    table_print(&ranking->table);
+    return EX_OK;
+}
+
 static int ls(struct ranking *ranking, struct tenure_client client, struct tenure_error *error)
 {
     struct tenure_range_options *range = &ranking->range;
+    if (ranking->arguments.word_count == 1) return ls_ranks(ranking, client, error);
     range->rank = ranking->arguments.words[1];
     range->last = range->count_max == 0 ? -1 : (int64_t)range->count_max - 1;
     enum tenure_err err = tenure_rank_range(client, range, on_member, ranking, error);
@@ -193,7 +226,7 @@ static const struct action {
     { "incr", 4, 4, incr },
     { "del", 3, ARGUMENT_WORDS_MAX, del },
     { "get", 3, 3, get },
-    { "ls", 2, 2, ls },
+    { "ls", 1, 2, ls },
 };
 
 static const struct action *find_action(const char *name)

@@ -1,4 +1,5 @@
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "client/call.h"
@@ -258,6 +259,63 @@ enum tenure_err tenure_rank_range(
         .is_reversed = options->is_reversed,
     };
     return ask(handle, &request, &rank, out_error);
+}
+
+/* ------------------------------------------------------------------ all of them */
+
+struct list_call {
+    struct call call;
+    tenure_rank_fn fn;
+    void *user;
+    char after[LIMIT_NAME_SIZE_MAX + 1]; /* "": from the first, or to the end */
+};
+
+static void on_page(struct store_op *op, const struct store_result *result)
+{
+    struct list_call *list = CONTAINER_OF(op, struct list_call, call.op);
+    enum tenure_err err = result->err;
+    const char *text = result->text;
+    const char *next = err == TENURE_OK ? result->as.rank.next : "";
+    /* What does not go on ends. */
+    bool is_on = next[0] == '\0' || strcmp(next, list->after) > 0;
+    if (err == TENURE_OK && (!is_on || strlen(next) >= sizeof(list->after))) {
+        err = TENURE_INTERNAL;
+        text = NULL;
+    }
+    for (uint32_t index = 0; err == TENURE_OK && index < result->as.rank.count; index++) {
+        const struct store_member *rank = &result->as.rank.members[index];
+        list->fn(rank->member, (uint32_t)rank->score, list->user);
+    }
+    (void)snprintf(list->after, sizeof(list->after), "%s", err == TENURE_OK ? next : "");
+    tni_call_end(&list->call, err, text);
+}
+
+enum tenure_err tenure_rank_list(
+    struct tenure_client handle,
+    const char *prefix,
+    tenure_rank_fn fn,
+    void *user,
+    struct tenure_error *out_error)
+{
+    struct list_call list = { .fn = fn };
+    char after[sizeof(list.after)] = "";
+    if (fn == NULL) return tni_fail(out_error, TENURE_INVALID, "fn: it is missing");
+    if (prefix != NULL && !tni_is_text(prefix, LIMIT_NAME_SIZE_MAX)) {
+        return tni_fail(out_error, TENURE_INVALID, "prefix: up to 255 bytes of UTF-8");
+    }
+    enum tenure_err err;
+    do {
+        if (!tni_call_begin(&list.call, handle, out_error)) return list.call.err;
+        list.fn = fn;
+        list.user = user;
+        list.call.op.request.verb = STORE_RANK;
+        list.call.op.request.as.rank =
+            (struct store_rank){ .kind = STORE_RANK_LIST, .rank = prefix, .after = after };
+        list.call.op.done = on_page;
+        err = tni_call_run(&list.call, NULL, out_error);
+        memcpy(after, list.after, sizeof(after));
+    } while (err == TENURE_OK && after[0] != '\0');
+    return err;
 }
 
 /* ------------------------------------------------------------------ channels */

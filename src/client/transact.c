@@ -6,10 +6,7 @@
 #include "client/call.h"
 #include "client/state.h"
 
-/* What a command of the protocol may have in all; each word has a length beside its bytes. */
-#define REQUEST_SIZE_MAX   ((size_t)1114112 - 256)
-#define WORD_OVERHEAD      24u
-#define OPERATION_OVERHEAD ((size_t)8 * WORD_OVERHEAD)
+#define SIZE_TEXT "values: 1048576 bytes together, with those of conditions"
 
 /* A transaction under way; what it needs lies behind it. */
 struct transact {
@@ -106,33 +103,39 @@ static size_t text_size(const char *text)
     return text == NULL ? 0 : strlen(text) + 1;
 }
 
-static size_t operation_size(const struct tenure_operation *operation)
+/* What is copied of operations; `values` is what they have of values. */
+static size_t
+operations_size(const struct tenure_operation *operations, uint32_t count, uint64_t *values)
 {
-    return text_size(operation->name) + text_size(operation->member) +
-           text_size(operation->bond.lock) + operation->value_size + OPERATION_OVERHEAD;
+    size_t size = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        const struct tenure_operation *operation = &operations[index];
+        bool is_too_large = operation->value_size > LIMIT_CHANGE_SIZE_MAX;
+        *values += is_too_large ? LIMIT_CHANGE_SIZE_MAX + 1 : operation->value_size;
+        if (is_too_large) continue;
+        size += text_size(operation->name) + text_size(operation->member) +
+                text_size(operation->bond.lock) + operation->value_size;
+    }
+    return size;
 }
 
-/* At least what is copied, and what the request has. */
+/* What is copied; SIZE_MAX: its values are too large. */
 static size_t bytes_of(const struct tenure_transaction *transaction)
 {
     size_t size = 0;
+    uint64_t values = 0;
     for (uint32_t index = 0; index < transaction->guard_count; index++) {
-        size += text_size(transaction->guards[index].lock) + OPERATION_OVERHEAD;
+        size += text_size(transaction->guards[index].lock);
     }
     for (uint32_t index = 0; index < transaction->condition_count; index++) {
         const struct tenure_condition *condition = &transaction->conditions[index];
-        if (condition->value_size > REQUEST_SIZE_MAX) return SIZE_MAX;
-        size += text_size(condition->name) + condition->value_size + OPERATION_OVERHEAD;
+        if (condition->value_size > LIMIT_CHANGE_SIZE_MAX) return SIZE_MAX;
+        values += condition->value_size;
+        size += text_size(condition->name) + condition->value_size;
     }
-    for (uint32_t index = 0; index < transaction->operation_count; index++) {
-        if (transaction->operations[index].value_size > REQUEST_SIZE_MAX) return SIZE_MAX;
-        size += operation_size(&transaction->operations[index]);
-    }
-    for (uint32_t index = 0; index < transaction->otherwise_count; index++) {
-        if (transaction->otherwise[index].value_size > REQUEST_SIZE_MAX) return SIZE_MAX;
-        size += operation_size(&transaction->otherwise[index]);
-    }
-    return size;
+    size += operations_size(transaction->operations, transaction->operation_count, &values);
+    size += operations_size(transaction->otherwise, transaction->otherwise_count, &values);
+    return values > LIMIT_CHANGE_SIZE_MAX ? SIZE_MAX : size;
 }
 
 /* A copy at `*at`, which is moved behind it; NULL stays NULL. */
@@ -317,8 +320,8 @@ static enum tenure_err find_all_faults(
     const char *fault = find_fault(transaction);
     if (fault != NULL) return tni_fail(out_error, TENURE_INVALID, fault);
     *out_bytes = bytes_of(transaction);
-    if (*out_bytes <= REQUEST_SIZE_MAX) return TENURE_OK;
-    return tni_fail(out_error, TENURE_TOO_LARGE, "values: 1048576 bytes together");
+    if (*out_bytes != SIZE_MAX) return TENURE_OK;
+    return tni_fail(out_error, TENURE_TOO_LARGE, SIZE_TEXT);
 }
 
 static void tell(struct client *client, struct notice *notice)

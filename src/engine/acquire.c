@@ -108,7 +108,7 @@ static void add_obstacle(
     if (lock->hold_count > 0) {
         hold_view(hold_from_link(lock->holds.next), engine->time_ns, &result->holder);
     }
-    output_depend(engine, lock->last_seq);
+    output_depend(engine, lock_last_change(engine, lock));
 }
 
 static void refuse_held(

@@ -92,7 +92,7 @@ void command_break(struct engine *engine, const struct engine_command *command)
     if (hold == NULL) {
         bool is_held = lock != NULL && lock->hold_count > 0;
         output_refuse(engine, command, is_held ? TENURE_STALE_TOKEN : TENURE_NOT_FOUND, name, NULL);
-        output_depend(engine, lock == NULL ? engine->seq : lock->last_seq);
+        output_depend(engine, lock_last_change(engine, lock));
         return;
     }
     struct breaking *breaking = NULL;

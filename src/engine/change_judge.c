@@ -105,7 +105,6 @@ static enum tenure_err judge_branch(struct change_plan *plan, enum engine_change
     const struct engine_operation *operations =
         is_else ? change->else_operations : change->then_operations;
     uint32_t count = is_else ? change->else_count : change->then_count;
-    size_t size = 0;
     plan->fault_part = branch;
     if (count > LIMIT_OPERATION_COUNT_MAX) {
         return refuse_whole(plan, TENURE_INVALID, "up to 128 operations in one transaction");
@@ -113,17 +112,29 @@ static enum tenure_err judge_branch(struct change_plan *plan, enum engine_change
     for (uint32_t index = 0; index < count; index++) {
         enum tenure_err err = judge_form(&operations[index], plan, index);
         if (err != TENURE_OK) return err;
-        size += operations[index].value.size;
         for (uint32_t other = 0; other < index; other++) {
             if (!do_collide(&operations[index], &operations[other])) continue;
             return refuse(
                 plan, index, TENURE_INVALID, "a transaction changes a register or member once");
         }
     }
-    if (size > LIMIT_BATCH_SIZE_MAX) {
-        return refuse_whole(plan, TENURE_TOO_LARGE, "all values: up to 8 MiB");
-    }
     return TENURE_OK;
+}
+
+static enum tenure_err judge_size(const struct engine_change *change, struct change_plan *plan)
+{
+    size_t size = 0;
+    for (uint32_t index = 0; index < change->condition_count; index++) {
+        size += change->conditions[index].value.size;
+    }
+    for (uint32_t index = 0; index < change->then_count; index++) {
+        size += change->then_operations[index].value.size;
+    }
+    for (uint32_t index = 0; index < change->else_count; index++) {
+        size += change->else_operations[index].value.size;
+    }
+    if (size <= LIMIT_CHANGE_SIZE_MAX) return TENURE_OK;
+    return refuse_whole(plan, TENURE_TOO_LARGE, "all values: up to 1048576 bytes");
 }
 
 static enum tenure_err
@@ -190,7 +201,7 @@ static bool does_hold(const struct key *key, const struct engine_condition *cond
 
 static void depend(const struct engine *engine, const struct key *key, struct change_plan *plan)
 {
-    struct seq seq = key == NULL ? engine->seq : key->last_seq;
+    struct seq seq = key_last_change(engine, key);
     if (plan->seq.value < seq.value) plan->seq = seq;
 }
 
@@ -437,6 +448,7 @@ change_judge(struct engine *engine, const struct engine_change *change, struct c
     enum tenure_err err = judge_conditions_form(change, plan);
     if (err == TENURE_OK) err = judge_branch(plan, CHANGE_PART_THEN);
     if (err == TENURE_OK) err = judge_branch(plan, CHANGE_PART_ELSE);
+    if (err == TENURE_OK) err = judge_size(change, plan);
     if (err == TENURE_OK) err = judge_guards(engine, change, plan);
     if (err != TENURE_OK) return err;
     plan->is_else = !judge_conditions(engine, change, plan);

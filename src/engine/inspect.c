@@ -26,12 +26,16 @@ static int64_t time_at(const struct engine *engine, struct mono now)
     return time_ns > engine->time_ns ? time_ns : engine->time_ns;
 }
 
-static void view_lock(const struct lock *lock, int64_t time_ns, struct engine_lock_view *out_view)
+static void view_lock(
+    const struct engine *engine,
+    const struct lock *lock,
+    int64_t time_ns,
+    struct engine_lock_view *out_view)
 {
     const struct queue *queue = lock->queue;
     *out_view = (struct engine_lock_view){
         .name = lock_name(lock),
-        .seq = lock->last_seq,
+        .seq = lock_last_change(engine, lock),
         .mode = lock->hold_count > 0 ? lock_mode(lock) : ENGINE_EXCLUSIVE,
         .slots = lock->slots,
         .hold_count = lock->hold_count,
@@ -50,11 +54,10 @@ bool engine_inspect(
 {
     const struct lock *lock = lock_find(engine, name);
     if (lock != NULL && lock_is_active(lock)) {
-        view_lock(lock, time_at(engine, now), out_view);
+        view_lock(engine, lock, time_at(engine, now), out_view);
         return true;
     }
-    *out_view = (struct engine_lock_view){ .name = name,
-                                           .seq = lock == NULL ? engine->seq : lock->last_seq };
+    *out_view = (struct engine_lock_view){ .name = name, .seq = lock_last_change(engine, lock) };
     return false;
 }
 
@@ -156,7 +159,7 @@ uint32_t engine_list(
             return count;
         }
         last = lock_name(lock);
-        if (is_listed(engine, lock, query)) view_lock(lock, time_ns, &out_views[count++]);
+        if (is_listed(engine, lock, query)) view_lock(engine, lock, time_ns, &out_views[count++]);
     }
     *out_next = (struct bytes){ 0 };
     return count;

@@ -94,6 +94,11 @@ struct key *key_find(const struct engine *engine, struct bytes name)
     return node == NULL ? NULL : CONTAINER_OF(node, struct key, names);
 }
 
+struct seq key_last_change(const struct engine *engine, const struct key *key)
+{
+    return key == NULL || key->last_seq.value == 0 ? engine->seq : key->last_seq;
+}
+
 static size_t key_size(const struct key *key)
 {
     return sizeof *key + key->level * sizeof(struct key *) + key->name_size;

@@ -7,6 +7,8 @@
 
 /* NULL when nothing is known of the name. */
 struct key *key_find(const struct engine *engine, struct bytes name);
+/* What an answer about it depends on, as lock_last_change. */
+struct seq key_last_change(const struct engine *engine, const struct key *key);
 /* Made if need be; NULL when there is no memory.  One that is not used must be settled. */
 MUST_USE struct key *key_obtain(struct engine *engine, struct bytes name);
 /* Forget it if nothing speaks for it any more. */

@@ -22,7 +22,7 @@ bool engine_register(
 {
     const struct key *key = key_find(engine, name);
     *out_view = (struct engine_register_view){ .name = name, .remaining_ms = -1 };
-    *out_seq = key == NULL ? engine->seq : key->last_seq;
+    *out_seq = key_last_change(engine, key);
     if (key == NULL || key->value == NULL) return false;
     key_view(key, time_at(engine, now), out_view);
     return true;
@@ -70,7 +70,7 @@ enum tenure_err
 engine_guard(const struct engine *engine, const struct engine_guard *guard, struct seq *out_seq)
 {
     const struct lock *lock = lock_find(engine, guard->lock);
-    *out_seq = lock == NULL ? engine->seq : lock->last_seq;
+    *out_seq = lock_last_change(engine, lock);
     if (lock == NULL) return TENURE_NOT_FOUND;
     bool is_held = guard_find_hold(engine, guard->lock, guard->token) != NULL;
     return is_held ? TENURE_OK : TENURE_STALE_TOKEN;
@@ -89,7 +89,7 @@ bool engine_rank(const struct engine *engine, struct bytes name, struct engine_r
     const struct key *key = key_find(engine, name);
     *out_view = (struct engine_rank_view){ .name = name, .seq = engine->seq };
     if (key == NULL) return false;
-    out_view->seq = key->last_seq;
+    out_view->seq = key_last_change(engine, key);
     out_view->count = key_member_count(key);
     return out_view->count > 0;
 }

@@ -2,7 +2,8 @@
  *
  * Restoring the events rebuilds the values that they keep, the last one of each key as if it were
  * its value; the entries of the keys come behind all events.  Where events were forgotten while the
- * snapshot was written there is a gap, and what was put together before it is dropped. */
+ * snapshot was written there is a gap, and what was put together before it is dropped: so what was
+ * there before an event says which one that is, and comes behind the gap. */
 #include "engine/key_snapshot.h"
 
 #include "base/utf8.h"
@@ -52,9 +53,11 @@ void key_put_member(struct buffer *out, const struct member *member)
     snapshot_finish_entry(out, start, ENTRY_MEMBERS);
 }
 
-static void put_before(struct buffer *out, const struct value *value)
+/* `seq` is of the event that replaced it. */
+static void put_before(struct buffer *out, struct seq seq, const struct value *value)
 {
     size_t start = snapshot_begin_entry(out);
+    snapshot_put_numbers(out, &seq.value, 1);
     snapshot_put_text(out, key_name(value->key));
     snapshot_put_numbers(out, &value->version.value, 1);
     snapshot_put_text(out, value_bytes(value));
@@ -76,7 +79,7 @@ void key_put_event(
     }
     /* The event that brought it is not in the snapshot. */
     if (before != NULL && before->version.value < engine->snapshot.keys.event_first.value) {
-        put_before(out, before);
+        put_before(out, seq, before);
     }
     size_t start = snapshot_begin_entry(out);
     snapshot_put_numbers(out, (uint64_t[]){ seq.value, entry->previous.value }, 2);

@@ -107,7 +107,7 @@ static struct engine_change_result *answer(
     if (key != NULL) key_view(key, engine->time_ns, &result->value);
     result->was_there = result->value.version > 0;
     result->version = changed_at(engine, key, waiting->version);
-    output_depend(engine, key == NULL ? engine->seq : key->last_seq);
+    output_depend(engine, key_last_change(engine, key));
     return result;
 }
 

@@ -15,6 +15,11 @@ struct lock *lock_find(const struct engine *engine, struct bytes name)
     return node == NULL ? NULL : CONTAINER_OF(node, struct lock, names);
 }
 
+struct seq lock_last_change(const struct engine *engine, const struct lock *lock)
+{
+    return lock == NULL || lock->last_seq.value == 0 ? engine->seq : lock->last_seq;
+}
+
 size_t lock_size(const struct lock *lock)
 {
     return sizeof(struct lock) + lock->level * sizeof(struct lock *) + lock->name_size;

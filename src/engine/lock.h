@@ -6,6 +6,10 @@
 
 /* NULL when the name is unknown. */
 struct lock *lock_find(const struct engine *engine, struct bytes name);
+/* What an answer about it depends on: its last change.  Of a lock that is unknown, or of which
+ * nothing is remembered, that of all: it may have been changed, forgotten, and not yet be durable.
+ */
+struct seq lock_last_change(const struct engine *engine, const struct lock *lock);
 /* The lock of this name, made if need be; NULL when there is no memory.  A lock that was made and
  * not used must be handed to lock_settle. */
 MUST_USE struct lock *lock_obtain(struct engine *engine, struct bytes name);

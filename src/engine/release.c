@@ -125,7 +125,7 @@ static void tell_lost(
     result->name = claim->name;
     /* Nothing newer is known than the last change of this name; of an unknown name, the last of
      * all. */
-    output_depend(engine, lock == NULL ? engine->seq : lock->last_seq);
+    output_depend(engine, lock_last_change(engine, lock));
     if (release_find_ending(engine, claim->name, claim->owner, claim->token, budget, &ending)) {
         result->err = TENURE_LOST;
         result->end = ending.end;

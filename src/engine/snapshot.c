@@ -333,6 +333,22 @@ static void restart_window(struct engine *engine, struct seq last)
     window_restart(&engine->window, last);
 }
 
+/* The window comes to the place of this event; false when it is past it. */
+static bool begin_event(struct engine *engine, struct seq seq)
+{
+    if (seq.value <= engine->window.last.value) return false;
+    if (seq.value == engine->window.last.value + 1) return true;
+    restart_window(engine, (struct seq){ seq.value - 1 });
+    return true;
+}
+
+static enum tenure_err restore_before(struct engine *engine, struct codec_reader *reader)
+{
+    struct seq seq = { codec_take_number(reader, engine->restore.seq.value) };
+    if (reader->is_bad || !begin_event(engine, seq)) return TENURE_CORRUPT;
+    return key_restore_before(engine, reader);
+}
+
 static enum tenure_err restore_event(struct engine *engine, struct codec_reader *reader)
 {
     struct seq seq = { codec_take_number(reader, engine->restore.seq.value) };
@@ -342,13 +358,7 @@ static enum tenure_err restore_event(struct engine *engine, struct codec_reader 
     if (reader->is_bad || record_decode(&rest, &record) != TENURE_OK || rest.size > 0) {
         return TENURE_CORRUPT;
     }
-    if (seq.value <= engine->window.last.value || previous.value >= seq.value) {
-        return TENURE_CORRUPT;
-    }
-    if (seq.value != engine->window.last.value + 1) {
-        restart_window(engine, (struct seq){ seq.value - 1 });
-    }
-
+    if (previous.value >= seq.value || !begin_event(engine, seq)) return TENURE_CORRUPT;
     if (RECORD_KIND_IS_KEY(record.kind)) {
         if (!engine->restore.has_keys) return TENURE_CORRUPT;
         return key_restore_event(engine, &record, (struct seq[]){ previous, seq }, reader->input);
@@ -508,7 +518,7 @@ restore_entry(struct engine *engine, enum snapshot_entry kind, struct bytes fiel
     case ENTRY_ITEM: return work_restore_item(engine, &reader);
     case ENTRY_KEY: return key_restore_key(engine, &reader);
     case ENTRY_MEMBERS: return key_restore_members(engine, &reader);
-    case ENTRY_BEFORE: return key_restore_before(engine, &reader);
+    case ENTRY_BEFORE: return restore_before(engine, &reader);
     case ENTRY_END: err = restore_end(engine, &reader); break;
     }
     if (err == TENURE_OK && reader.input.size > 0) return TENURE_CORRUPT;

@@ -17,11 +17,12 @@
 #include <uv.h>
 
 #include "base/buffer.h"
+#include "base/limits.h"
 #include "base/list.h"
 #include "base/types.h"
 #include "net/net.h"
 
-#define CONNECTION_INPUT_SIZE_MAX   (((size_t)1 << 20) + ((size_t)128 << 10))
+#define CONNECTION_INPUT_SIZE_MAX   ((size_t)LIMIT_REQUEST_SIZE_MAX + ((size_t)128 << 10))
 #define CONNECTION_BACKLOG_SIZE_MAX ((size_t)1 << 20)
 #define CONNECTION_STALL_MS_MAX     60000
 #define CONNECTION_GATE_COUNT_MAX   8u /* turns that are told apart; later ones leave together */

@@ -5,11 +5,11 @@
 
 static const char text_argument_count[] = "a command has more than 4097 arguments";
 static const char text_argument_size[] = "an argument is larger than 1048576 bytes";
-static const char text_command_size[] = "a command is larger than 1114112 bytes";
+static const char text_command_size[] = "a command is larger than 1572864 bytes";
 static const char text_line_size[] = "a line is longer than 8192 bytes";
 _Static_assert(RESP_ARGUMENT_COUNT_MAX == 4097, "as in the text");
 _Static_assert(RESP_ARGUMENT_SIZE_MAX == 1048576, "as in the text");
-_Static_assert(RESP_COMMAND_SIZE_MAX == 1114112, "as in the text");
+_Static_assert(RESP_COMMAND_SIZE_MAX == 1572864, "as in the text");
 _Static_assert(RESP_LINE_SIZE_MAX == 8192, "as in the text");
 
 void resp_reader_init(struct resp_reader *reader, const struct memory *memory)

@@ -27,7 +27,7 @@
 /* The largest argument there is is the body of an item. */
 #define RESP_ARGUMENT_SIZE_MAX ((size_t)LIMIT_BODY_SIZE_MAX)
 #define RESP_LINE_SIZE_MAX     ((size_t)8 << 10) /* of an inline command, its end included */
-#define RESP_COMMAND_SIZE_MAX  (RESP_ARGUMENT_SIZE_MAX + ((size_t)64 << 10))
+#define RESP_COMMAND_SIZE_MAX  ((size_t)LIMIT_REQUEST_SIZE_MAX)
 
 /* Spans of a command with few arguments lie in the reader itself. */
 #define RESP_SPAN_COUNT_SMALL 16u

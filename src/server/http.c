@@ -5,12 +5,14 @@
 
 #define HEAD_MS_MAX 10000 /* from the first byte of a request to the end of its header */
 /* … to the end of its body: flat, and not by a rate.  What a request about locks can mean fits into
- * 100 KiB even with every character escaped, which is 4 kB/s, and the body of the largest item
- * needs 35 kB/s; a floor of the rate would let a body that means nothing hold its megabyte for a
+ * 100 KiB even with every character escaped, which is 4 kB/s, and the largest body there is
+ * needs 52 kB/s; a floor of the rate would let a body that means nothing hold its memory for a
  * quarter of an hour. */
 #define BODY_MS_MAX      30000
 #define IDLE_MS_MAX      60000 /* between requests */
 #define SHARED_KEEP_SIZE ((size_t)1 << 20)
+
+_Static_assert(CONNECTION_INPUT_SIZE_MAX >= HTTP_INPUT_SIZE_MAX, "a request has room");
 
 static bool shared_take(struct server *server)
 {

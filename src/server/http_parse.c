@@ -7,7 +7,9 @@
 
 enum chunk_state { CHUNK_SIZE_LINE, CHUNK_DATA, CHUNK_DATA_END, CHUNK_TRAILER };
 
+#define BODY_FAULT          "the body is over 1572864 bytes"
 #define CHUNK_LINE_SIZE_MAX 280u /* the size, and extensions that nobody reads */
+_Static_assert(HTTP_BODY_SIZE_MAX == 1572864, "as in the text");
 
 static enum http_progress
 fault(struct http_fault *out_fault, int status, enum tenure_err err, const char *text)
@@ -330,7 +332,7 @@ static enum http_progress frame_body(
             return bad(out_fault, "Content-Length is not valid");
         }
         if (size > HTTP_BODY_SIZE_MAX) {
-            return fault(out_fault, 413, TENURE_TOO_LARGE, "the body is over 1048576 bytes");
+            return fault(out_fault, 413, TENURE_TOO_LARGE, BODY_FAULT);
         }
         parser->body_size = (size_t)size;
     }
@@ -468,7 +470,7 @@ read_chunks(struct http_parser *parser, struct bytes input, struct http_fault *o
         if (progress != HTTP_MORE) return progress;
     }
     if (parser->scanned - parser->head_size > HTTP_BODY_SIZE_MAX) {
-        return fault(out_fault, 413, TENURE_TOO_LARGE, "the body is over 1048576 bytes");
+        return fault(out_fault, 413, TENURE_TOO_LARGE, BODY_FAULT);
     }
     return HTTP_MORE;
 }
@@ -486,7 +488,7 @@ static enum http_progress read_body(
     enum http_progress progress = read_chunks(parser, input, out_fault);
     if (progress != HTTP_DONE) return progress;
     if (parser->scanned - parser->head_size > HTTP_BODY_SIZE_MAX) {
-        return fault(out_fault, 413, TENURE_TOO_LARGE, "the body is over 1048576 bytes");
+        return fault(out_fault, 413, TENURE_TOO_LARGE, BODY_FAULT);
     }
     if (parser->body.is_failed) {
         return fault(out_fault, 503, TENURE_NO_MEMORY, "there is no memory for the body");

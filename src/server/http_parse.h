@@ -14,11 +14,13 @@
 #include <tenure/error.h>
 
 #include "base/buffer.h"
+#include "base/limits.h"
 
 #define HTTP_LINE_SIZE_MAX    ((size_t)8 << 10)  /* of the request line */
 #define HTTP_HEAD_SIZE_MAX    ((size_t)16 << 10) /* of all header lines */
 #define HTTP_HEADER_COUNT_MAX 100u
-#define HTTP_BODY_SIZE_MAX    ((size_t)1 << 20) /* a chunked body: with its framing */
+/* Of a chunked body with its framing. */
+#define HTTP_BODY_SIZE_MAX ((size_t)LIMIT_REQUEST_SIZE_MAX)
 /* A connection's input buffer must hold at least this much. */
 #define HTTP_INPUT_SIZE_MAX (HTTP_LINE_SIZE_MAX + HTTP_HEAD_SIZE_MAX + HTTP_BODY_SIZE_MAX + 64)
 

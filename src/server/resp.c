@@ -7,6 +7,8 @@
 #define COMMAND_MS_MAX 30000 /* from the first byte of a command to its last */
 #define OWED_COUNT_MAX 256u  /* answers of one session that are to come */
 
+_Static_assert(CONNECTION_INPUT_SIZE_MAX >= RESP_COMMAND_SIZE_MAX, "a command has room");
+
 /* ------------------------------------------------------------------ answers */
 
 void resp_end(struct resp *resp, struct seq seq)

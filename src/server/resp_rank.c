@@ -250,3 +250,22 @@ void resp_run_rank_count(struct resp *resp, const struct resp_command *command)
     resp_write_unsigned(&resp->out, count);
     resp_end(resp, rank.seq);
 }
+
+void resp_run_rank_list(struct resp *resp, const struct resp_command *command)
+{
+    static struct engine_rank_view views[LIMIT_LIST_COUNT_MAX];
+    struct resp_args args = { resp, command, 1 };
+    struct resp_page page;
+    if (!resp_take_page(&args, &page)) return;
+    struct bytes next;
+    const struct engine *engine = resp->server->engine;
+    uint32_t count = engine_ranks(engine, page.prefix, page.after, page.limit, views, &next);
+    resp_write_array(&resp->out, 2);
+    resp_write_bulk(&resp->out, next.size == 0 ? (struct bytes){ "", 0 } : next);
+    resp_write_array(&resp->out, 2 * count);
+    for (uint32_t index = 0; index < count; index++) {
+        resp_write_bulk(&resp->out, views[index].name);
+        resp_write_unsigned(&resp->out, views[index].count);
+    }
+    resp_end(resp, engine_seq(engine)); /* it also tells what is not there */
+}

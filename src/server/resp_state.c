@@ -233,23 +233,35 @@ void resp_run_state_get(struct resp *resp, const struct resp_command *command)
 
 #define LIST_VALUE_SIZE_MAX ((size_t)1 << 20)
 
+bool resp_take_page(struct resp_args *args, struct resp_page *out_page)
+{
+    struct resp_page page = { .limit = 100 };
+    uint64_t limit = page.limit;
+    while (resp_args_left(args)) {
+        bool is_taken = resp_take_keyword(args, "PREFIX")
+                            ? resp_take_text(args, "PREFIX", LIMIT_NAME_SIZE_MAX, &page.prefix)
+                        : resp_take_keyword(args, "LIMIT")
+                            ? resp_take_number(args, "LIMIT", 1, LIMIT_LIST_COUNT_MAX, &limit)
+                        : resp_take_keyword(args, "CURSOR")
+                            ? resp_take_text(args, "CURSOR", LIMIT_NAME_SIZE_MAX, &page.after)
+                            : resp_refuse_keyword(args);
+        if (!is_taken) return false;
+    }
+    page.limit = (uint32_t)limit;
+    *out_page = page;
+    return true;
+}
+
 void resp_run_state_list(struct resp *resp, const struct resp_command *command)
 {
     static struct engine_register_view views[LIMIT_LIST_COUNT_MAX];
     struct resp_args args = { resp, command, 1 };
-    struct engine_register_query query = { .value_size_max = LIST_VALUE_SIZE_MAX };
-    uint64_t limit = 100;
-    while (resp_args_left(&args)) {
-        bool is_taken = resp_take_keyword(&args, "PREFIX")
-                            ? resp_take_text(&args, "PREFIX", LIMIT_NAME_SIZE_MAX, &query.prefix)
-                        : resp_take_keyword(&args, "LIMIT")
-                            ? resp_take_number(&args, "LIMIT", 1, LIMIT_LIST_COUNT_MAX, &limit)
-                        : resp_take_keyword(&args, "CURSOR")
-                            ? resp_take_text(&args, "CURSOR", LIMIT_NAME_SIZE_MAX, &query.after)
-                            : resp_refuse_keyword(&args);
-        if (!is_taken) return;
-    }
-    query.count_max = (uint32_t)limit;
+    struct resp_page page;
+    if (!resp_take_page(&args, &page)) return;
+    struct engine_register_query query = { .prefix = page.prefix,
+                                           .after = page.after,
+                                           .count_max = page.limit,
+                                           .value_size_max = LIST_VALUE_SIZE_MAX };
     struct bytes next;
     const struct server *server = resp->server;
     uint32_t count = engine_registers(server->engine, &query, server->now, views, &next);

@@ -34,6 +34,13 @@ bool resp_take_member(struct resp_args *args, struct bytes *out_member);
 bool resp_take_terms(struct resp_args *args, struct engine_operation *operation, bool *out_taken);
 /* [GUARD …] [IF …] THEN … [ELSE …], up to the end. */
 bool resp_take_transaction(struct resp_args *args, struct change_request *request);
+/* What a list is asked for, up to the end of the command. */
+struct resp_page {
+    struct bytes prefix;
+    struct bytes after;
+    uint32_t limit;
+};
+bool resp_take_page(struct resp_args *args, struct resp_page *out_page);
 
 void resp_write_register(struct resp *resp, const struct engine_register_view *view);
 void resp_write_score(struct resp *resp, double score);
@@ -66,5 +73,6 @@ void resp_run_rank_position(struct resp *resp, const struct resp_command *comman
 void resp_run_rank_range(struct resp *resp, const struct resp_command *command);
 void resp_run_rank_byscore(struct resp *resp, const struct resp_command *command);
 void resp_run_rank_count(struct resp *resp, const struct resp_command *command);
+void resp_run_rank_list(struct resp *resp, const struct resp_command *command);
 
 #endif

@@ -185,10 +185,11 @@ struct store_result {
             uint64_t version; /* to wait on from */
         } register_wait;      /* with OK and TIMEOUT */
         struct {
-            const struct store_member *members; /* RANGE, BY_SCORE */
+            const struct store_member *members; /* RANGE, BY_SCORE; LIST: ranks, and their sizes */
             uint32_t count;                     /* of them; ADD, REMOVE, TRIM, COUNT: how many */
             int64_t position;                   /* -1: no such member */
             double score;                       /* SCORE */
+            const char *next;                   /* LIST: go on behind it; "": there are no more */
         } rank;
         uint32_t listener_count; /* PUBLISH */
     } as;

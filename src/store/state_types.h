@@ -70,6 +70,7 @@ enum store_rank_kind {
     STORE_RANK_RANGE,    /* by positions */
     STORE_RANK_BY_SCORE, /* by scores */
     STORE_RANK_COUNT,
+    STORE_RANK_LIST, /* ranks, and not members */
 };
 struct store_bound {
     double score; /* infinite: none */
@@ -77,7 +78,8 @@ struct store_bound {
 };
 struct store_rank {
     enum store_rank_kind kind;
-    const char *rank;
+    const char *rank;           /* LIST: how their names begin; NULL: all */
+    const char *after;          /* LIST: behind this name; "": from the first on */
     const char *const *members; /* ADD, REMOVE; one of SCORE, POSITION */
     const double *scores;       /* ADD: as many */
     uint32_t count;             /* of members; BY_SCORE: so many at most, 0: 1000 */

@@ -416,6 +416,14 @@ def test_completion():
     equal(complete("queue", "put", "my"), ["my\\ videos"])
     equal(complete("work", "m"), ["my\\ videos"])
     equal(complete("work", "n"), [""])
+    equal(tenure(server, "set", "config/my colour", "x")[0], 0)
+    equal(complete("get", "conf"), ["config/my\\ colour"])
+    equal(complete("del", "de"), [""])  # a lock is no register
+    equal(complete("show", "conf"), [""])
+    equal(tenure(server, "rank", "add", "high scores", "1", "ann")[0], 0)
+    equal(complete("rank", "a"), ["add"])
+    equal(complete("rank", "incr", "h"), ["high\\ scores"])
+    equal(complete("publish", ""), [""])
     equal(tenure(None, "completion", "fish")[0], 64)
 
 

@@ -375,6 +375,40 @@ TEST(members_get_their_scores_by_the_rules)
     tenured_remove(&server);
 }
 
+static void on_rank(const char *rank, uint32_t count, void *user)
+{
+    struct seen *seen = user;
+    (void)snprintf(seen->names, sizeof(seen->names), "%s %u", rank, count);
+    atomic_fetch_add(&seen->count, 1);
+}
+
+TEST(ranks_are_listed_all_of_them)
+{
+    struct tenured server;
+    struct seen seen = { .count = 0 };
+    tenured_start(&server);
+    struct tenure_client client = open_client(server.url);
+    CHECK_EQ_INT(tenure_rank_list(client, NULL, on_rank, &seen, NULL), TENURE_OK);
+    CHECK_EQ_UINT(seen.count, 0);
+    for (unsigned number = 0; number < 250; number++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "%c%03u", number < 240 ? 'a' : 'b', number);
+        CHECK_EQ_INT(tenure_rank_incr(client, name, "m", 1, NULL, NULL), TENURE_OK);
+    }
+    CHECK_EQ_INT(tenure_rank_incr(client, "b249", "n", 1, NULL, NULL), TENURE_OK);
+    CHECK_EQ_INT(tenure_rank_list(client, NULL, on_rank, &seen, NULL), TENURE_OK);
+    CHECK_EQ_UINT(seen.count, 250);
+    CHECK_EQ_TEXT(seen.names, "b249 2");
+    seen = (struct seen){ .count = 0 };
+    CHECK_EQ_INT(tenure_rank_list(client, "b", on_rank, &seen, NULL), TENURE_OK);
+    CHECK_EQ_UINT(seen.count, 10);
+    CHECK_EQ_INT(tenure_rank_list(client, "\xff", on_rank, &seen, NULL), TENURE_INVALID);
+    CHECK_EQ_INT(tenure_rank_list(client, NULL, NULL, &seen, NULL), TENURE_INVALID);
+    tenure_client_close(client);
+    CHECK_EQ_INT(tenure_rank_list(client, NULL, on_rank, &seen, NULL), TENURE_INVALID);
+    tenured_remove(&server);
+}
+
 /* ------------------------------------------------------------------ many at once */
 
 static void on_outcome(
@@ -434,6 +468,42 @@ TEST(a_transaction_carries_out_one_of_two_lists)
     CHECK_EQ_INT(seen.err, TENURE_MISMATCH);
     CHECK_EQ_INT(tenure_transact(client, &transaction, on_outcome, &seen, NULL), TENURE_MISMATCH);
     CHECK_EQ_UINT(seen.count, 1000);
+    tenure_client_close(client);
+    tenured_remove(&server);
+}
+
+TEST(all_values_of_a_transaction_have_one_limit)
+{
+    static char bytes[TENURE_VALUE_SIZE_MAX / 2 + 1];
+    struct tenured server;
+    struct seen seen = { .count = 0 };
+    tenured_start(&server);
+    struct tenure_client client = open_client(server.url);
+    struct tenure_operation operations[] = {
+        { .kind = TENURE_OPERATION_SET, .name = "a", .value = bytes },
+        { .kind = TENURE_OPERATION_SET, .name = "b", .value = bytes },
+    };
+    struct tenure_condition condition = {
+        .kind = TENURE_IF_VALUE, .name = "c", .value = bytes, .value_size = 0
+    };
+    struct tenure_transaction transaction = { .size = sizeof(transaction),
+                                              .operations = operations,
+                                              .operation_count = 2,
+                                              .conditions = &condition };
+    struct tenure_error error;
+    memset(bytes, 'x', sizeof(bytes));
+    operations[0].value_size = sizeof(bytes) - 1;
+    operations[1].value_size = sizeof(bytes) - 1;
+    CHECK_EQ_INT(tenure_transact(client, &transaction, NULL, &seen, NULL), TENURE_OK);
+    operations[1].value_size++;
+    CHECK_EQ_INT(tenure_transact(client, &transaction, NULL, &seen, &error), TENURE_TOO_LARGE);
+    CHECK(strstr(error.text, "1048576 bytes together") != NULL);
+    operations[1].value_size--;
+    condition.value_size = 1;
+    transaction.condition_count = 1;
+    CHECK_EQ_INT(tenure_transact(client, &transaction, NULL, &seen, NULL), TENURE_TOO_LARGE);
+    operations[1].value_size = SIZE_MAX;
+    CHECK_EQ_INT(tenure_transact(client, &transaction, NULL, &seen, NULL), TENURE_TOO_LARGE);
     tenure_client_close(client);
     tenured_remove(&server);
 }

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import time
 
+from cli import start, tenure
 from http_client import Http
 from lib import (
     TENURED, RespError, Server, contains, equal, need, pairs, refused, run, scratch, strace,
@@ -377,6 +378,75 @@ def full_disk_of_queues(disk, server):
 
     again = wait_for(is_given, "takes after there is room again", 10)[0]
     assert again["token"] > taken[-1]["token"]
+
+
+def taken_without_room(when):
+    """A server on which a take is on its way that cannot be written down: the server, who asked, a
+    worker that waits at the queue "jobs", and the items that were given before.  Of the first
+    thread not that many writes are made: three segments."""
+    server = Server("--segment-bytes", "64K",
+                    wrapper=strace("pwrite64", "error=ENOSPC:when=%s" % when))
+    client, taker = server.resp(3), server.resp(3)
+    worker = start(server, "work", "--max-items", "1", "jobs", "--", "true")
+    wait_for(lambda: client("QUEUE.STAT", "jobs"), "a worker that waits")
+    words = ["ID", "i0", "LEASE", 60000]
+    for index in range(1, 40):
+        words += ["AND", "body", "ID", "i%d" % index, "LEASE", 60000]
+    client("QUEUE.PUT", "q", "body", *words)
+    for _ in range(60):
+        client("STATE.INCR", "n")
+    given = []
+    while True:
+        taker.send("QUEUE.TAKE", "q", "w", "WAIT", 60000)
+        if taker.is_silent(0.3):
+            return server, taker, worker, given
+        given += taker.read()
+        assert len(given) < 40, "never without room"
+
+
+def test_a_take_that_cannot_be_written():
+    """The disk is full in the middle of it: it is told when it is written, or never was."""
+    server, taker, worker, given = taken_without_room("70..74")
+    # Who comes now is told at once; who has something goes on with it.
+    client, http = server.resp(3), Http(server)
+    equal(refused(client, "QUEUE.TAKE", "q", "w", "WAIT", 60000).word, "NOSPACE")
+    answer = http.post("/v1/queues/q/take", worker="w", wait_ms=60000)
+    equal((answer.status, answer.json["code"], "retry-after" in answer.headers),
+          (503, "no_space", True))
+    code, out, err = tenure(server, "queue", "take", "--wait", "0", "q")
+    equal((code, out), (69, ""))
+    contains(err, "disk is full")
+    for item in given:
+        equal(client("QUEUE.EXTEND", "q", item["id"], item["token"])["outcome"], "ok")
+    # There is room again: all of them get something, each something else.
+    given += taker.read(30)
+    is_open = lambda: http.get("/readyz").status == 200
+    wait_for(is_open, "takes after there is room again")
+    given += client("QUEUE.TAKE", "q", "w")
+    given += http.post("/v1/queues/q/take", worker="w").json["items"]
+    client("QUEUE.PUT", "jobs", "for the worker")
+    equal(worker.wait(30), 0)
+    equal(len({item["id"] for item in given}), len(given))
+    equal(len({item["token"] for item in given}), len(given))
+    counts = client("QUEUE.STAT", "q")["counts"]
+    equal((counts["taken"], counts["ready"]), (len(given), 40 - len(given)))
+    http.close()
+
+
+def test_a_take_that_was_never_written_did_not_happen():
+    server, taker, _, given = taken_without_room("70+")
+    server.kill()
+    assert taker.is_closed()
+    server.wrapper = []
+    server.start()
+    client = server.resp(3)
+    counts = client("QUEUE.STAT", "q")["counts"]
+    equal((counts["taken"], counts["ready"]), (len(given), 40 - len(given)))
+    [item] = client("QUEUE.TAKE", "q", "w")
+    equal((item["id"], item["lapses"], item["attempts"]), ("i%d" % len(given), 0, 0))
+    assert item["token"] > given[-1]["token"]
+    for item in given:
+        equal(client("QUEUE.DONE", "q", item["id"], item["token"])["state"], "done")
 
 
 def test_a_directory_that_cannot_be_written():

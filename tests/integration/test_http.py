@@ -150,12 +150,12 @@ def test_expect_continue():
 def test_a_body_over_the_limit_is_refused_unread():
     server = Server()
     with server.connect() as connection:
-        head = b"POST /v1/locks/x HTTP/1.1\r\n" + HOST + b"Content-Length: 1048577\r\n\r\n"
+        head = b"POST /v1/locks/x HTTP/1.1\r\n" + HOST + b"Content-Length: 1572865\r\n\r\n"
         connection.sendall(head)
         answer = read_all(connection)
     contains(answer, b"HTTP/1.1 413 ")
     contains(answer, b"Connection: close\r\n")
-    big = b'{"meta":"' + b"x" * 1048000 + b'"}'
+    big = b'{"meta":"' + b"x" * 1572800 + b'"}'
     http = Http(server)
     equal(http("POST", "/v1/locks/x", big).json["field"], "meta")
     equal(http.get("/healthz").status, 200)

@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 """Shared state over the Redis protocol: registers, transactions, ranks, watching, channels."""
 
+import base64
+import json
+
 from http_client import Http
 from lib import Push, Server, contains, equal, pairs, refused, run, wait_for
 
@@ -106,6 +109,46 @@ def test_a_transaction_is_all_or_nothing():
     many = [word for n in range(129) for word in ("SET", "n%d" % n, "v")]
     equal(refused(client, "STATE.TXN", "THEN", *many).word, "INVALID")
     client("STATE.TXN", "THEN", *many[:-3])
+
+
+def test_the_values_of_a_transaction_have_one_limit_on_all_ways():
+    server = Server()
+    client = server.resp(3)
+    http = Http(server)
+    names = ["%03d" % n + "n" * 252 for n in range(128)]
+    limit, share = 1 << 20, (1 << 20) // 128
+
+    def values(more):
+        return ["v" * share] * 127 + ["v" * (share + more)]
+
+    def over_resp(more):
+        words = [word for pair in zip(names, values(more)) for word in ("SET", *pair)]
+        locks = [word for _ in range(16) for word in ("IF", "ABSENT", "x" * 255)]
+        return client("STATE.TXN", *locks, "THEN", *words)
+
+    def over_http(more, is_base64=False):
+        lines = [{"then": "set", "name": name, "value": value}
+                 for name, value in zip(names, values(more))]
+        if is_base64:
+            for line in lines:
+                line["value_base64"] = base64.b64encode(line.pop("value").encode()).decode()
+        text = "\n".join(json.dumps(line) for line in lines)
+        return http("POST", "/v1/state", text.encode(), {"Content-Type": "application/x-ndjson"})
+
+    held, results = over_resp(0)
+    equal((held, len(results), sum(len(one["value"]) for one in results)), (True, 128, limit))
+    error = refused(over_resp, 1)
+    equal(error.word, "TOOLARGE")
+    contains(str(error), "all values: up to 1048576 bytes")
+    for is_base64 in (False, True):
+        equal(over_http(0, is_base64).status, 200)
+        answer = over_http(1, is_base64)
+        equal((answer.status, answer.json["code"]), (413, "too_large"))
+        contains(answer.json["detail"], "all values: up to 1048576 bytes")
+    equal(client("PING"), "PONG")
+    # A body of the largest size that there is may be said in JSON, too.
+    body = base64.b64encode(bytes(limit)).decode()
+    equal(http("POST", "/v1/queues/q/put", json.dumps({"body_base64": body}).encode()).status, 201)
 
 
 def test_an_item_is_done_together_with_its_effect():
@@ -308,6 +351,19 @@ def test_a_watch_has_no_gap_and_goes_on_where_it_was():
     events = [pairs(again.read()[1]) for _ in range(3)]
     equal([e["kind"] for e in events], ["unset", "set", "unset"])
     equal([e.get("cause") for e in events], ["removed", None, "expired"])
+
+
+def test_a_watcher_that_reads_late_misses_nothing():
+    server = Server()
+    writer, watcher = server.resp(), server.resp()
+    watcher("EVENTS.FOLLOW", "SINCE", 0)
+    filler = "x" * 20000
+    # More than the server keeps for a connection, and than fits on the way.
+    for number in range(800):
+        writer("STATE.SET", "a", "%d %s" % (number, filler))
+    for number in range(800):
+        event = pairs(watcher.read()[1])
+        equal((event["seq"], event["value"].split(" ")[0]), (number + 1, str(number)))
 
 
 def test_what_is_no_longer_remembered_is_said():

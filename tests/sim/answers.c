@@ -76,8 +76,9 @@ static void
 check_renew(struct world *world, const struct request *request, const struct engine_reply *reply)
 {
     if (reply->err == TENURE_NO_MEMORY) return;
-    if (reply->result_count != request->claim_count)
+    if (reply->result_count != request->claim_count) {
         world_fail(world, "renew: results are missing");
+    }
     for (uint32_t index = 0; index < request->claim_count; index++) {
         const struct claim *claim = &request->claims[index];
         const struct engine_result *result = &reply->results[index];
@@ -119,8 +120,9 @@ static void check_acquired(
         bool is_true = grant != NULL && grant->token.value == result->hold.token.value &&
                        grant->slot == result->hold.slot && grant->mode == result->hold.mode &&
                        grant->ttl_ms == result->hold.ttl_ms;
-        if (!is_true)
+        if (!is_true) {
             world_fail(world, "I5: o%u is told of a grant of %s that is not", owner, N(name));
+        }
         bool is_too_long = grant->ttl_ms > 0 && result->hold.remaining_ms > grant->ttl_ms;
         if (is_too_long) world_fail(world, "more left than the ttl");
     }

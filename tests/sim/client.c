@@ -51,9 +51,9 @@ static void send(struct world *world, struct request *request)
 static const char *kind_word(enum engine_command_kind kind)
 {
     static const char *const words[] = {
-        "acquire", "cancel",  "renew",  "release", "break", "proclaim", "transfer",
-        "put",     "take",    "extend", "done",    "fail",  "bury",     "call off",
-        "kick",    "redrive", "purge",  "await",   "pause", "resume",   "limit",
+        "acquire", "cancel", "renew", "release", "break", "proclaim", "transfer", "put",
+        "take",    "extend", "done",  "fail",    "bury",  "call off", "kick",     "redrive",
+        "purge",   "await",  "pause", "resume",  "limit", "change",   "watch",
     };
     return words[kind];
 }
@@ -308,6 +308,15 @@ static struct claim claim_of(const struct belief *belief)
     };
 }
 
+bool client_some_claim(
+    struct world *world, uint32_t client, bool is_current, struct claim *out_claim)
+{
+    const struct belief *belief = belief_pick(world, client, is_current);
+    if (belief == NULL) return false;
+    *out_claim = claim_of(belief);
+    return true;
+}
+
 /* Sometimes the claim is wrong: another's owner, an old or a made-up token. */
 static struct claim draw_claim(struct world *world, uint32_t client)
 {
@@ -435,6 +444,10 @@ void client_act(struct world *world)
         job_act(world, client);
         return;
     }
+    if (world->swarm.has_state && rng_percent(rng, world->swarm.state_percent)) {
+        state_act(world, client);
+        return;
+    }
     uint32_t dice = rng_below(rng, 100);
     if (dice < 48) {
         ask_acquire(world, client);
@@ -557,6 +570,7 @@ void client_turn(struct world *world)
         }
     }
     job_turn(world);
+    state_watch_turn(world);
     if (world->is_calm) return;
     for (uint32_t index = 0; index < WORLD_BELIEF_COUNT_MAX; index++) {
         const struct belief *belief = &world->beliefs[index];
@@ -568,6 +582,8 @@ void client_turn(struct world *world)
 int64_t client_next_ns(const struct world *world)
 {
     int64_t next_ns = job_next_ns(world);
+    int64_t watch_ns = state_watch_next_ns(world);
+    if (watch_ns < next_ns) next_ns = watch_ns;
     for (uint32_t index = 0; index < WORLD_REQUEST_COUNT_MAX; index++) {
         const struct request *request = &world->requests[index];
         if (request->state == REQUEST_REPLIED && request->reply_ns < next_ns) {
@@ -598,6 +614,7 @@ void client_disconnect(struct world *world, uint32_t number, bool is_host_told)
     }
     client->connection = world->next_connection++;
     job_disconnected(world, number);
+    state_disconnected(world, number);
     for (uint32_t index = 0; index < WORLD_REQUEST_COUNT_MAX; index++) {
         struct request *request = &world->requests[index];
         if (request->state == REQUEST_FREE || request->client != number) continue;

@@ -5,6 +5,7 @@
 
 #include "engine/engine.h"
 #include "sim/job.h"
+#include "sim/state.h"
 
 #define WORLD_CLIENT_COUNT_MAX  12u
 #define WORLD_NAME_COUNT_MAX    6u
@@ -69,7 +70,8 @@ struct request {
     uint32_t claim_count;
     uint32_t to; /* transfer: owner */
     uint64_t cancel_tag;
-    struct job_ask ask; /* of queues */
+    struct job_ask ask;      /* of queues */
+    struct state_ask change; /* of shared state */
     struct reply_copy reply;
 };
 
@@ -113,6 +115,9 @@ void client_submit(struct world *world, struct request *request);
  * clock, with a margin. */
 int64_t client_careful_until(
     const struct world *world, uint32_t client, int64_t from_ns, int64_t length_ms);
+/* A hold that this client believes to have, or has had; false when there is none. */
+bool client_some_claim(
+    struct world *world, uint32_t client, bool is_current, struct claim *out_claim);
 struct request *client_request_by_tag(struct world *world, uint64_t tag);
 
 #endif

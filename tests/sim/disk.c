@@ -17,8 +17,9 @@ static void blob_resize(struct disk_blob *blob, size_t size)
 {
     if (size > blob->capacity) {
         size_t capacity = blob->capacity == 0 ? 4096 : blob->capacity;
-        while (capacity < size)
+        while (capacity < size) {
             capacity *= 2;
+        }
         char *data = realloc(blob->data, capacity);
         ASSERT(data != NULL);
         blob->data = data;
@@ -198,16 +199,18 @@ uint64_t disk_used(const struct disk *disk)
 uint32_t disk_file_count(const struct disk *disk)
 {
     uint32_t count = 0;
-    for (uint32_t index = 0; index < DISK_FILE_COUNT_MAX; index++)
+    for (uint32_t index = 0; index < DISK_FILE_COUNT_MAX; index++) {
         count += disk->names[index].file >= 0;
+    }
     return count;
 }
 
 uint32_t disk_handle_count(const struct disk *disk)
 {
     uint32_t count = 0;
-    for (uint32_t index = 0; index < DISK_HANDLE_COUNT_MAX; index++)
+    for (uint32_t index = 0; index < DISK_HANDLE_COUNT_MAX; index++) {
         count += disk->handles[index] != HANDLE_FREE;
+    }
     return count;
 }
 
@@ -242,10 +245,12 @@ static bool strike(struct disk *disk, uint32_t ppm, uint64_t *count)
 
 void disk_kill(struct disk *disk)
 {
-    for (uint32_t index = 0; index < DISK_HANDLE_COUNT_MAX; index++)
+    for (uint32_t index = 0; index < DISK_HANDLE_COUNT_MAX; index++) {
         disk->handles[index] = HANDLE_FREE;
-    for (uint32_t index = 0; index < DISK_FILE_COUNT_MAX; index++)
+    }
+    for (uint32_t index = 0; index < DISK_FILE_COUNT_MAX; index++) {
         disk->files[index].locked_by = -1;
+    }
     disk->is_crashed = false;
     disk->crash_at = UINT64_MAX;
 }
@@ -375,8 +380,9 @@ bool disk_flip(
     struct disk_file *file = &disk->files[name->file];
     /* Mostly where something is written, not in the zeros behind it; often near its end. */
     size_t end = file->medium.size;
-    while (end > 1 && file->medium.data[end - 1] == 0)
+    while (end > 1 && file->medium.data[end - 1] == 0) {
         end--;
+    }
     size_t begin = rng_percent(&disk->rng, 40) && end > 160 ? end - 160 : 0;
     size_t offset = begin + rng_next(&disk->rng) % (end - begin);
     if (rng_percent(&disk->rng, 10)) offset = rng_next(&disk->rng) % file->medium.size;
@@ -567,8 +573,9 @@ static int call_fsync_dir(void *context, int handle)
     if (life == LIFE_OVER) return -EIO;
     if (strike(disk, disk->faults.interrupt_ppm, &disk->counts.interrupts)) return -EINTR;
     if (strike(disk, disk->faults.sync_dir_error_ppm, &disk->counts.sync_dir_errors)) return -EIO;
-    for (uint32_t index = 0; index < disk->change_count; index++)
+    for (uint32_t index = 0; index < disk->change_count; index++) {
         change_apply(disk->medium_names, &disk->changes[index]);
+    }
     disk->change_count = 0;
     return life == LIFE_LAST ? -EIO : 0;
 }
@@ -678,8 +685,9 @@ static void call_drop_cache(void *context, int handle)
 static int call_random(void *context, void *data, size_t size)
 {
     struct disk *disk = context;
-    for (size_t index = 0; index < size; index++)
+    for (size_t index = 0; index < size; index++) {
         ((char *)data)[index] = (char)rng_next(&disk->rng);
+    }
     return 0;
 }
 

@@ -118,6 +118,7 @@ void host_step(struct world *world, const struct engine_event *event, struct req
     }
     if (is_checked) engine_check(host->engine);
     oracle_update(world, event, request, &update, is_hashed ? hash : 0);
+    if (is_checked && world->swarm.has_state) state_compare(world, true);
     gather(world, &update);
     for (uint32_t index = 0; index < update.reply_count; index++) {
         post(world, &update.replies[index]);
@@ -191,7 +192,7 @@ static void serve(struct world *world, struct request *request)
         command.as.transfer.to = world_owner(request->to, to_text);
         break;
     case ENGINE_WORK_COMMANDS: job_command(request, &command); break;
-    case ENGINE_STATE_COMMANDS: break; /* nobody in this world asks for them */
+    case ENGINE_STATE_COMMANDS: state_command(request, &command); break;
     }
     command.kind = request->kind;
     command.client = request->connection;
@@ -252,6 +253,7 @@ static void run_timers(struct world *world)
     }
     oracle_after_timers(world);
     job_after_timers(world);
+    state_after_timers(world);
 }
 
 /* ----------------------------------------------------------------- commits */
@@ -291,6 +293,7 @@ static void release(struct world *world)
 static void pump_events(struct world *world)
 {
     oracle_released(world, world->host.durable);
+    state_watch_pump(world);
 }
 
 /* Idle: tell the journal that all of it was acknowledged. */

@@ -191,6 +191,15 @@ static enum record_kind ending_of(enum engine_command_kind kind)
     return kind == ENGINE_FAIL ? RECORD_FAILED : RECORD_BURIED;
 }
 
+/* K9: neither the end of the item nor the transaction. */
+static void check_not_done(struct world *world, const struct request *request)
+{
+    const struct job *job = job_find(world, request->ask.queue, bytes_from_text(request->ask.id));
+    bool is_taken =
+        job != NULL && job->state == ITEM_TAKEN && job->token.value == request->ask.token.value;
+    if (!is_taken) world_fail(world, "K9: %s ended, its transaction did not", request->ask.id);
+}
+
 /* J2: only who has the lease ends it; a late one is told so; the same again is the same. */
 static void check_end(
     struct world *world,
@@ -198,7 +207,17 @@ static void check_end(
     const struct engine_reply *reply,
     const struct job_before *before)
 {
-    if (reply->err == TENURE_NO_MEMORY || reply->err == TENURE_INVALID) return;
+    if (reply->err == TENURE_NO_MEMORY) return;
+    if (before->is_held && request->change.has_change) {
+        state_check_change(world, reply);
+        world_probe(
+            world, reply->err == TENURE_OK ? PROBE_JOB_WITH_CHANGE : PROBE_JOB_CHANGE_REFUSED);
+        if (reply->err != TENURE_OK) {
+            check_not_done(world, request);
+            return;
+        }
+    }
+    if (reply->err == TENURE_INVALID) return;
     const struct engine_item_result *result = &reply->items[0];
     bool is_same = !before->is_held && before->was_known && !before->is_taken &&
                    before->token.value == request->ask.token.value &&

@@ -187,6 +187,9 @@ static void say(struct world *world, struct job_belief *belief, enum engine_comm
         }
     } else {
         belief->is_working = false;
+        bool has_change = kind == ENGINE_DONE && world->swarm.has_state &&
+                          rng_percent(rng, world->swarm.change_percent);
+        if (has_change) state_draw_change(world, belief->client, &request->change);
         request->ask.delay_ms = ENGINE_DELAY_BACKOFF;
         if (rng_percent(rng, 30)) request->ask.delay_ms = (uint32_t)rng_scale(rng, 1, 3000);
         if (rng_percent(rng, 20)) request->ask.delay_ms = 0;
@@ -516,6 +519,7 @@ static void build_claim(const struct request *request, struct engine_command *co
         .is_free = request->ask.is_free,
     };
     if (request->kind == ENGINE_DONE) command->as.end_work.result = BYTES_LITERAL("result");
+    if (request->change.has_change) command->as.end_work.change = state_change(&request->change);
     if (request->kind != ENGINE_DONE) command->as.end_work.reason = BYTES_LITERAL("reason");
 }
 

@@ -114,6 +114,10 @@ struct grant *ledger_apply(struct world *world, const struct record *record)
         job_ledger_apply(world, record);
         return NULL;
     }
+    if (RECORD_KIND_IS_KEY(record->kind)) {
+        state_ledger_apply(world, record);
+        return NULL;
+    }
     uint32_t name = world_name_number(world, record->name);
     oracle->name_last[name] = record->seq.value;
     if (record->kind == RECORD_AVAILABLE) {
@@ -209,6 +213,7 @@ void oracle_crashed(struct world *world)
 {
     world->oracle.wait_count = 0;
     world->jobs.wait_count = 0;
+    world->states.wait_count = 0;
 }
 
 enum tenure_err oracle_batch(struct world *world, struct seq first, struct bytes records)
@@ -253,6 +258,7 @@ static void truncate_history(struct world *world, uint64_t last)
     memset(oracle->has_delay, 0, sizeof oracle->has_delay);
     memset(oracle->name_last, 0, sizeof oracle->name_last);
     job_ledger_reset(world);
+    state_ledger_reset(world);
     struct bytes rest = buffer_bytes(&oracle->history);
     for (uint64_t seq = 1; seq <= last; seq++) {
         struct record record;
@@ -270,6 +276,7 @@ static void truncate_history(struct world *world, uint64_t last)
         if (grant->ended_seq.value == 0) world_probe(world, PROBE_HOLD_SURVIVED);
     }
     job_ledger_restarted(world);
+    state_ledger_restarted(world);
     keep_given_up(world, before, before_count);
     free(before);
     while (oracle->cut_count > 0 && oracle->cuts[oracle->cut_count - 1].last.value > last) {
@@ -327,6 +334,7 @@ void oracle_recovered(struct world *world)
         }
         world->jobs.effect_count = 0;
         memset(world->jobs.beliefs, 0, sizeof world->jobs.beliefs);
+        state_watch_forget(world);
         oracle->acked.value = seq;
     } else if (world->media_faults > 0) {
         world_probe(world, PROBE_DAMAGE_SURVIVED);
@@ -347,6 +355,7 @@ void oracle_recovered(struct world *world)
         world_fail(world, "I12: the recovered state differs from the live one at %" PRIu64, seq);
     }
     engine_check(world->host.engine);
+    state_compare(world, false);
     oracle_check_replay(world);
     oracle_check_window(world);
 }
@@ -409,8 +418,13 @@ void oracle_check_window(struct world *world)
     bool is_good = true;
     for (uint64_t seq = first; seq <= last && is_good; seq++) {
         struct record record;
-        is_good = engine_window_read(engine, (struct seq){ seq }, &record) &&
-                  record.seq.value == seq && is_as_written(record, history_record(oracle, seq));
+        is_good =
+            engine_window_read(engine, (struct seq){ seq }, &record) && record.seq.value == seq;
+        if (is_good && RECORD_KIND_IS_KEY(record.kind)) {
+            is_good = state_is_event_true(world, &record);
+        } else if (is_good) {
+            is_good = is_as_written(record, history_record(oracle, seq));
+        }
     }
     if (!is_good) world_fail(world, "I10: an event of the window is not what happened");
 }

@@ -297,6 +297,10 @@ static void take_record(
         job_record(world, event, request, &record);
         return;
     }
+    if (RECORD_KIND_IS_KEY(record.kind)) {
+        state_record(world, event, &record);
+        return;
+    }
     if (record.kind == RECORD_AVAILABLE) check_cause(world, event, request, &record, NULL);
     struct grant *grant = ledger_apply(world, &record);
     if (grant == NULL) return;
@@ -330,6 +334,43 @@ static void check_waits(struct world *world, const struct request *request)
     }
 }
 
+static void check_replies(
+    struct world *world,
+    const struct request *request,
+    const struct engine_update *update,
+    const uint64_t *name_last,
+    const struct before *before,
+    const struct job_before *job_before)
+{
+    for (uint32_t index = 0; index < update->reply_count; index++) {
+        const struct engine_reply *reply = &update->replies[index];
+        if (reply->kind == ENGINE_CANCEL) continue;
+        bool is_own =
+            request != NULL && reply->tag == request->tag && reply->client == request->connection;
+        world_mix(world, reply->tag ^ (uint64_t)reply->err << 32);
+        answers_count(world, reply->err);
+        if (reply->seq.value > world->oracle.last) {
+            world_fail(world, "I10: an answer from the future");
+        }
+        if (ENGINE_COMMAND_IS_WORK(reply->kind)) {
+            if (is_own) job_check_own(world, request, reply, job_before);
+            if (!is_own) job_check_wait(world, reply);
+            continue;
+        }
+        if (ENGINE_COMMAND_IS_STATE(reply->kind)) {
+            if (is_own) state_check_own(world, request, reply);
+            if (!is_own) state_check_wait(world, reply);
+            continue;
+        }
+        answers_check_dependence(world, name_last, reply);
+        if (is_own) {
+            answers_check_own(world, request, reply, before);
+        } else if (!(update->is_waiting && reply->err == TENURE_CANCELED)) {
+            answers_check_wait(world, reply);
+        }
+    }
+}
+
 void oracle_update(
     struct world *world,
     const struct engine_event *event,
@@ -340,6 +381,7 @@ void oracle_update(
     struct oracle *oracle = &world->oracle;
     struct before before = answers_look_before(world, request);
     struct job_before job_before = job_look_before(world, request);
+    state_begin_step(world, request, job_before.is_held);
     if (event->kind == ENGINE_TIMER && !world->swarm.has_memory_faults) job_pass(world);
     struct bytes records = update->records;
     if (update->record_count > 0 && update->first.value != oracle->last + 1) {
@@ -361,8 +403,10 @@ void oracle_update(
     }
     if (event->kind == ENGINE_CLIENT_GONE) oracle_wait_remove(world, event->client, 0);
     if (event->kind == ENGINE_CLIENT_GONE) job_gone(world, event->client);
+    if (event->kind == ENGINE_CLIENT_GONE) state_wait_remove(world, event->client, 0);
     mark_answered(world, update);
     job_mark_answered(world, update);
+    state_mark_answered(world, update);
     check_waits(world, request);
     bool is_granted_now = false;
     for (uint32_t index = grants_before; index < oracle->grant_count && request != NULL; index++) {
@@ -374,29 +418,13 @@ void oracle_update(
         struct wait now = wait_from(world, request);
         check_order(world, &now);
     }
-    for (uint32_t index = 0; index < update->reply_count; index++) {
-        const struct engine_reply *reply = &update->replies[index];
-        if (reply->kind == ENGINE_CANCEL) continue;
-        bool is_own =
-            request != NULL && reply->tag == request->tag && reply->client == request->connection;
-        world_mix(world, reply->tag ^ (uint64_t)reply->err << 32);
-        answers_count(world, reply->err);
-        if (reply->seq.value > oracle->last) world_fail(world, "I10: an answer from the future");
-        if (ENGINE_COMMAND_IS_WORK(reply->kind)) {
-            if (is_own) job_check_own(world, request, reply, &job_before);
-            if (!is_own) job_check_wait(world, reply);
-            continue;
-        }
-        answers_check_dependence(world, name_last, reply);
-        if (is_own) {
-            answers_check_own(world, request, reply, &before);
-        } else if (!(update->is_waiting && reply->err == TENURE_CANCELED)) {
-            answers_check_wait(world, reply);
-        }
-    }
+    check_replies(world, request, update, name_last, &before, &job_before);
     bool is_work = request != NULL && ENGINE_COMMAND_IS_WORK(request->kind);
     if (update->is_waiting && is_work) job_wait_add(world, request);
-    if (update->is_waiting && !is_work) wait_add(world, request);
+    bool is_state = request != NULL && ENGINE_COMMAND_IS_STATE(request->kind);
+    if (update->is_waiting && is_state) state_wait_add(world, request);
+    if (update->is_waiting && !is_work && !is_state) wait_add(world, request);
+    state_end_step(world, update);
     job_check_idle(world);
 }
 

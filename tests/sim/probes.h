@@ -97,7 +97,31 @@
     X(JOB_DONE_AGAIN, "end of an item repeated, same answer")                                      \
     X(JOB_AWAITED, "end of an item awaited")                                                       \
     X(JOB_AWAITED_PURGED, "awaited item purged")                                                   \
-    X(JOB_SURVIVED, "lease survived a restart")
+    X(JOB_SURVIVED, "lease survived a restart")                                                    \
+    X(JOB_WITH_CHANGE, "item done with a transaction")                                             \
+    X(JOB_CHANGE_REFUSED, "item not done: its transaction was refused")                            \
+    X(STATE_CHANGED, "transaction carried out")                                                    \
+    X(STATE_MANY, "transaction of several changes")                                                \
+    X(STATE_ELSE, "the other branch of a transaction")                                             \
+    X(STATE_MISMATCH, "refused: a condition does not hold")                                        \
+    X(STATE_STALE, "refused: a guard")                                                             \
+    X(STATE_INVALID, "refused: no number, or one thing changed twice")                             \
+    X(STATE_TOO_MANY, "refused: too many registers")                                               \
+    X(STATE_BOUND, "register bound to a hold")                                                     \
+    X(STATE_EXPIRED, "register expired")                                                           \
+    X(STATE_ENDED, "register vanished with its hold")                                              \
+    X(STATE_ENDED_MANY, "several registers vanished with one hold")                                \
+    X(STATE_SURVIVED, "register survived a restart")                                               \
+    X(STATE_BOUND_SURVIVED, "bound register survived a restart")                                   \
+    X(STATE_TTL_SURVIVED, "register with a ttl survived a restart")                                \
+    X(STATE_RANK_FULL, "rank with all members")                                                    \
+    X(STATE_WOKEN, "wait for a register answered by its change")                                   \
+    X(STATE_WAIT_OVER, "wait for a register over")                                                 \
+    X(STATE_WAIT_FORGOTTEN, "wait for a register whose past is forgotten")                         \
+    X(WATCH_RESUMED, "watch resumed behind what was seen")                                         \
+    X(WATCH_NEWS_LOST, "events lost on the way to a watcher")                                      \
+    X(WATCH_PREVIOUS, "event with the value before")                                               \
+    X(WATCH_COMPACTED, "watcher told that events are forgotten")
 
 enum probe {
 #define X(name, text) PROBE_##name,

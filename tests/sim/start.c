@@ -80,7 +80,8 @@ void host_leave(struct world *world)
         world_fail(world, "journal_mark: %s: %s", tenure_err_name(err), error.text);
     }
     bool has_waiters = engine_counters(host->engine).waiter_count > 0 ||
-                       engine_work_counters(host->engine).taker_count > 0;
+                       engine_work_counters(host->engine).taker_count > 0 ||
+                       engine_key_counters(host->engine).wait_count > 0;
     if (has_waiters) world_fail(world, "draining left waiters");
     world_say(world, "the host has drained and exits");
     host_forget(world);
@@ -169,6 +170,7 @@ static struct engine *make_engine(struct world *world)
         .window_size = ENGINE_WINDOW_SIZE_MIN,
         .ageing_ms = WORLD_AGEING_MS,
         .item_count_max = JOB_COUNT_MAX,
+        .key_count_max = world->swarm.has_small_limits ? STATE_COUNT_MAX_SMALL : 0,
     };
     world->memory_fail_at = 0;
     struct engine *engine = engine_create(&options);

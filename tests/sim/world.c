@@ -241,6 +241,19 @@ static void draw_swarm(struct world *world, struct rng *rng)
     swarm->admin_percent = rng_percent(rng, 30) ? 40 : 12;
 }
 
+/* From a generator of its own: worlds without shared state are what they were before it. */
+static void draw_state_swarm(struct world *world)
+{
+    struct swarm *swarm = &world->swarm;
+    struct rng rng = rng_from(world->options.seed, UINT64_C(1) << 41);
+    swarm->has_state = rng_percent(&rng, 50);
+    swarm->has_big_values = rng_percent(&rng, 25);
+    swarm->state_percent = rng_percent(&rng, 40) ? 80 : 45;
+    swarm->change_percent = rng_percent(&rng, 60) ? 50 : 0;
+    bool is_room_made = rng_percent(&rng, 70);
+    if (swarm->has_state && is_room_made) swarm->job_percent = 40;
+}
+
 /* In each step with other intensity. */
 static void draw_faults(struct world *world)
 {
@@ -375,6 +388,7 @@ static void calm(struct world *world)
     }
     oracle_check_window(world);
     oracle_check_replay(world);
+    state_check_rest(world);
 }
 
 /* -------------------------------------------------------------- life cycle */
@@ -390,9 +404,12 @@ static void plan_one_crash(struct world *world)
                              .has_snapshots = true,
                              .has_disconnects = true,
                              .has_jobs = true,
-                             .job_percent = 90,
+                             .job_percent = 50,
                              .key_percent = key_percent,
                              .admin_percent = 15,
+                             .has_state = true,
+                             .state_percent = 60,
+                             .change_percent = 50,
                              .name_count = name_count,
                              .client_count = 3,
                              .ttl_ms_max = 5000 };
@@ -404,6 +421,7 @@ static void begin(struct world *world)
     struct rng rng = rng_from(world->options.seed, 0);
     world->rng = rng_from(world->options.seed, 1);
     draw_swarm(world, &rng);
+    draw_state_swarm(world);
     static const int64_t boots_ns[] = { 0,
                                         INT64_C(4294967) * NS_PER_S,
                                         INT64_C(3153600000) * NS_PER_S };
@@ -436,6 +454,7 @@ static void begin(struct world *world)
     client_init(world);
     oracle_init(world);
     job_init(world);
+    state_init(world);
     host_init(world);
 }
 
@@ -483,5 +502,6 @@ void world_deinit(struct world *world)
 {
     oracle_deinit(world);
     job_deinit(world);
+    state_deinit(world);
     disk_deinit(&world->disk);
 }

@@ -5,6 +5,7 @@
  * must come to rest host.c     the process: start, turns, commits, snapshots,
  * outbox, crashes client.c   what clients ask, and what they believe to hold
  *   job_*.c    queues: what is asked of them, and what must be true
+ *   state_*.c  shared state likewise
  *   oracle.c   what must be true: the checkers; ledger.c and answers.c belong
  * to it
  *
@@ -27,6 +28,7 @@
 #include "sim/oracle.h"
 #include "sim/probes.h"
 #include "sim/rng.h"
+#include "sim/state.h"
 
 #define WORLD_GONE_COUNT_MAX 64u
 #define WORLD_AGEING_MS      1000u
@@ -41,9 +43,12 @@ struct swarm {
     bool has_copying_disk, has_lags;
     bool has_memory_faults, has_forever, has_small_limits, has_slow_commits, has_draining;
     bool has_jobs;
-    uint32_t job_percent;   /* of what clients do */
-    uint32_t key_percent;   /* of items: they have a unique key */
-    uint32_t admin_percent; /* of what is asked of queues */
+    bool has_state, has_big_values;
+    uint32_t state_percent;  /* of what clients do that is not about queues */
+    uint32_t change_percent; /* of items: done with a transaction */
+    uint32_t job_percent;    /* of what clients do */
+    uint32_t key_percent;    /* of items: they have a unique key */
+    uint32_t admin_percent;  /* of what is asked of queues */
     uint32_t name_count, client_count;
     uint32_t ttl_ms_max;
 };
@@ -68,6 +73,7 @@ struct world {
     struct host host;
     struct oracle oracle;
     struct jobs jobs;
+    struct states states;
     struct client clients[WORLD_CLIENT_COUNT_MAX];
     struct request requests[WORLD_REQUEST_COUNT_MAX];
     struct belief beliefs[WORLD_BELIEF_COUNT_MAX];

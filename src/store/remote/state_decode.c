@@ -158,6 +158,22 @@ static uint32_t decode_members(struct buffer *items, struct reply *reply)
     return count / 2;
 }
 
+/* [the name to go on behind, [names and sizes in turn]] */
+static uint32_t decode_ranks(struct buffer *items, struct reply *reply, const char **out_next)
+{
+    if (tni_reply_array(reply) != 2) reply->is_bad = true;
+    *out_next = tni_reply_text_or_empty(reply);
+    uint32_t count = tni_reply_array(reply);
+    if (count % 2 != 0) reply->is_bad = true;
+    buffer_reset(items);
+    for (uint32_t index = 0; index < count / 2 && !reply->is_bad; index++) {
+        struct store_member rank = { .member = tni_reply_text_or_empty(reply) };
+        rank.score = (double)tni_reply_unsigned32(reply);
+        buffer_append(items, &rank, sizeof(rank));
+    }
+    return count / 2;
+}
+
 static void answer_rank(struct lane *lane, struct store_op *op, struct reply *reply)
 {
     struct buffer *items = &lane->remote->items;
@@ -182,6 +198,11 @@ static void answer_rank(struct lane *lane, struct store_op *op, struct reply *re
     case STORE_RANK_RANGE:
     case STORE_RANK_BY_SCORE:
         result.as.rank.count = decode_members(items, reply);
+        result.as.rank.members = (const struct store_member *)(const void *)items->data;
+        is_untold = items->is_failed;
+        break;
+    case STORE_RANK_LIST:
+        result.as.rank.count = decode_ranks(items, reply, &result.as.rank.next);
         result.as.rank.members = (const struct store_member *)(const void *)items->data;
         is_untold = items->is_failed;
         break;

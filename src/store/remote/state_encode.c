@@ -133,6 +133,13 @@ static void add_transact(struct words *words, const struct store_transact *trans
 
 /* ------------------------------------------------------------------ ranks */
 
+static void add_page(struct words *words, const char *prefix, const char *after)
+{
+    if (prefix != NULL && prefix[0] != '\0') add_text_option(words, "PREFIX", prefix);
+    add_number_option(words, "LIMIT", PAGE_COUNT);
+    if (after[0] != '\0') add_text_option(words, "CURSOR", after);
+}
+
 static void add_rank_options(struct words *words, const struct store_rank *rank)
 {
     if (rank->is_new_only) add_text(words, "NX");
@@ -168,9 +175,10 @@ static void add_rank(struct words *words, const struct store_rank *rank)
         [STORE_RANK_TRIM] = "RANK.TRIM",         [STORE_RANK_SCORE] = "RANK.SCORE",
         [STORE_RANK_POSITION] = "RANK.POSITION", [STORE_RANK_RANGE] = "RANK.RANGE",
         [STORE_RANK_BY_SCORE] = "RANK.BYSCORE",  [STORE_RANK_COUNT] = "RANK.COUNT",
+        [STORE_RANK_LIST] = "RANK.LIST",
     };
     add_text(words, kinds[rank->kind]);
-    add_text(words, rank->rank);
+    if (rank->kind != STORE_RANK_LIST) add_text(words, rank->rank);
     switch (rank->kind) {
     case STORE_RANK_ADD:
         add_rank_options(words, rank);
@@ -193,6 +201,7 @@ static void add_rank(struct words *words, const struct store_rank *rank)
         add_bound(words, &rank->least);
         add_bound(words, &rank->most);
         break;
+    case STORE_RANK_LIST: add_page(words, rank->rank, rank->after); break;
     }
 }
 
@@ -200,11 +209,8 @@ static void add_rank(struct words *words, const struct store_rank *rank)
 
 static void add_list(struct words *words, const struct store_op *op)
 {
-    const char *prefix = op->request.as.registers.prefix;
     add_text(words, "STATE.LIST");
-    if (prefix != NULL && prefix[0] != '\0') add_text_option(words, "PREFIX", prefix);
-    add_number_option(words, "LIMIT", PAGE_COUNT);
-    if (op->cursor[0] != '\0') add_text_option(words, "CURSOR", op->cursor);
+    add_page(words, op->request.as.registers.prefix, op->cursor);
 }
 
 static void add_command(struct words *words, const struct store_op *op, uint64_t wait)

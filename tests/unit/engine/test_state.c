@@ -180,18 +180,41 @@ TEST(state_too_large_is_refused)
     CHECK_EQ_INT(try(harness, wish), TENURE_OK);
     wish = OP(.kind = OPERATION_APPEND, .name = NAME, .value = { large, 1 });
     CHECK_EQ_INT(try(harness, wish), TENURE_TOO_LARGE);
-    struct engine_operation nine[9];
-    char names[9];
-    for (unsigned index = 0; index < 9; index++) {
-        names[index] = (char)('a' + index);
-        nine[index] =
-            OP(.kind = OPERATION_SET,
-               .name = { &names[index], 1 },
-               .value = { large, LIMIT_VALUE_SIZE_MAX });
+    harness_close(&harness);
+}
+
+TEST(state_all_values_of_a_transaction_have_one_limit)
+{
+    struct harness *harness = harness_open();
+    static char large[LIMIT_CHANGE_SIZE_MAX];
+    size_t size = LIMIT_CHANGE_SIZE_MAX / 4;
+    struct engine_operation then[] = {
+        OP(.kind = OPERATION_SET, .name = BYTES_LITERAL("a"), .value = { large, size }),
+        OP(.kind = OPERATION_SET, .name = BYTES_LITERAL("b"), .value = { large, size }),
+    };
+    struct engine_operation other =
+        OP(.kind = OPERATION_APPEND, .name = BYTES_LITERAL("c"), .value = { large, size });
+    struct engine_condition condition = { .kind = CONDITION_VALUE,
+                                          .name = NAME,
+                                          .value = { large, size } };
+    struct engine_change wish = { .conditions = &condition,
+                                  .condition_count = 1,
+                                  .then_operations = then,
+                                  .then_count = 2,
+                                  .else_operations = &other,
+                                  .else_count = 1,
+                                  .has_else = true };
+    CHECK_EQ_INT(change(harness, &wish)->err, TENURE_OK);
+    struct bytes *const values[] = {
+        &then[0].value, &then[1].value, &other.value, &condition.value
+    };
+    for (unsigned index = 0; index < 4; index++) {
+        values[index]->size++;
+        const struct engine_reply *reply = change(harness, &wish);
+        CHECK_EQ_INT(reply->err, TENURE_TOO_LARGE);
+        CHECK_EQ_TEXT(reply->detail, "all values: up to 1048576 bytes");
+        values[index]->size--;
     }
-    CHECK_EQ_INT(
-        change(harness, &(struct engine_change){ .then_operations = nine, .then_count = 9 })->err,
-        TENURE_TOO_LARGE);
     harness_close(&harness);
 }
 
@@ -696,6 +719,50 @@ TEST(state_history_is_bounded)
     harness_close(&harness);
 }
 
+/* Values of which the window keeps six. */
+static void push_out(struct harness *harness)
+{
+    static char value[10000];
+    (void)run(
+        harness,
+        OP(.kind = OPERATION_SET, .name = BYTES_LITERAL("big"), .value = { value, sizeof value }));
+}
+
+/* A name may be changed and forgotten while the disk is slow. */
+TEST(state_what_is_forgotten_before_it_is_durable_is_not_told)
+{
+    struct harness *harness =
+        harness_open_with(&(struct engine_options){ .window_size = ENGINE_WINDOW_SIZE_MIN });
+    uint64_t token = harness_hold(harness, ASK(.name = "lock", .owner = "A"));
+    (void)harness_hold(harness, ASK(.name = "other", .owner = "B"));
+    (void)set(harness, "a/b", "one");
+    harness->is_auto_durable = false;
+    (void)harness_release(harness, "lock", "A", token);
+    (void)run(harness, OP(.kind = OPERATION_REMOVE, .name = NAME));
+    uint64_t seq = engine_seq(harness->engine).value;
+    while (engine_window_first(harness->engine).value <= seq) {
+        push_out(harness);
+    }
+    /* Somebody waits for each: so they are names again, of which nothing is remembered. */
+    struct engine_command wait = { .kind = ENGINE_STATE_WAIT,
+                                   .client = 2,
+                                   .as.state_wait = { .name = NAME, .wait_ms = 100 } };
+    CHECK(harness_command(harness, &wait) == NULL);
+    const char *const names[] = { "lock", "other", NULL };
+    (void)harness_wait(harness, ASK(.names = names, .owner = "C", .wait_ms = 100));
+    struct engine_operation get = OP(.kind = OPERATION_GET, .name = NAME);
+    const struct engine_reply *reply =
+        change(harness, &(struct engine_change){ .then_operations = &get, .then_count = 1 });
+    CHECK_LE_UINT(seq, reply->seq.value);
+    struct engine_guard guard = { BYTES_LITERAL("lock"), { token } };
+    struct seq told;
+    CHECK_EQ_INT(engine_guard(harness->engine, &guard, &told), TENURE_STALE_TOKEN);
+    CHECK_LE_UINT(seq, told.value);
+    CHECK_LE_UINT(seq, harness_look(harness, "lock").seq.value);
+    harness_advance(harness, 200);
+    harness_close(&harness);
+}
+
 static const struct engine_reply *wait_for(
     struct harness *harness, const char *name, uint64_t version, uint32_t wait_ms, uint64_t tag)
 {
@@ -986,6 +1053,104 @@ restore(struct harness *harness, struct fault_memory *fault, struct bytes snapsh
     if (err == TENURE_OK) CHECK_EQ_UINT(engine_hash(engine), harness_hash(harness));
     engine_destroy(&engine);
     return err;
+}
+
+static void check_previous(const struct engine *engine, uint64_t seq, const char *previous)
+{
+    struct record record;
+    CHECK(engine_window_read(engine, (struct seq){ seq }, &record));
+    CHECK(record.has_previous);
+    CHECK_EQ_BYTES(record.previous, bytes_from_text(previous));
+}
+
+/* The snapshot, and what the journal has behind it, lead to the same state; and that event of the
+ * snapshot tells what was before. */
+static void check_restored(
+    struct harness *harness,
+    struct bytes snapshot,
+    struct seq seq,
+    uint64_t event_seq,
+    const char *previous)
+{
+    struct engine_options options = harness->options;
+    options.memory = &memory_heap;
+    struct engine *engine = engine_create(&options);
+    CHECK(engine != NULL);
+    CHECK_EQ_INT(engine_restore_chunk(engine, snapshot), TENURE_OK);
+    CHECK_EQ_INT(engine_restore_snapshot_end(engine, seq), TENURE_OK);
+    check_previous(engine, event_seq, previous);
+    for (size_t index = 0; index < harness->batch_count; index++) {
+        const struct harness_batch *batch = &harness->batches[index];
+        struct bytes records = { harness->journal.data + batch->offset, batch->size };
+        if (batch->first.value <= seq.value) continue;
+        CHECK_EQ_INT(engine_restore_batch(engine, batch->first, batch->count, records), TENURE_OK);
+    }
+    CHECK_EQ_UINT(engine_hash(engine), harness_hash(harness));
+    engine_destroy(&engine);
+}
+
+/* The first event of the window tells of a value that came before the window. */
+static void check_first_event(enum engine_operation_kind kind)
+{
+    struct harness *harness =
+        harness_open_with(&(struct engine_options){ .window_size = ENGINE_WINDOW_SIZE_MIN });
+    (void)set(harness, "a/b", "old");
+    for (unsigned count = 0; count < 10; count++) {
+        push_out(harness);
+    }
+    (void)run(harness, OP(.kind = kind, .name = NAME));
+    uint64_t first = engine_seq(harness->engine).value;
+    while (engine_window_first(harness->engine).value < first) {
+        push_out(harness);
+    }
+    CHECK_EQ_UINT(engine_window_first(harness->engine).value, first);
+    check_previous(harness->engine, first, "old");
+    struct buffer snapshot;
+    struct seq seq;
+    buffer_init(&snapshot, &memory_heap);
+    engine_snapshot_begin(harness->engine, &seq);
+    CHECK(engine_snapshot_write(harness->engine, &snapshot, SIZE_MAX / 2));
+    check_restored(harness, buffer_bytes(&snapshot), seq, first, "old");
+    buffer_deinit(&snapshot);
+    harness_close(&harness);
+}
+
+TEST(state_a_snapshot_knows_what_was_before_its_first_event)
+{
+    check_first_event(OPERATION_REMOVE);
+    check_first_event(OPERATION_SET);
+    check_first_event(OPERATION_APPEND);
+}
+
+/* While a snapshot is written events are pushed out that it wanted: it has what was before those
+ * behind the gap. */
+TEST(state_a_snapshot_with_a_gap_knows_what_was_before_it)
+{
+    struct harness *harness =
+        harness_open_with(&(struct engine_options){ .window_size = ENGINE_WINDOW_SIZE_MIN });
+    (void)set(harness, "a/b", "one");
+    push_out(harness);
+    push_out(harness);
+    (void)set(harness, "a/b", "two");
+    push_out(harness);
+    push_out(harness);
+    uint64_t third = set(harness, "a/b", "three");
+    struct buffer snapshot;
+    struct seq seq;
+    buffer_init(&snapshot, &memory_heap);
+    engine_snapshot_begin(harness->engine, &seq);
+    for (unsigned entry = 0; entry < 2; entry++) { /* the head, and the first event */
+        CHECK(!engine_snapshot_write(harness->engine, &snapshot, 1));
+    }
+    while (engine_window_first(harness->engine).value < third) {
+        push_out(harness);
+    }
+    CHECK_EQ_UINT(engine_window_first(harness->engine).value, third);
+    while (!engine_snapshot_write(harness->engine, &snapshot, 1)) {
+    }
+    check_restored(harness, buffer_bytes(&snapshot), seq, third, "two");
+    buffer_deinit(&snapshot);
+    harness_close(&harness);
 }
 
 TEST_WITHIN(120, state_is_restored_or_there_is_no_memory)

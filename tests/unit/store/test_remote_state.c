@@ -87,7 +87,10 @@ static void keep_rank(struct run *run, const struct store_result *result)
     run->count = result->as.rank.count;
     run->position = result->as.rank.position;
     run->score = result->as.rank.score;
-    if (kind != STORE_RANK_RANGE && kind != STORE_RANK_BY_SCORE) return;
+    bool is_list = kind == STORE_RANK_LIST;
+    if (is_list)
+        keep(run->name, sizeof(run->name), result->as.rank.next, strlen(result->as.rank.next));
+    if (!is_list && kind != STORE_RANK_RANGE && kind != STORE_RANK_BY_SCORE) return;
     for (uint32_t index = 0; index < run->count; index++) {
         tell(run, result->as.rank.members[index].member);
         run->score = result->as.rank.members[index].score;
@@ -642,6 +645,36 @@ TEST(state_ranges_are_asked_for_and_read)
         struct run run = { 0 };
         test_note("bad %u", (unsigned)index);
         ask(&run, rows[0].question, bad[index], &request);
+        CHECK_EQ_INT(run.err, TENURE_INTERNAL);
+    }
+}
+
+TEST(state_ranks_are_listed_page_by_page)
+{
+    struct store_request request = { .verb = STORE_RANK, .deadline = in_ms(2000) };
+    struct run run = { 0 };
+    request.as.rank = (struct store_rank){ .kind = STORE_RANK_LIST, .rank = "p", .after = "" };
+    ask(&run,
+        "RANK.LIST PREFIX p LIMIT 100",
+        "*2\r\n$2\r\npb\r\n*4\r\n$2\r\npa\r\n:3\r\n$2\r\npb\r\n:4294967295\r\n",
+        &request);
+    CHECK_EQ_INT(run.err, TENURE_OK);
+    CHECK_EQ_TEXT(run.told, "pa pb ");
+    CHECK_EQ_TEXT(run.name, "pb");
+    CHECK(run.score > 4294967294.5);
+    request.as.rank.rank = NULL;
+    request.as.rank.after = "pb";
+    ask(&run, "RANK.LIST LIMIT 100 CURSOR pb", "*2\r\n$0\r\n\r\n*0\r\n", &request);
+    CHECK_EQ_INT(run.err, TENURE_OK);
+    CHECK_EQ_TEXT(run.name, "");
+    static const char *const bad[] = { "*0\r\n",
+                                       "*2\r\n_\r\n*1\r\n$1\r\na\r\n",
+                                       "*2\r\n_\r\n*2\r\n$1\r\na\r\n:-1\r\n",
+                                       "*2\r\n:1\r\n*0\r\n",
+                                       "_\r\n" };
+    for (size_t index = 0; index < sizeof(bad) / sizeof(bad[0]); index++) {
+        test_note("bad %u", (unsigned)index);
+        ask(&run, "RANK.LIST LIMIT 100 CURSOR pb", bad[index], &request);
         CHECK_EQ_INT(run.err, TENURE_INTERNAL);
     }
 }
