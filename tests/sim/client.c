@@ -194,6 +194,11 @@ static void renew_later(struct world *world, struct belief *belief)
     belief->renew_ns = belief->ttl_ms == 0 || !belief->is_renewing
                            ? WORLD_NEVER
                            : world->now_ns + belief->ttl_ms * NS_PER_MS / 3;
+    /* Some are nearly late, and then it depends on the way. */
+    bool is_long = belief->valid_until_ns == WORLD_NEVER || belief->renew_ns == WORLD_NEVER;
+    if (!is_long && rng_percent(&world->rng, 3)) {
+        belief->renew_ns = belief->valid_until_ns - NS_PER_MS;
+    }
 }
 
 /* What the client that was told to have it may do about it. */
@@ -569,7 +574,10 @@ static void renew_due(struct world *world, uint32_t client)
             continue;
         }
         if (request == NULL) request = client_request_new(world, ENGINE_RENEW, client);
-        if (request == NULL) return;
+        if (request == NULL) { /* too much is under way */
+            belief->renew_ns = world->now_ns + 10 * NS_PER_MS;
+            continue;
+        }
         request->claims[request->claim_count++] = claim_of(belief);
         belief->renewals_sent++;
         renew_later(world, belief);
