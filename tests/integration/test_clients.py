@@ -128,6 +128,8 @@ def all_of_ranks(ask):
     equal(ask("RANK.RANGE", "r", 0, -1), ["c", "-1", "a", "1.75", "b", "2"])
     equal(ask("RANK.BYSCORE", "r", "(1.75", "inf"), ["b", "2"])
     equal(ask("RANK.COUNT", "r"), 3)
+    equal(ask("RANK.LIST"), ["", ["best", 1, "r", 3]])
+    equal(ask("RANK.LIST", "LIMIT", 1), ["best", ["best", 1]])
     equal((ask("RANK.REM", "r", "b", "z"), ask("RANK.TRIM", "r", 0, 0)), (1, 1))
 
 
