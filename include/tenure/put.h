@@ -55,7 +55,8 @@ struct tenure_put_options {
     uint32_t priority;       /* 0 … 9, 9 first */
     uint32_t delay_ms;       /* not before so much has passed */
     int64_t run_at_us;       /* not before, by the wall clock; 0: at once */
-    uint32_t expire_ms;      /* if it was not taken within so long it is cancelled; 0: never */
+    uint32_t expire_ms;      /* if it was not taken within so long it is cancelled; 0: never.  One
+                                that was taken in time and comes back later stays */
     uint32_t lease_ms;       /* 0: 30000 */
     uint32_t timeout_ms;     /* longest run; 0: any */
     uint32_t attempts_max;   /* failures after which it is dead; 0: 25; TENURE_NONE */
@@ -65,7 +66,8 @@ struct tenure_put_options {
     uint32_t jitter_percent; /* by so much it may be shorter; 0: 20; TENURE_NONE */
     bool is_backoff_fixed;   /* it does not double */
     uint32_t retention_ms;   /* how long it is remembered when it is done or cancelled; 0: 60000
-                                with an id, else not at all */
+                                with an id, else not at all.  With an id, longer than puts are
+                                repeated: once it is forgotten, the same id puts it again */
     const char *unique_key;  /* NULL: none */
     enum tenure_unique unique;
     enum tenure_conflict conflict;
@@ -89,8 +91,8 @@ typedef void (*tenure_put_fn)(
 /* Put 1 to 1024 items, all of the same `size`, in their order.  TENURE_OK: each has a result of its
  * own; of one item its refusal is that of the call.  Otherwise the results tell which are in; the
  * rest have the `err` of the call.  Everything is copied.
- * TENURE_UNKNOWN: items with an id may be put again; those without one might be there twice then.
- */
+ * TENURE_UNKNOWN: items with an id may be put again while they are remembered (`retention_ms`), and
+ * are by themselves as long as the call lasts; those without one might be there twice then. */
 TENURE_API TENURE_MUST_USE enum tenure_err tenure_put_start(
     struct tenure_client client,
     const struct tenure_put_options *items,

@@ -128,7 +128,7 @@ struct tenure_sweep_options {
     const char *queue;
     const char *group;    /* NULL: of all groups */
     const char *reason;   /* NULL, or: whose last failure begins so */
-    uint32_t count_max;   /* 0: all; with an interval 1000, which is the most then */
+    uint32_t count_max;   /* 0: all that are there when it begins */
     uint32_t interval_ms; /* tenure_queue_redrive: one by one at this distance; 0: all at once */
 };
 /* Dead items become ready, with no failures and no lapses. */

@@ -57,6 +57,6 @@
 
 #define LIMIT_HISTORY_COUNT_MAX 64u
 #define LIMIT_LIST_COUNT_MAX    1000u
-#define LIMIT_CURSOR_SIZE_MAX   288u /* of a list: a name, or a number and an id */
+#define LIMIT_CURSOR_SIZE_MAX   320u /* a name, or an id and up to three numbers */
 
 #endif

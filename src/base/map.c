@@ -147,7 +147,8 @@ void map_fetch(const struct map *map, uint32_t hash)
     if (map->bucket_count > 0) __builtin_prefetch(bucket_at(map, index_of(map, hash)), 1);
 }
 
-void map_remove(struct map *map, struct map_node *node)
+/* What points at it. */
+static struct map_node **link_to(const struct map *map, const struct map_node *node)
 {
     ASSERT(map->count > 0);
     struct map_node **link = bucket_at(map, index_of(map, node->hash));
@@ -155,9 +156,22 @@ void map_remove(struct map *map, struct map_node *node)
         ASSERT(*link != NULL);
         link = &(*link)->next;
     }
-    *link = node->next;
+    return link;
+}
+
+void map_remove(struct map *map, struct map_node *node)
+{
+    *link_to(map, node) = node->next;
     node->next = NULL;
     map->count--;
+}
+
+void map_replace(struct map *map, struct map_node *node, struct map_node *next)
+{
+    *link_to(map, node) = next;
+    next->next = node->next;
+    next->hash = node->hash;
+    node->next = NULL;
 }
 
 struct map_node *map_find(const struct map *map, uint32_t hash, map_equal_fn equal, const void *key)

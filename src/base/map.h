@@ -47,6 +47,8 @@ void map_insert(struct map *map, struct map_node *node, uint32_t hash);
 void map_fetch(const struct map *map, uint32_t hash);
 /* The node must be in the map. */
 void map_remove(struct map *map, struct map_node *node);
+/* `next`, which is in no map, takes the place of `node`, which leaves: they have the same key. */
+void map_replace(struct map *map, struct map_node *node, struct map_node *next);
 /* NULL when there is none. */
 struct map_node *
 map_find(const struct map *map, uint32_t hash, map_equal_fn equal, const void *key);

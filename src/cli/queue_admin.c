@@ -115,7 +115,7 @@ const struct command queue_cancel = {
 
 static const struct option_spec redrive_specs[] = {
     OPTIONS_SWEEP,
-    { OPTION_INTERVAL, "interval", "TIME", "one by one, so far apart; up to 1000 at a time" },
+    { OPTION_INTERVAL, "interval", "TIME", "one by one, so far apart" },
     OPTIONS_STORE,
     { .id = 0 },
 };

@@ -358,6 +358,7 @@ struct sweep_call {
     struct store_sweep sweep;
     uint64_t left; /* 0: all */
     uint64_t count;
+    char cursor[LIMIT_CURSOR_SIZE_MAX + 1];
 };
 
 static void on_swept(struct store_op *op, const struct store_result *result);
@@ -384,14 +385,17 @@ static void on_swept(struct store_op *op, const struct store_result *result)
     struct sweep_call *sweep = CONTAINER_OF(op, struct sweep_call, call.op);
     uint32_t count = result->err == TENURE_OK ? result->as.sweep.count : 0;
     bool is_over = result->err != TENURE_OK || result->as.sweep.is_all ||
-                   sweep->sweep.interval_ms > 0 || (sweep->left > 0 && count >= sweep->left);
+                   (sweep->left > 0 && count >= sweep->left);
     sweep->count += count;
     if (sweep->left > 0) sweep->left -= count;
     if (is_over) {
         tni_call_end(&sweep->call, result->err, result->text);
-    } else {
-        send_sweep(sweep);
+        return;
     }
+    const char *cursor = result->as.sweep.cursor;
+    sweep->sweep.cursor = cursor == NULL ? NULL : sweep->cursor;
+    if (cursor != NULL) (void)snprintf(sweep->cursor, sizeof(sweep->cursor), "%s", cursor);
+    send_sweep(sweep);
 }
 
 static void run_sweep(struct client *client, struct task *task)

@@ -317,15 +317,49 @@ judge_rank(struct engine *engine, struct change_step *step, struct change_plan *
     return TENURE_OK;
 }
 
-static size_t new_size(const struct change_step *step)
+/* What it has stored, or will have: registers and members, and their bytes. */
+struct footprint {
+    uint64_t count, bytes;
+};
+
+static struct footprint of_value(const struct value *value)
+{
+    return (struct footprint){ value != NULL, value == NULL ? 0 : value->size };
+}
+
+static struct footprint footprint_before(const struct change_step *step)
 {
     const struct value *value = step->key == NULL ? NULL : step->key->value;
     switch (step->operation->kind) {
-    case OPERATION_SET: return step->operation->value.size;
-    case OPERATION_APPEND: return step->operation->value.size + (value == NULL ? 0 : value->size);
-    case OPERATION_INCREMENT: return DECIMAL_SIZE_MAX;
+    case OPERATION_SET:
+    case OPERATION_APPEND:
+    case OPERATION_INCREMENT:
+    case OPERATION_REMOVE: return of_value(value);
     case OPERATION_RANK_ADD:
-    case OPERATION_RANK_INCREMENT: return step->operation->member.size;
+    case OPERATION_RANK_INCREMENT:
+    case OPERATION_RANK_REMOVE:
+        return (struct footprint){ step->member != NULL,
+                                   step->member == NULL ? 0 : step->member->size };
+    case OPERATION_RANK_TRIM: return (struct footprint){ step->count, 0 }; /* at least */
+    case OPERATION_GET:
+    case OPERATION_RANK_GET:
+    case OPERATION_KIND_COUNT: break;
+    }
+    return (struct footprint){ 0 };
+}
+
+static struct footprint footprint_after(const struct change_step *step)
+{
+    const struct value *value = step->key == NULL ? NULL : step->key->value;
+    char digits[DECIMAL_SIZE_MAX];
+    switch (step->operation->kind) {
+    case OPERATION_SET: return (struct footprint){ 1, step->operation->value.size };
+    case OPERATION_APPEND:
+        return (struct footprint){ 1, step->operation->value.size + of_value(value).bytes };
+    case OPERATION_INCREMENT:
+        return (struct footprint){ 1, decimal_format_signed(step->number, digits) };
+    case OPERATION_RANK_ADD:
+    case OPERATION_RANK_INCREMENT: return (struct footprint){ 1, step->operation->member.size };
     case OPERATION_GET:
     case OPERATION_REMOVE:
     case OPERATION_RANK_GET:
@@ -333,38 +367,26 @@ static size_t new_size(const struct change_step *step)
     case OPERATION_RANK_TRIM:
     case OPERATION_KIND_COUNT: break;
     }
-    return 0;
+    return (struct footprint){ 0 };
 }
 
-static bool is_making(const struct change_step *step)
-{
-    const struct value *value = step->key == NULL ? NULL : step->key->value;
-    if (new_size(step) == 0 && step->operation->kind != OPERATION_SET &&
-        step->operation->kind != OPERATION_APPEND)
-    {
-        return false;
-    }
-    return is_of_rank(step->operation->kind) ? step->member == NULL : value == NULL;
-}
-
-/* Limits of the server, before anything is allocated. */
+/* Limits of the server, before anything is allocated: what grows past one is refused. */
 static enum tenure_err judge_limits(const struct engine *engine, struct change_plan *plan)
 {
     const struct keys *keys = &engine->keys;
-    uint64_t count = (uint64_t)keys->register_count + keys->member_count;
-    uint64_t bytes = keys->bytes;
-    bool is_growing = false;
+    struct footprint now = { (uint64_t)keys->register_count + keys->member_count, keys->bytes };
+    struct footprint then = now;
     for (uint32_t index = 0; index < plan->step_count; index++) {
         const struct change_step *step = &plan->steps[index];
         if (!step->is_changing) continue;
-        count += is_making(step);
-        bytes += new_size(step);
-        is_growing = is_growing || new_size(step) > 0 || is_making(step);
+        struct footprint before = footprint_before(step);
+        struct footprint after = footprint_after(step);
+        then.count += after.count - before.count;
+        then.bytes += after.bytes - before.bytes;
     }
-    if (!is_growing) return TENURE_OK;
-    if (count <= engine->options.key_count_max && bytes <= engine->options.key_bytes_max) {
-        return TENURE_OK;
-    }
+    bool is_over = then.count > now.count && then.count > engine->options.key_count_max;
+    is_over = is_over || (then.bytes > now.bytes && then.bytes > engine->options.key_bytes_max);
+    if (!is_over) return TENURE_OK;
     return refuse_whole(
         plan, TENURE_TOO_MANY, "the limit of the server for shared state is reached");
 }

@@ -45,6 +45,9 @@ struct engine *engine_create(const struct engine_options *options)
     if (engine->options.key_bytes_max == 0) {
         engine->options.key_bytes_max = ENGINE_KEY_BYTES_MAX_DEFAULT;
     }
+    if (engine->options.look_count_max == 0) {
+        engine->options.look_count_max = ENGINE_LOOK_COUNT_MAX_DEFAULT;
+    }
     output_init(engine);
     buffer_init(&engine->snapshot.images, engine->memory);
     engine->is_restoring = true;
@@ -209,7 +212,7 @@ static void drain_key_waits(struct engine *engine)
 static enum tenure_err step_gate(struct engine *engine, enum engine_gate gate)
 {
     uint32_t waiting = gate == ENGINE_GATE_DRAINING ? engine->waiters.count : 0;
-    uint32_t taking = gate == ENGINE_GATE_DRAINING ? engine->works.takers.count : 0;
+    uint32_t taking = gate == ENGINE_GATE_DRAINING ? waits_count(&engine->works.takers) : 0;
     uint32_t keys_waiting = gate == ENGINE_GATE_DRAINING ? engine->keys.waits.count : 0;
     if (!output_reserve(engine, 0, waiting + taking + keys_waiting, waiting) ||
         !output_reserve_items(engine, taking) || !output_reserve_changes(engine, keys_waiting))
@@ -260,6 +263,7 @@ enum tenure_err engine_step(
     /* A stall is taken off before time advances, or what it covers would be due. */
     if (event->kind != ENGINE_STALLED) clock_advance(engine, event->now);
     engine->random = event->random;
+    engine->works.looks_left = engine->options.look_count_max;
     engine->wall = event->wall;
     if (engine->wall.us < 0) engine->wall.us = 0;
 

@@ -48,6 +48,8 @@ struct engine_options {
     uint64_t item_bytes_max; /* their bodies, headers and results; 0 = the default */
     uint32_t key_count_max;  /* registers, and members of ranks; 0 = the default */
     uint64_t key_bytes_max;  /* their values, and names of members; 0 = the default */
+    uint32_t look_count_max; /* items or groups that one step looks at to find some; 0 = the
+                                default */
 };
 
 #define ENGINE_HOLD_COUNT_MAX_DEFAULT   16000000u
@@ -59,6 +61,7 @@ struct engine_options {
 #define ENGINE_ITEM_BYTES_MAX_DEFAULT   ((uint64_t)4 << 30)
 #define ENGINE_KEY_COUNT_MAX_DEFAULT    32000000u
 #define ENGINE_KEY_BYTES_MAX_DEFAULT    ((uint64_t)4 << 30)
+#define ENGINE_LOOK_COUNT_MAX_DEFAULT   20000u
 
 /* NULL when there is no memory. */
 MUST_USE struct engine *engine_create(const struct engine_options *options);

@@ -135,6 +135,7 @@ struct engine_command {
         struct {
             const struct engine_work_claim *claims; /* 1 … LIMIT_ITEM_COUNT_MAX */
             uint32_t count;
+            bool is_binding; /* leases that are bound to a connection are now to this client's */
         } extend;
         struct engine_end_work end_work; /* DONE, FAIL, BURY */
         struct engine_item_name item;    /* CANCEL_ITEM, KICK */

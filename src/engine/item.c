@@ -247,7 +247,7 @@ static void give_lease(struct engine *engine, struct item *item)
         ASSERT(index >= works->pending.head && index < works->pending.tail);
         works->pending.entries[index & (works->pending.capacity - 1)].lease = NULL;
     }
-    lease->clients.next = works->dead_leases == NULL ? NULL : &works->dead_leases->clients;
+    lease->next_dead = works->dead_leases;
     works->dead_leases = lease;
 }
 
@@ -297,7 +297,7 @@ int64_t item_forget_at_us(const struct item *item)
 /* When something is to happen to it by itself, wall; INT64_MAX for never. */
 static int64_t next_at_us(const struct item *item)
 {
-    int64_t expires_at_us = item->terms.expires_at_us == 0 ? INT64_MAX : item->terms.expires_at_us;
+    int64_t expires_at_us = item_expires_at_us(item);
     switch ((enum item_state)item->state) {
     case ITEM_DELAYED:
         if (item->is_kept_back || expires_at_us < item->terms.run_at_us) return expires_at_us;
@@ -482,14 +482,9 @@ void lease_arm(struct engine *engine, struct lease *lease)
     }
 }
 
-static uint32_t client_hash(uint64_t client)
+static bool has_client(const struct map_node *place, const void *key)
 {
-    return (uint32_t)((client * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
-}
-
-static bool has_client(const struct map_node *node, const void *key)
-{
-    const struct lease *lease = CONTAINER_OF_CONST(node, struct lease, clients);
+    const struct lease *lease = CONTAINER_OF_CONST(place, struct lease, clients.place);
     return lease->client == *(const uint64_t *)key;
 }
 
@@ -498,20 +493,21 @@ void lease_bind(struct engine *engine, struct lease *lease, uint64_t client)
     ASSERT(!lease->is_bound);
     lease->is_bound = true;
     lease->client = client;
-    map_insert(&engine->works.bound, &lease->clients, client_hash(client));
+    uint32_t hash = wait_hash(client);
+    multimap_insert(&engine->works.bound, &lease->clients, hash, has_client, &client);
 }
 
 void lease_unbind(struct engine *engine, struct lease *lease)
 {
     if (!lease->is_bound) return;
     lease->is_bound = false;
-    map_remove(&engine->works.bound, &lease->clients);
+    multimap_remove(&engine->works.bound, &lease->clients, has_client, &lease->client);
 }
 
 struct lease *lease_of_client(const struct engine *engine, uint64_t client)
 {
-    struct map_node *node =
-        map_find(&engine->works.bound, client_hash(client), has_client, &client);
+    struct multimap_node *node =
+        multimap_find(&engine->works.bound, wait_hash(client), has_client, &client);
     return node == NULL ? NULL : CONTAINER_OF(node, struct lease, clients);
 }
 

@@ -109,7 +109,10 @@ _Static_assert(ITEM_END_LOST <= ITEM_STATE_BITS, "ending has the bits");
 
 struct lease {
     struct item *item;
-    struct map_node clients; /* bound: in works.bound */
+    union {
+        struct multimap_node clients; /* bound: in works.bound */
+        struct lease *next_dead;
+    };
     uint64_t client;
     struct ordered_node timer; /* live: in lease_timers, at or before the deadline */
     union {
@@ -162,6 +165,13 @@ static inline struct bytes item_unique(const struct item *item)
 static inline struct item *item_from_link(struct list *link)
 {
     return CONTAINER_OF(link, struct item, link);
+}
+
+/* Wall; INT64_MAX for never.  What was taken once, in time, is not called off when it is back. */
+static inline int64_t item_expires_at_us(const struct item *item)
+{
+    bool has_expiry = item->terms.expires_at_us > 0 && item->token.value == 0;
+    return has_expiry ? item->terms.expires_at_us : INT64_MAX;
 }
 
 /* NULL when there is none. */

@@ -20,12 +20,6 @@ bool engine_peek(
     enum item_state state,
     struct engine_item_view *out_view);
 
-/* Where a list goes on: behind this item.  All zero: from the start. */
-struct engine_item_cursor {
-    uint64_t entered;
-    struct bytes id; /* in the engine, or the caller's */
-};
-
 /* Items in one state, in the order in which they entered it.  While nothing moves each is seen
  * once; what enters or leaves the state meanwhile may be seen or not.  Returns the number of views
  * written.  `*cursor` is moved on, and all zero at the end; a page may be short or empty and still

@@ -18,7 +18,7 @@ enum field {
     FIELD_REASON = 1 << 8,
     FIELD_ID = 1 << 9,
     FIELD_RUN_AT = 1 << 10,
-    FIELD_OUTCOME = 1 << 11, /* and whether it counts */
+    FIELD_OUTCOME = 1 << 11, /* whether it counts, and of FAILED who says so */
     FIELD_SCOPE = 1 << 12,   /* the whole queue, or a group */
     FIELD_LIMITS = 1 << 13,
     FIELD_PUT = 1 << 14, /* group, unique key, terms */
@@ -148,12 +148,19 @@ static char *put_body(char *out, struct bytes body)
     return is_here ? out + body.size : out;
 }
 
+/* Outcome, whether it counts, and above these whether it was the time that was over. */
+#define OUTCOME_TIMEOUT ((uint64_t)OUTCOME_COUNT << 1)
+
+static uint64_t outcome_code(const struct record *record)
+{
+    uint64_t code = (uint64_t)record->outcome << 1 | record->is_counted;
+    return record->is_timeout ? code + OUTCOME_TIMEOUT : code;
+}
+
 static char *put_work(char *end, const struct record *record, unsigned fields)
 {
     if (fields & FIELD_RUN_AT) end = codec_put_number(end, (uint64_t)record->run_at_us);
-    if (fields & FIELD_OUTCOME) {
-        end = codec_put_number(end, (uint64_t)record->outcome << 1 | record->is_counted);
-    }
+    if (fields & FIELD_OUTCOME) end = codec_put_number(end, outcome_code(record));
     if (fields & FIELD_SCOPE) {
         end = codec_put_number(end, record->is_whole);
         end = codec_put_text(end, record->group);
@@ -334,7 +341,11 @@ static void take_work(struct codec_reader *reader, unsigned fields, struct recor
         record->run_at_us = (int64_t)codec_take_number(reader, LIMIT_RUN_AT_US_MAX);
     }
     if (fields & FIELD_OUTCOME) {
-        uint64_t code = codec_take_number(reader, (OUTCOME_COUNT << 1) - 1);
+        bool has_timeout = record->kind == RECORD_FAILED;
+        uint64_t code =
+            codec_take_number(reader, has_timeout ? 2 * OUTCOME_TIMEOUT - 1 : OUTCOME_TIMEOUT - 1);
+        record->is_timeout = code >= OUTCOME_TIMEOUT;
+        code %= OUTCOME_TIMEOUT;
         record->outcome = (enum record_outcome)(code >> 1);
         record->is_counted = code & 1;
     }

@@ -109,6 +109,7 @@ struct record {
     int64_t run_at_us;           /* FAILED, KICKED: not before; 0 = at once */
     enum record_outcome outcome; /* FAILED, LAPSED */
     bool is_counted;             /* FAILED: an attempt; KICKED: attempts and lapses begin anew */
+    bool is_timeout;             /* FAILED: its longest run was over; else its worker says so */
     bool is_whole;               /* PAUSED, RESUMED, LIMITED: the queue, not one group */
     /* Of shared state; `name` is the register or the rank, `id` the member of the rank, `ttl_ms`
      * that of SET, `token` that of its bond, `body` the value (APPENDED: what was added; of an

@@ -4,65 +4,38 @@
 
 /* ------------------------------------------------------------------ finding */
 
-struct taker_key {
-    uint64_t client;
-    const uint64_t *tag; /* NULL: any */
-};
-
-static uint32_t number_hash(uint64_t number)
+static struct taker *taker_from_wait(struct wait *wait)
 {
-    return (uint32_t)((number * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
-}
-
-static bool is_taker(const struct map_node *node, const void *key)
-{
-    const struct taker_key *wanted = key;
-    const struct taker *taker = CONTAINER_OF_CONST(node, struct taker, clients);
-    if (taker->client != wanted->client) return false;
-    return wanted->tag == NULL || taker->tag == *wanted->tag;
-}
-
-static struct taker *find(const struct engine *engine, const struct taker_key *key)
-{
-    struct map_node *node =
-        map_find(&engine->works.takers, number_hash(key->client), is_taker, key);
-    return node == NULL ? NULL : CONTAINER_OF(node, struct taker, clients);
+    return wait == NULL ? NULL : CONTAINER_OF(wait, struct taker, wait);
 }
 
 struct taker *taker_find(const struct engine *engine, uint64_t client, uint64_t tag)
 {
-    return find(engine, &(struct taker_key){ client, &tag });
+    return taker_from_wait(waits_find(&engine->works.takers, client, tag));
 }
 
 struct taker *taker_of_client(const struct engine *engine, uint64_t client)
 {
-    return find(engine, &(struct taker_key){ client, NULL });
+    return taker_from_wait(waits_of_client(&engine->works.takers, client));
 }
 
-static bool awaits(const struct map_node *node, const void *key)
+static bool awaits(const struct map_node *place, const void *key)
 {
-    return CONTAINER_OF_CONST(node, struct taker, items)->item == key;
+    return CONTAINER_OF_CONST(place, struct taker, items.place)->item == key;
 }
 
 struct taker *taker_of_item(const struct engine *engine, const struct item *item)
 {
     if (!item->is_awaited) return NULL;
-    struct map_node *node =
-        map_find(&engine->works.awaits, number_hash(item->number), awaits, item);
+    struct multimap_node *node =
+        multimap_find(&engine->works.awaits, wait_hash(item->number), awaits, item);
     return node == NULL ? NULL : CONTAINER_OF(node, struct taker, items);
 }
 
-/* Few items are awaited, and few by many: they are counted rather than each item made larger. */
 uint32_t taker_count_of_item(const struct engine *engine, const struct item *item)
 {
     const struct taker *first = taker_of_item(engine, item);
-    uint32_t count = 0;
-    for (const struct map_node *node = first == NULL ? NULL : &first->items; node != NULL;
-         node = node->next)
-    {
-        if (awaits(node, item)) count++; /* all of one hash are in one chain */
-    }
-    return count;
+    return first == NULL ? 0 : multimap_count(&first->items);
 }
 
 struct bytes taker_worker(const struct taker *taker)
@@ -82,7 +55,7 @@ static struct taker *
 make(struct engine *engine, const struct engine_command *command, const struct taker *shape)
 {
     struct works *works = &engine->works;
-    if (!map_reserve(&works->takers) || !map_reserve(&works->awaits) ||
+    if (!waits_reserve(&works->takers) || !map_reserve(&works->awaits) ||
         !ordered_reserve(&works->taker_timers, 1))
     {
         return NULL;
@@ -90,11 +63,9 @@ make(struct engine *engine, const struct engine_command *command, const struct t
     struct taker *taker = memory_take(engine->memory, taker_size(shape));
     if (taker == NULL) return NULL;
     *taker = *shape;
-    taker->client = command->client;
-    taker->tag = command->tag;
     taker->arrival = ++works->arrival_count;
     taker->timer.index = ORDERED_INDEX_NONE;
-    map_insert(&works->takers, &taker->clients, number_hash(taker->client));
+    waits_add(&works->takers, &taker->wait, command->client, command->tag);
     ordered_insert(&works->taker_timers, &taker->timer, taker->deadline_ns, taker->arrival);
     return taker;
 }
@@ -132,22 +103,29 @@ taker_await(struct engine *engine, const struct engine_command *command, struct 
     struct taker shape = { .deadline_ns = engine->time_ns + wait_ns, .item = item };
     struct taker *taker = make(engine, command, &shape);
     if (taker == NULL) return NULL;
-    map_insert(&engine->works.awaits, &taker->items, number_hash(item->number));
+    uint32_t hash = wait_hash(item->number);
+    multimap_insert(&engine->works.awaits, &taker->items, hash, awaits, item);
     item->is_awaited = true;
     return taker;
+}
+
+/* Nobody waits any more, for the time or for the item. */
+static void leave(struct engine *engine, struct taker *taker)
+{
+    struct works *works = &engine->works;
+    waits_remove(&works->takers, &taker->wait);
+    ordered_remove(&works->taker_timers, &taker->timer);
+    if (taker->item == NULL) return;
+    struct item *item = taker->item;
+    multimap_remove(&works->awaits, &taker->items, awaits, item);
+    item->is_awaited = taker_of_item(engine, item) != NULL;
 }
 
 void taker_remove(struct engine *engine, struct taker *taker)
 {
     struct works *works = &engine->works;
-    map_remove(&works->takers, &taker->clients);
-    ordered_remove(&works->taker_timers, &taker->timer);
-    if (taker->item != NULL) {
-        struct item *item = taker->item;
-        map_remove(&works->awaits, &taker->items);
-        item->is_awaited = taker_of_item(engine, item) != NULL;
-        taker->item = NULL;
-    }
+    leave(engine, taker);
+    taker->item = NULL;
     for (uint32_t index = 0; index < taker->place_count; index++) {
         struct taker_place *place = &taker->places[index];
         list_remove(&place->link);
@@ -169,7 +147,7 @@ void taker_free(struct engine *engine, struct taker *taker)
 bool taker_give_up(struct engine *engine, struct taker *taker, enum tenure_err err)
 {
     if (!output_reserve(engine, 0, 1, 0) || !output_reserve_items(engine, 1)) return false;
-    struct engine_reply *reply = output_reply(engine, taker->client, taker->tag);
+    struct engine_reply *reply = output_reply(engine, taker->wait.client, taker->wait.tag);
     reply->kind = taker->item == NULL ? ENGINE_TAKE : ENGINE_AWAIT;
     reply->err = err;
     if (taker->item != NULL) {
@@ -188,16 +166,20 @@ bool taker_reserve_ends(struct engine *engine, const struct item *item)
     return output_reserve(engine, 0, count, 0) && output_reserve_items(engine, count);
 }
 
-void taker_note_end(struct engine *engine, struct item *item)
+void taker_note_end(struct engine *engine, struct item *item, enum tenure_err err)
 {
     struct works *works = &engine->works;
     struct taker *taker;
     while ((taker = taker_of_item(engine, item)) != NULL) {
-        map_remove(&works->awaits, &taker->items);
-        map_remove(&works->takers, &taker->clients);
-        ordered_remove(&works->taker_timers, &taker->timer);
-        taker->next_dead = works->told;
-        works->told = taker;
+        leave(engine, taker);
+        taker->ending = err;
+        taker->next_dead = NULL;
+        if (works->told == NULL) {
+            works->told = taker;
+        } else {
+            works->told_last->next_dead = taker;
+        }
+        works->told_last = taker;
         works->told_count++;
     }
     item->is_awaited = false;
@@ -210,9 +192,10 @@ void takers_tell(struct engine *engine)
         struct taker *taker = works->told;
         works->told = taker->next_dead;
         works->told_count--;
-        struct engine_reply *reply = output_reply(engine, taker->client, taker->tag);
+        struct engine_reply *reply = output_reply(engine, taker->wait.client, taker->wait.tag);
         reply->kind = ENGINE_AWAIT;
-        item_view(engine, taker->item, &output_item(engine)->item);
+        reply->err = taker->ending;
+        if (taker->ending == TENURE_OK) item_view(engine, taker->item, &output_item(engine)->item);
         output_depend(engine, engine->seq);
         taker->item = NULL;
         taker->next_dead = works->dead_takers;

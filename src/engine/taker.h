@@ -27,9 +27,10 @@ MUST_USE bool taker_give_up(struct engine *engine, struct taker *taker, enum ten
 
 /* Room to tell all who wait for this item. */
 MUST_USE bool taker_reserve_ends(struct engine *engine, const struct item *item);
-/* The item has ended, or is about to be forgotten: who waits for that is told when the step ends,
- * because an answer may be in the making.  Room was reserved. */
-void taker_note_end(struct engine *engine, struct item *item);
+/* The item has ended (TENURE_OK), or is about to be forgotten without that (TENURE_NOT_FOUND): who
+ * waits for its end is told when the step ends, because an answer may be in the making.  Room was
+ * reserved. */
+void taker_note_end(struct engine *engine, struct item *item, enum tenure_err err);
 void takers_tell(struct engine *engine);
 
 #endif

@@ -39,7 +39,8 @@ enum unique_conflict {
 
 struct item_terms {
     int64_t run_at_us;     /* not before; 0 = at once */
-    int64_t expires_at_us; /* if it has not been taken by then it is cancelled; 0 = never */
+    int64_t expires_at_us; /* if it has not been taken by then it is cancelled; 0 = never.  One
+                              that was taken once does not expire */
     uint32_t lease_ms;
     uint32_t timeout_ms;   /* longest run; 0 = any */
     uint32_t retention_ms; /* how long it is remembered when it is done or cancelled */

@@ -141,11 +141,12 @@ struct engine_reply {
                                                    state wait: one */
     uint32_t change_count;
     bool is_else; /* change, done: a condition did not hold, and the other branch was taken */
-    enum engine_change_part fault_part; /* change, done that was refused: what refused it … */
-    uint32_t fault_index;               /* … which of them … */
-    struct bytes fault_name;            /* … and its lock, register or rank, if it is a name */
-    uint32_t swept_count;               /* redrive, purge: so many items */
-    bool is_swept;                      /* redrive, purge: and there are no more */
+    enum engine_change_part fault_part;  /* change, done that was refused: what refused it … */
+    uint32_t fault_index;                /* … which of them … */
+    struct bytes fault_name;             /* … and its lock, register or rank, if it is a name */
+    uint32_t swept_count;                /* redrive, purge: so many items */
+    bool is_swept;                       /* redrive, purge: and there are no more */
+    struct engine_sweep_cursor swept_to; /* redrive, purge: else go on from here */
     const char *detail; /* INVALID and the like: what is wrong; static text or NULL */
 };
 

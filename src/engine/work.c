@@ -47,7 +47,8 @@ struct work *work_obtain(struct engine *engine, struct bytes name)
 
     *work = (struct work){ .name_size = (uint8_t)name.size,
                            .limits = GROUP_LIMITS_NONE,
-                           .unserved = { ORDERED_INDEX_NONE } };
+                           .unserved = { ORDERED_INDEX_NONE },
+                           .unjudged = &work->groups };
     memcpy(work->name, name.data, name.size);
     for (unsigned state = 0; state < ITEM_STATE_COUNT; state++) {
         list_init(&work->states[state]);
@@ -55,6 +56,7 @@ struct work *work_obtain(struct engine *engine, struct bytes name)
     list_init(&work->groups);
     list_init(&work->ring);
     list_init(&work->takers);
+    list_init(&work->changing);
     list_init(&work->all);
     list_append(&works->all, &work->all);
     map_insert(&works->names, &work->names, name_hash(engine, name));
@@ -77,6 +79,7 @@ void work_settle(struct engine *engine, struct work *work)
         engine->snapshot.works.is_in_work = false;
     }
     if (works->recent == work) works->recent = NULL;
+    list_remove(&work->changing);
     list_remove(&work->all);
     map_remove(&works->names, &work->names);
     work->names.next = works->dead_works == NULL ? NULL : &works->dead_works->names;
@@ -124,6 +127,7 @@ struct group *group_obtain(struct engine *engine, struct work *work, struct byte
                              .rate_timer = { ORDERED_INDEX_NONE },
                              .rate_ns = INT64_MIN,
                              .limits = GROUP_LIMITS_NONE,
+                             .limits_round = work->limits_round,
                              .name_size = (uint8_t)name.size };
     if (name.size > 0) memcpy(group->name, name.data, name.size);
     ordered_init(&group->ready, engine->memory);
@@ -132,6 +136,7 @@ struct group *group_obtain(struct engine *engine, struct work *work, struct byte
     list_append(&work->groups, &group->all);
     map_insert(&works->groups, &group->names, work_text_hash(engine, work, name));
     group->names.user = engine->snapshot.number;
+    work->unjudged_count += work->unjudged_count > 0; /* it stands in the way around */
     work->group_count++;
     works->group_count++;
     return group;
@@ -166,6 +171,7 @@ void group_settle(struct engine *engine, struct group *group)
             engine->snapshot.works.group = group->all.next;
         }
         if (work->recent == group) work->recent = NULL;
+        if (work->unjudged == &group->all) work->unjudged = group->all.next;
         list_remove(&group->all);
         map_remove(&works->groups, &group->names);
         group->names.next = works->dead_groups == NULL ? NULL : &works->dead_groups->names;
@@ -197,10 +203,17 @@ static int64_t rate_due_ns(const struct group *group)
     return __builtin_sub_overflow(group->rate_ns, ahead_ns, &due_ns) ? INT64_MIN : due_ns;
 }
 
-void group_judge(struct engine *engine, struct group *group)
+bool group_is_stale(const struct group *group)
+{
+    return !group->has_limits && group->limits_round != group->work->limits_round;
+}
+
+/* True when it has entered the ring or left it. */
+static bool judge(struct engine *engine, struct group *group)
 {
     struct works *works = &engine->works;
     const struct group_limits *limits = group_limits(group);
+    group->limits_round = group->work->limits_round;
     if (limits->rate_count == 0) {
         group->rate_us = 0;
         group->rate_ns = INT64_MIN;
@@ -218,23 +231,28 @@ void group_judge(struct engine *engine, struct group *group)
     }
     if (is_early) ordered_insert(&works->rate_timers, &group->rate_timer, due_ns, group->number);
     bool is_in = !list_is_empty(&group->ring);
-    if (is_wanted && !is_early && !is_in) {
-        list_append(&group->work->ring, &group->ring);
-        work_changed(engine, group->work);
-    } else if (is_in && !(is_wanted && !is_early)) {
-        leave_ring(group);
-        work_changed(engine, group->work);
-    }
+    bool is_able = is_wanted && !is_early;
+    if (is_able && !is_in) list_append(&group->work->ring, &group->ring);
+    if (!is_able && is_in) leave_ring(group);
+    return is_able != is_in;
+}
+
+void group_judge(struct engine *engine, struct group *group)
+{
+    if (judge(engine, group)) work_changed(engine, group->work);
 }
 
 void group_give(struct engine *engine, struct group *group)
 {
     const struct group_limits *limits = group_limits(group);
+    /* A replay judges by new limits of the queue only where it must. */
+    if (group_is_stale(group)) (void)judge(engine, group);
     if (group->deficit == 0) group->deficit = limits->weight;
     group->deficit--;
     if (group->deficit == 0 && !list_is_empty(&group->ring)) {
         list_remove(&group->ring);
         list_append(&group->work->ring, &group->ring);
+        if (group->work->unjudged_count > 0) work_changed(engine, group->work);
     }
     if (limits->rate_count == 0) return;
     int64_t interval_ns = limits->rate_ms * NS_PER_MS / limits->rate_count;
@@ -245,15 +263,59 @@ void group_give(struct engine *engine, struct group *group)
     group->rate_ns += interval_ns;
 }
 
-void work_judge(struct engine *engine, struct work *work)
+/* One group after the other, all around, so that none is passed over however often the limits
+ * change. */
+static void judge_around(struct engine *engine, struct work *work, uint32_t count_max)
 {
     work->pin_count++;
-    list_foreach_safe(link, following, &work->groups) {
-        struct group *group = CONTAINER_OF(link, struct group, all);
-        group_judge(engine, group);
+    for (uint32_t count = 0; work->unjudged_count > 0 && count < count_max; count++) {
+        if (work->unjudged == &work->groups) work->unjudged = work->groups.next;
+        if (work->unjudged == &work->groups) break; /* there are none any more */
+        struct group *group = CONTAINER_OF(work->unjudged, struct group, all);
+        work->unjudged = work->unjudged->next;
+        work->unjudged_count--;
+        (void)judge(engine, group);
         group_settle(engine, group);
     }
+    if (work->group_count == 0) work->unjudged_count = 0;
+    if (work->unjudged_count == 0) list_remove(&work->changing);
     work->pin_count--;
+    work_changed(engine, work);
+}
+
+void work_judge_some(struct engine *engine, struct work *work)
+{
+    struct works *works = &engine->works;
+    uint32_t count = works->looks_left;
+    if (count > work->unjudged_count) count = work->unjudged_count;
+    works->looks_left -= count;
+    judge_around(engine, work, count);
+}
+
+void work_judge_all(struct engine *engine, struct work *work)
+{
+    work->unjudged_count = work->group_count;
+    judge_around(engine, work, UINT32_MAX);
+}
+
+void work_limits_changed(struct engine *engine, struct work *work)
+{
+    work->limits_round++;
+    work->unjudged_count = work->group_count;
+    if (engine->is_restoring) return; /* all of them are, when that is over */
+    if (list_is_empty(&work->changing)) list_append(&engine->works.changing, &work->changing);
+    work_judge_some(engine, work);
+}
+
+/* The group in front is judged by the limits that hold now, before it gives anything. */
+static void judge_front(struct engine *engine, struct work *work)
+{
+    while (engine->works.looks_left > 0 && !list_is_empty(&work->ring)) {
+        struct group *group = CONTAINER_OF(work->ring.next, struct group, ring);
+        if (!group_is_stale(group)) return;
+        engine->works.looks_left--;
+        (void)judge(engine, group);
+    }
 }
 
 bool works_reserve_rings(struct engine *engine, struct ordered *order)
@@ -283,7 +345,8 @@ void work_rebuild_ring(struct work *work, struct ordered *order)
 
 bool work_can_give(const struct work *work)
 {
-    return !work->is_paused && !list_is_empty(&work->ring);
+    if (work->is_paused || list_is_empty(&work->ring)) return false;
+    return !group_is_stale(CONTAINER_OF_CONST(work->ring.next, struct group, ring));
 }
 
 struct item *work_next(const struct work *work)
@@ -300,6 +363,7 @@ void work_changed(struct engine *engine, struct work *work)
 {
     struct ordered *unserved = &engine->works.unserved;
     const struct list *first = list_first(&work->takers);
+    if (work->unjudged_count > 0) judge_front(engine, work);
     ordered_remove(unserved, &work->unserved);
     if (first == NULL || !work_can_give(work)) return;
     const struct taker *taker = CONTAINER_OF_CONST(first, struct taker_place, link)->taker;
@@ -311,8 +375,8 @@ void work_changed(struct engine *engine, struct work *work)
 void works_init(struct engine *engine)
 {
     struct works *works = &engine->works;
-    struct map *maps[] = { &works->names,  &works->groups, &works->items, &works->uniques,
-                           &works->takers, &works->awaits, &works->bound };
+    struct map *maps[] = { &works->names,   &works->groups, &works->items,
+                           &works->uniques, &works->awaits, &works->bound };
     struct ordered *heaps[] = { &works->timers,
                                 &works->lease_timers,
                                 &works->rate_timers,
@@ -324,7 +388,9 @@ void works_init(struct engine *engine)
     for (size_t index = 0; index < sizeof heaps / sizeof *heaps; index++) {
         ordered_init(heaps[index], engine->memory);
     }
+    waits_init(&works->takers, engine->memory);
     list_init(&works->all);
+    list_init(&works->changing);
 }
 
 static void bury_items(struct engine *engine)
@@ -338,8 +404,7 @@ static void bury_items(struct engine *engine)
     }
     while (works->dead_leases != NULL) {
         struct lease *lease = works->dead_leases;
-        struct map_node *next = lease->clients.next;
-        works->dead_leases = next == NULL ? NULL : CONTAINER_OF(next, struct lease, clients);
+        works->dead_leases = lease->next_dead;
         lease_free(engine, lease);
     }
     while (works->dead_notes != NULL) {
@@ -408,16 +473,16 @@ static void destroy_work(struct engine *engine, struct work *work)
 void works_deinit(struct engine *engine)
 {
     struct works *works = &engine->works;
-    struct map_node *node;
-    while ((node = map_next(&works->takers, NULL)) != NULL) {
-        taker_remove(engine, CONTAINER_OF(node, struct taker, clients));
+    struct wait *wait;
+    while ((wait = waits_any(&works->takers)) != NULL) {
+        taker_remove(engine, CONTAINER_OF(wait, struct taker, wait));
     }
     list_foreach_safe(link, following, &works->all) {
         destroy_work(engine, CONTAINER_OF(link, struct work, all));
     }
     works_bury(engine);
-    struct map *maps[] = { &works->names,  &works->groups, &works->items, &works->uniques,
-                           &works->takers, &works->awaits, &works->bound };
+    struct map *maps[] = { &works->names,   &works->groups, &works->items,
+                           &works->uniques, &works->awaits, &works->bound };
     struct ordered *heaps[] = { &works->timers,
                                 &works->lease_timers,
                                 &works->rate_timers,
@@ -426,6 +491,7 @@ void works_deinit(struct engine *engine)
     for (size_t index = 0; index < sizeof maps / sizeof *maps; index++) {
         map_deinit(maps[index]);
     }
+    waits_deinit(&works->takers);
     for (size_t index = 0; index < sizeof heaps / sizeof *heaps; index++) {
         ordered_deinit(heaps[index]);
     }

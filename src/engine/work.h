@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "base/ordered.h"
 #include "engine/queues.h"
+#include "engine/wait.h"
 
 struct work {
     struct map_node names; /* `user` is the snapshot that captured it last */
@@ -19,6 +20,10 @@ struct work {
     struct list takers;   /* places of those who wait */
     uint32_t taker_count;
     struct ordered_node unserved; /* in works.unserved, by the arrival of the first taker */
+    struct list changing;         /* in works.changing, while groups are to be judged anew */
+    struct list *unjudged;        /* the next of them, or `groups` */
+    uint32_t unjudged_count;
+    uint32_t limits_round; /* so many times its limits have changed */
     struct seq last_seq;
     struct group_limits limits; /* of the groups that have none of their own */
     uint32_t group_count;
@@ -47,6 +52,7 @@ struct group {
     uint32_t waiting_count; /* delayed and ready */
     uint32_t running_count;
     uint32_t deficit;
+    uint32_t limits_round; /* of the queue, when it was judged */
     uint8_t name_size;
     bool is_paused;
     bool has_limits;
@@ -61,10 +67,8 @@ struct taker_place {
 
 /* A take that waits for items, or somebody who waits for the end of one. */
 struct taker {
-    struct map_node clients; /* in works.takers */
-    struct map_node items;   /* in works.awaits, if `item` */
-    uint64_t client;
-    uint64_t tag;
+    struct wait wait;           /* in works.takers */
+    struct multimap_node items; /* in works.awaits, if `item` */
     uint64_t arrival;
     int64_t deadline_ns;
     struct ordered_node timer;
@@ -75,6 +79,7 @@ struct taker {
     bool is_bound;
     uint8_t worker_size;
     uint32_t place_count;
+    enum tenure_err ending; /* told: what the answer is */
     struct taker *next_dead;
     struct taker_place places[]; /* then the worker */
 };
@@ -90,9 +95,9 @@ struct works {
     struct map groups;
     struct map items;
     struct map uniques;
-    struct map takers;
-    struct map awaits;
-    struct map bound; /* leases by client */
+    struct waits takers;
+    struct map awaits; /* takers by the item whose end they wait for */
+    struct map bound;  /* leases by client */
     struct list all;
     struct work *recent;         /* of the last put, or NULL: most requests are about the same */
     struct ordered timers;       /* items, by `now` (stalls do not move them) */
@@ -100,6 +105,8 @@ struct works {
     struct ordered rate_timers;
     struct ordered taker_timers;
     struct ordered unserved; /* queues with a taker and an item */
+    struct list changing;    /* queues whose limits have changed, and not for all groups yet */
+    uint32_t looks_left;     /* groups that may still be judged for that in this step */
     struct {
         struct work_pending_entry *entries; /* a ring of `capacity`, a power of two */
         uint64_t head, tail, capacity;
@@ -116,7 +123,8 @@ struct works {
     struct group *dead_groups;
     struct taker *dead_takers;
     struct lease *dead_leases;
-    struct taker *told; /* of items that ended in this step; answered at its end */
+    struct taker *told; /* of items that ended in this step; answered at its end, in this order */
+    struct taker *told_last;
     uint32_t told_count;
 };
 
@@ -170,15 +178,30 @@ const struct group_limits *group_limits(const struct group *group);
 void group_judge(struct engine *engine, struct group *group);
 /* Put it at the end of the ring when it has given enough; its next item leaves. */
 void group_give(struct engine *engine, struct group *group);
-/* All of its groups. */
-void work_judge(struct engine *engine, struct work *work);
+/* Limits of the whole queue: each group is judged by them anew, some of them now and the others in
+ * later steps; any before it gives. */
+void work_limits_changed(struct engine *engine, struct work *work);
+void work_judge_some(struct engine *engine, struct work *work);
+/* All of its groups, now. */
+void work_judge_all(struct engine *engine, struct work *work);
+/* Is the limit that it was judged by that of its queue? */
+bool group_is_stale(const struct group *group);
 /* After a restart: the group whose first item stands first begins.  False: no memory. */
 MUST_USE bool works_reserve_rings(struct engine *engine, struct ordered *order);
 void work_rebuild_ring(struct work *work, struct ordered *order);
-/* Has it an item to give? */
+/* Has it an item to give?  Not while the group in front is to be judged first, and this step has
+ * looked at enough of them: a later one goes on. */
 bool work_can_give(const struct work *work);
 /* The item that is next, paused or not; NULL when none is ready or every group is at its limit. */
 struct item *work_next(const struct work *work);
+/* The first item of a state behind the cursor, or the head of the list.  Where the cursor stands is
+ * found at once as long as its item is in this state; else by walking from the front, where items
+ * leave.  NULL: that takes another step; the cursor's id says how far it has come. */
+struct list *work_list_from(
+    const struct engine *engine,
+    struct work *work,
+    enum item_state state,
+    struct engine_item_cursor *cursor);
 /* There may be an item for a taker: look before the step ends. */
 void work_changed(struct engine *engine, struct work *work);
 

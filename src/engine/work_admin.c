@@ -90,7 +90,7 @@ bool work_cancel(struct engine *engine, struct item *item, struct bytes reason)
     struct record record = { .kind = RECORD_CANCELLED, .reason = reason };
     record_change(engine, item, &record);
     work_apply_cancelled(engine, item, note, &record);
-    taker_note_end(engine, item);
+    taker_note_end(engine, item, TENURE_OK);
     return true;
 }
 
@@ -158,53 +158,98 @@ bool work_remove(struct engine *engine, struct item *item, struct bytes reason)
     if (!reserve_change(engine, item, reason)) return false;
     struct record record = { .kind = RECORD_REMOVED, .reason = reason };
     record_change(engine, item, &record);
-    taker_note_end(engine, item);
+    taker_note_end(engine, item, TENURE_NOT_FOUND);
     work_apply_removed(engine, item);
     return true;
 }
 
+/* When the next one is ready, after so many; 0: now. */
+static int64_t redriven_at_us(const struct engine *engine, uint32_t interval_ms, uint64_t count)
+{
+    int64_t delay_us;
+    if (interval_ms == 0 || count == 0) return 0;
+    bool is_far = __builtin_mul_overflow((int64_t)interval_ms * 1000, count, &delay_us) ||
+                  delay_us > LIMIT_RUN_AT_US_MAX - engine->wall.us;
+    return is_far ? LIMIT_RUN_AT_US_MAX : engine->wall.us + delay_us;
+}
+
 /* False when there is no memory. */
 static bool sweep_one(
-    struct engine *engine, const struct engine_command *command, struct item *item, uint32_t count)
+    struct engine *engine, const struct engine_command *command, struct item *item, uint64_t count)
 {
     if (command->kind == ENGINE_PURGE) return work_remove(engine, item, BYTES_LITERAL("purged"));
-    int64_t delay_us = (int64_t)command->as.sweep.interval_ms * 1000 * count;
-    int64_t run_at_us = delay_us == 0 ? 0 : engine->wall.us + delay_us;
+    int64_t run_at_us = redriven_at_us(engine, command->as.sweep.interval_ms, count);
     return kick(engine, item, BYTES_LITERAL("redriven"), run_at_us);
+}
+
+/* How far a sweep has come. */
+struct sweeping {
+    const struct engine_command *command;
+    struct list *head;
+    enum item_state state;
+    struct engine_sweep_cursor cursor; /* the last one that stays */
+    uint32_t count;                    /* in this step */
+    bool is_swept;                     /* to the end */
+};
+
+static struct engine_item_cursor cursor_at(const struct item *item)
+{
+    return (struct engine_item_cursor){ item->entered, item_id(item) };
+}
+
+/* What comes behind this item, which is swept.  NULL when there is no memory. */
+static struct list *sweep_from(struct engine *engine, struct sweeping *sweeping, struct item *item)
+{
+    struct list *next = item->link.next;
+    struct list *after = next->next;
+    struct engine_item_cursor here = cursor_at(item);
+    if (!sweep_one(engine, sweeping->command, item, sweeping->cursor.count)) return NULL;
+    sweeping->count++;
+    sweeping->cursor.count++;
+    if (sweeping->cursor.after.entered == 0) sweeping->cursor.after = here;
+    /* It was kept back for the key of this one, and has left the list as well. */
+    bool has_left = next != sweeping->head && item_from_link(next)->state != sweeping->state;
+    return has_left ? after : next;
+}
+
+/* False when there is no memory. */
+static bool sweep_list(struct engine *engine, struct sweeping *sweeping, struct list *link)
+{
+    const struct engine_sweep *wish = &sweeping->command->as.sweep;
+    for (uint32_t left = engine->options.look_count_max; link != sweeping->head; left--) {
+        struct item *item = item_from_link(link);
+        if (item->entered > sweeping->cursor.until) break;
+        if (left == 0) return true;
+        if (!matches(item, wish)) {
+            sweeping->cursor.after = cursor_at(item);
+            link = link->next;
+            continue;
+        }
+        if (sweeping->count == wish->count_max) return true;
+        link = sweep_from(engine, sweeping, item);
+        if (link == NULL) return false;
+    }
+    sweeping->is_swept = true;
+    return true;
 }
 
 static void sweep(struct engine *engine, const struct engine_command *command, struct work *work)
 {
     const struct engine_sweep *wish = &command->as.sweep;
-    bool is_redrive = command->kind == ENGINE_REDRIVE;
-    enum item_state state = is_redrive ? ITEM_DEAD : wish->state;
-    struct list *head = &work->states[state];
-    uint32_t count = 0;
-    bool is_swept = true;
-    enum tenure_err err = TENURE_OK;
+    enum item_state state = command->kind == ENGINE_REDRIVE ? ITEM_DEAD : wish->state;
+    struct sweeping sweeping = {
+        .command = command, .head = &work->states[state], .state = state, .cursor = wish->cursor
+    };
+    if (sweeping.cursor.until == 0) sweeping.cursor.until = engine->works.entered_count;
     work->pin_count++;
-    for (struct list *link = head->next, *next = link->next; link != head;
-         link = next, next = link->next)
-    {
-        struct item *item = item_from_link(link);
-        struct list *after = next->next;
-        if (!matches(item, wish)) continue;
-        is_swept = count < wish->count_max;
-        if (!is_swept) break;
-        if (!sweep_one(engine, command, item, count)) {
-            is_swept = false;
-            if (count == 0) err = TENURE_NO_MEMORY;
-            break;
-        }
-        count++;
-        /* It was kept back for the key of this one, and has left the list as well. */
-        if (next != head && item_from_link(next)->state != (uint8_t)state) next = after;
-    }
+    struct list *link = work_list_from(engine, work, state, &sweeping.cursor.after);
+    bool is_done = link == NULL || sweep_list(engine, &sweeping, link);
     struct engine_reply *reply = output_reply(engine, command->client, command->tag);
     reply->kind = command->kind;
-    reply->err = err;
-    reply->swept_count = count;
-    reply->is_swept = is_swept;
+    reply->err = is_done || sweeping.count > 0 ? TENURE_OK : TENURE_NO_MEMORY;
+    reply->swept_count = sweeping.count;
+    reply->is_swept = sweeping.is_swept;
+    if (!sweeping.is_swept) reply->swept_to = sweeping.cursor;
     output_depend(engine, work->last_seq);
     work->pin_count--;
     work_settle(engine, work);

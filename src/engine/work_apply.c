@@ -222,7 +222,8 @@ static enum record_outcome count_end(struct item *item, const struct record *rec
         item->ending = ITEM_END_LOST;
         if (item->lapses < UINT16_MAX) item->lapses++;
     } else {
-        item->ending = ITEM_END_FAILED;
+        /* Only its worker may say again what it has said itself. */
+        item->ending = record->is_timeout ? ITEM_END_LOST : ITEM_END_FAILED;
         if (record->is_counted && item->attempts < UINT16_MAX) item->attempts++;
     }
     return record->outcome;
@@ -283,7 +284,7 @@ static void change_queue(struct engine *engine, struct work *work, const struct 
         work->limits = record->limits;
         struct group_limits none = GROUP_LIMITS_NONE;
         work->has_limits = memcmp(&none, &record->limits, sizeof none) != 0;
-        work_judge(engine, work);
+        work_limits_changed(engine, work);
     } else {
         work->is_paused = record->kind == RECORD_PAUSED; /* the ring stays as it is */
     }

@@ -21,8 +21,8 @@ enum work_fired work_fire_taker(struct engine *engine, int64_t due_ns)
 /* Does its timer stand for its expiry, and not for its time to become ready? */
 static bool is_expiry(const struct item *item)
 {
-    int64_t expires_at_us = item->terms.expires_at_us;
-    if (expires_at_us == 0) return false;
+    int64_t expires_at_us = item_expires_at_us(item);
+    if (expires_at_us == INT64_MAX) return false;
     return item->state == ITEM_READY || item->is_kept_back || expires_at_us < item->terms.run_at_us;
 }
 
@@ -59,9 +59,18 @@ static bool fire_lease(struct engine *engine)
         failure = (struct work_failure){ .kind = RECORD_FAILED,
                                          .reason = BYTES_LITERAL("timeout"),
                                          .delay_ms = ENGINE_DELAY_BACKOFF,
-                                         .is_counted = true };
+                                         .is_counted = true,
+                                         .is_timeout = true };
     }
     return work_fail(engine, lease->item, &failure);
+}
+
+/* Some of the groups of the queue whose limits changed longest ago. */
+static void fire_limits(struct engine *engine)
+{
+    struct work *work = CONTAINER_OF(engine->works.changing.next, struct work, changing);
+    work_judge_some(engine, work);
+    work_settle(engine, work);
 }
 
 static void fire_rate(struct engine *engine)
@@ -82,6 +91,8 @@ enum work_fired work_fire(struct engine *engine, int64_t due_ns)
         is_done = fire_lease(engine);
     } else if (is_due(&works->rate_timers, due_ns)) {
         fire_rate(engine);
+    } else if (works->looks_left > 0 && !list_is_empty(&works->changing)) {
+        fire_limits(engine);
     } else {
         return WORK_NOTHING_DUE;
     }
@@ -103,6 +114,8 @@ int64_t work_next_ns(const struct engine *engine)
     if (first != NULL && first->key - engine->stalled_ns < next_ns) {
         next_ns = first->key - engine->stalled_ns;
     }
+    /* Groups are to be judged still. */
+    if (!list_is_empty(&works->changing) && engine->time_ns < next_ns) next_ns = engine->time_ns;
     /* Memory or tokens ran out while somebody was being served: try again soon. */
     if (works->unserved.count > 0 && engine->gate == ENGINE_GATE_OPEN) {
         int64_t soon_ns = engine->time_ns + 10 * NS_PER_MS;
@@ -151,7 +164,7 @@ static void restart_rates(struct engine *engine, struct work *work)
         if (ahead_us > ahead_us_max) ahead_us = ahead_us_max;
         group->rate_ns = ahead_us <= 0 ? engine->time_ns : engine->time_ns + ahead_us * 1000;
     }
-    work_judge(engine, work);
+    work_judge_all(engine, work);
 }
 
 static void restart_items(struct engine *engine, struct work *work)

@@ -39,6 +39,7 @@ struct work_failure {
     struct bytes reason;
     uint32_t delay_ms; /* or ENGINE_DELAY_BACKOFF */
     bool is_counted;
+    bool is_timeout; /* FAILED: the longest run was over; who runs it has lost it */
 };
 MUST_USE bool
 work_fail(struct engine *engine, struct item *item, const struct work_failure *failure);

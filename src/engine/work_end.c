@@ -84,17 +84,23 @@ static void change_lease(struct engine *engine, struct item *item, uint32_t leas
     output_depend(engine, engine->seq);
 }
 
-static void extend_lease(struct engine *engine, struct item *item, uint64_t client)
+/* A lease that is bound goes over to the connection that speaks for it now.  One whose connection
+ * has ended, and that is extended by somebody who does not bind, is not bound any more. */
+static void rebind(struct engine *engine, struct lease *lease, const struct engine_command *command)
+{
+    bool is_elsewhere = lease->is_bound && lease->client != command->client;
+    bool is_moving = command->as.extend.is_binding && (is_elsewhere || lease->is_orphan);
+    lease->is_orphan = false;
+    if (!is_moving) return;
+    lease_unbind(engine, lease);
+    if (map_reserve(&engine->works.bound)) lease_bind(engine, lease, command->client);
+}
+
+static void
+extend_lease(struct engine *engine, struct item *item, const struct engine_command *command)
 {
     struct lease *lease = item->lease;
-    bool was_bound = lease->is_bound || lease->is_orphan;
-    if (was_bound && lease->client != client) {
-        lease_unbind(engine, lease);
-        if (map_reserve(&engine->works.bound)) lease_bind(engine, lease, client);
-    } else if (lease->is_orphan && map_reserve(&engine->works.bound)) {
-        lease_bind(engine, lease, client);
-    }
-    lease->is_orphan = false;
+    rebind(engine, lease, command);
     if (lease->is_live) lease_arm(engine, lease);
     /* A plain extension of a live lease depends on no disk, as the renewal of a hold. */
     if (!lease->is_live || lease->is_lease_changed || item->is_cancelling) {
@@ -102,8 +108,10 @@ static void extend_lease(struct engine *engine, struct item *item, uint64_t clie
     }
 }
 
-static void
-extend_claim(struct engine *engine, const struct engine_work_claim *claim, uint64_t client)
+static void extend_claim(
+    struct engine *engine,
+    const struct engine_work_claim *claim,
+    const struct engine_command *command)
 {
     struct engine_item_result *result = output_item(engine);
     struct claimed claimed = find_claimed(engine, claim);
@@ -117,7 +125,7 @@ extend_claim(struct engine *engine, const struct engine_work_claim *claim, uint6
         result->err = TENURE_NO_MEMORY;
     } else {
         change_lease(engine, claimed.item, claim->lease_ms);
-        extend_lease(engine, claimed.item, client);
+        extend_lease(engine, claimed.item, command);
         item_view(engine, claimed.item, &result->item);
     }
 }
@@ -150,7 +158,7 @@ void command_extend(struct engine *engine, const struct engine_command *command)
     struct engine_reply *reply = output_reply(engine, command->client, command->tag);
     reply->kind = command->kind;
     for (uint32_t index = 0; index < count; index++) {
-        extend_claim(engine, &claims[index], command->client);
+        extend_claim(engine, &claims[index], command);
     }
     if (count == 1) reply->err = engine->output.items[engine->output.item_count - 1].err;
 }
@@ -207,7 +215,8 @@ bool work_fail(struct engine *engine, struct item *item, const struct work_failu
                              .token = item->token,
                              .reason = failure->reason,
                              .outcome = find_outcome(item, failure),
-                             .is_counted = failure->is_counted };
+                             .is_counted = failure->is_counted,
+                             .is_timeout = failure->is_timeout };
     if (failure->kind == RECORD_FAILED && record.outcome == OUTCOME_AGAIN) {
         uint64_t delay_ms = failure->delay_ms == ENGINE_DELAY_BACKOFF ? backoff_ms(engine, item)
                                                                       : failure->delay_ms;
@@ -216,7 +225,7 @@ bool work_fail(struct engine *engine, struct item *item, const struct work_failu
     output_work_record(engine, work, &record);
     bool is_over = record.outcome != OUTCOME_AGAIN || failure->kind == RECORD_BURIED;
     work_apply_failed(engine, item, note, &record);
-    if (is_over) taker_note_end(engine, item);
+    if (is_over) taker_note_end(engine, item, TENURE_OK);
     return true;
 }
 
@@ -242,7 +251,7 @@ static bool finish(
     };
     output_work_record(engine, work, &record);
     work_apply_done(engine, item, note, &record);
-    taker_note_end(engine, item);
+    taker_note_end(engine, item, TENURE_OK);
     return true;
 }
 

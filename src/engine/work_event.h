@@ -59,7 +59,21 @@ struct engine_item_name {
     struct bytes reason;
 };
 
-/* Many items of one queue: the first `count_max` of this state that match. */
+/* Where a list goes on: behind this item.  All zero: from the start. */
+struct engine_item_cursor {
+    uint64_t entered;
+    struct bytes id; /* in the engine, or the caller's */
+};
+
+/* Where a sweep goes on, and what has entered the state since it began is none of its business. */
+struct engine_sweep_cursor {
+    struct engine_item_cursor after;
+    uint64_t until; /* 0: it begins */
+    uint64_t count; /* swept so far */
+};
+
+/* Many items of one queue: the first `count_max` of this state that match.  A bounded number of
+ * items is looked at; the answer says where to go on. */
 struct engine_sweep {
     struct bytes queue;
     enum item_state state; /* ENGINE_PURGE, any but taken; ENGINE_REDRIVE takes the dead */
@@ -68,6 +82,7 @@ struct engine_sweep {
     struct bytes reason;  /* the last failure begins so */
     uint32_t count_max;   /* 1 … LIMIT_ITEM_COUNT_MAX */
     uint32_t interval_ms; /* ENGINE_REDRIVE: one by one at this distance; 0 = all at once */
+    struct engine_sweep_cursor cursor;
 };
 
 struct engine_await {

@@ -31,19 +31,13 @@ bool engine_peek(
     return true;
 }
 
-/* Items that one page of a list passes over. */
-#define LIST_LOOK_MAX 20000u
-
-/* The first one behind the cursor.  Where the cursor stands is found at once as long as its item is
- * in this state; else by walking from the front, where items leave.  NULL: that takes another page;
- * the cursor's id says how far it has come. */
-static struct list *find_start(
+struct list *work_list_from(
     const struct engine *engine,
-    const struct work *work,
+    struct work *work,
     enum item_state state,
     struct engine_item_cursor *cursor)
 {
-    const struct list *head = &work->states[state];
+    struct list *head = &work->states[state];
     struct list *link = head->next;
     if (cursor->entered == 0) return link;
     struct item *last = cursor->id.size == 0 ? NULL : item_find(engine, work, cursor->id);
@@ -52,7 +46,7 @@ static struct list *find_start(
     for (uint32_t looked_at = 0; link != head; looked_at++) {
         const struct item *item = item_from_link(link);
         if (item->entered > cursor->entered) break;
-        if (looked_at == LIST_LOOK_MAX) {
+        if (looked_at == engine->options.look_count_max) {
             cursor->id = item_id(item);
             return NULL;
         }
@@ -69,10 +63,10 @@ uint32_t engine_items(
     struct engine_item_view *out_views,
     uint32_t count_max)
 {
-    const struct work *work = work_find(engine, queue);
+    struct work *work = work_find(engine, queue);
     uint32_t count = 0;
     bool is_known = work != NULL && state < ITEM_STATE_COUNT;
-    struct list *link = is_known ? find_start(engine, work, state, cursor) : NULL;
+    struct list *link = is_known ? work_list_from(engine, work, state, cursor) : NULL;
     if (is_known && link == NULL) return 0;
     for (; is_known && link != &work->states[state] && count < count_max; link = link->next) {
         const struct item *item = item_from_link(link);
@@ -149,6 +143,6 @@ struct engine_work_counters engine_work_counters(const struct engine *engine)
     return (struct engine_work_counters){ .queue_count = works->work_count,
                                           .group_count = works->group_count,
                                           .item_count = works->item_count,
-                                          .taker_count = works->takers.count,
+                                          .taker_count = waits_count(&works->takers),
                                           .item_bytes = works->item_bytes };
 }

@@ -100,8 +100,8 @@ static bool serve_taker(struct engine *engine, struct taker *taker)
     for (uint32_t index = 0; index < taker->place_count; index++) {
         works[index] = taker->places[index].work;
     }
-    struct served served = { .client = taker->client,
-                             .tag = taker->tag,
+    struct served served = { .client = taker->wait.client,
+                             .tag = taker->wait.tag,
                              .worker = taker_worker(taker),
                              .count_max = taker->count_max,
                              .lease_ms = taker->lease_ms,
@@ -224,7 +224,7 @@ void command_take(struct engine *engine, const struct engine_command *command)
         reply->kind = command->kind;
         reply->err = TENURE_TIMEOUT;
         output_depend(engine, engine->seq);
-    } else if (engine->works.takers.count >= engine->options.waiter_count_max) {
+    } else if (waits_count(&engine->works.takers) >= engine->options.waiter_count_max) {
         output_refuse(engine, command, TENURE_TOO_MANY, name, "too many requests are waiting");
     } else {
         wait(engine, command);
@@ -259,7 +259,7 @@ void command_await(struct engine *engine, const struct engine_command *command)
         engine->output.replies[engine->output.reply_count - 1].err = result->err;
     } else if (engine->gate == ENGINE_GATE_DRAINING) {
         output_refuse(engine, command, TENURE_DRAINING, await->queue, NULL);
-    } else if (engine->works.takers.count >= engine->options.waiter_count_max) {
+    } else if (waits_count(&engine->works.takers) >= engine->options.waiter_count_max) {
         output_refuse(
             engine, command, TENURE_TOO_MANY, await->queue, "too many requests are waiting");
     } else if (taker_await(engine, command, item) == NULL) {

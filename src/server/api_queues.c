@@ -386,6 +386,13 @@ static void on_swept(struct http *http, const struct engine_reply *reply)
     json_unsigned(&json, reply->swept_count);
     json_key(&json, "more");
     json_bool(&json, !reply->is_swept);
+    char text[LIMIT_CURSOR_SIZE_MAX];
+    json_key(&json, "cursor");
+    if (reply->is_swept) {
+        json_null_value(&json);
+    } else {
+        json_text(&json, (struct bytes){ text, queue_sweep_cursor_format(reply, text) });
+    }
     json_end_object(&json);
     end(http, 200, reply->seq);
 }

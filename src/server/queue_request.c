@@ -116,9 +116,10 @@ static struct engine_take take_of(struct queue_request *request, const struct ar
     };
 }
 
-static struct engine_sweep sweep_of(struct bytes queue, const struct args *args)
+static const char *
+make_sweep(struct engine_sweep *sweep, struct bytes queue, const struct args *args)
 {
-    return (struct engine_sweep){
+    *sweep = (struct engine_sweep){
         .queue = queue,
         .state = (enum item_state)args_number(args, ARG_ITEM_STATE, ITEM_DEAD),
         .has_group = args_has(args, ARG_GROUP),
@@ -127,6 +128,8 @@ static struct engine_sweep sweep_of(struct bytes queue, const struct args *args)
         .count_max = number(args, ARG_LIMIT, QUEUE_SWEEP_COUNT),
         .interval_ms = number(args, ARG_INTERVAL_MS, 0),
     };
+    bool is_sound = queue_sweep_cursor_parse(args_text(args, ARG_CURSOR), &sweep->cursor);
+    return is_sound ? NULL : "cursor: one that redrive or purge has answered";
 }
 
 static struct engine_scope scope_from(struct bytes queue, const struct args *args)
@@ -201,7 +204,7 @@ const char *queue_request_make(
     case ENGINE_CANCEL_ITEM:
     case ENGINE_KICK: make_item(&command->as.item, queue, args); return NULL;
     case ENGINE_REDRIVE:
-    case ENGINE_PURGE: command->as.sweep = sweep_of(queue, args); return NULL;
+    case ENGINE_PURGE: return make_sweep(&command->as.sweep, queue, args);
     case ENGINE_AWAIT:
         command->as.await_end.queue = queue;
         command->as.await_end.id = args_text(args, ARG_ID);
@@ -226,29 +229,71 @@ const char *queue_request_make(
 
 /* ------------------------------------------------------------------- cursors */
 
+/* The digits before the next hyphen, and past that. */
+static bool take_number(struct bytes *text, uint64_t *out_number)
+{
+    const char *hyphen = text->size == 0 ? NULL : memchr(text->data, '-', text->size);
+    if (hyphen == NULL) return false;
+    struct bytes digits = { text->data, (size_t)(hyphen - text->data) };
+    *text = (struct bytes){ hyphen + 1, text->size - digits.size - 1 };
+    return decimal_parse(digits, out_number);
+}
+
+static bool parse_place(struct bytes id, uint64_t entered, struct engine_item_cursor *out_cursor)
+{
+    if (entered == 0 || id.size > LIMIT_ID_SIZE_MAX) return false;
+    *out_cursor = (struct engine_item_cursor){ entered, id };
+    return true;
+}
+
 bool queue_cursor_parse(struct bytes text, struct engine_item_cursor *out_cursor)
 {
-    struct engine_item_cursor cursor = { 0 };
+    uint64_t entered;
     if (text.size > 0) {
-        const char *hyphen = memchr(text.data, '-', text.size);
-        if (hyphen == NULL) return false;
-        struct bytes digits = { text.data, (size_t)(hyphen - text.data) };
-        cursor.id = (struct bytes){ hyphen + 1, text.size - digits.size - 1 };
-        if (!decimal_parse(digits, &cursor.entered) || cursor.entered == 0) return false;
-        if (cursor.id.size > LIMIT_ID_SIZE_MAX) return false;
+        return take_number(&text, &entered) && parse_place(text, entered, out_cursor);
     }
-    *out_cursor = cursor;
+    *out_cursor = (struct engine_item_cursor){ 0 };
     return true;
+}
+
+bool queue_sweep_cursor_parse(struct bytes text, struct engine_sweep_cursor *out_cursor)
+{
+    struct engine_sweep_cursor cursor = { { 0 }, 0, 0 };
+    uint64_t entered;
+    bool is_bad =
+        text.size > 0 && (!take_number(&text, &entered) || !take_number(&text, &cursor.until) ||
+                          !take_number(&text, &cursor.count) || cursor.until == 0 ||
+                          !parse_place(text, entered, &cursor.after));
+    if (!is_bad) *out_cursor = cursor;
+    return !is_bad;
+}
+
+static size_t put_number(uint64_t number, char *out)
+{
+    size_t size = decimal_format(number, out);
+    out[size] = '-';
+    return size + 1;
 }
 
 size_t queue_cursor_format(
     const struct engine_item_cursor *cursor, char out_text[static LIMIT_CURSOR_SIZE_MAX])
 {
-    _Static_assert(DECIMAL_SIZE_MAX + 1 + LIMIT_ID_SIZE_MAX <= LIMIT_CURSOR_SIZE_MAX, "room");
-    size_t size = decimal_format(cursor->entered, out_text);
-    out_text[size++] = '-';
+    size_t size = put_number(cursor->entered, out_text);
     memcpy(out_text + size, cursor->id.data, cursor->id.size);
     return size + cursor->id.size;
+}
+
+size_t queue_sweep_cursor_format(
+    const struct engine_reply *reply, char out_text[static LIMIT_CURSOR_SIZE_MAX])
+{
+    _Static_assert(3 * (DECIMAL_SIZE_MAX + 1) + LIMIT_ID_SIZE_MAX <= LIMIT_CURSOR_SIZE_MAX, "room");
+    const struct engine_sweep_cursor *cursor = &reply->swept_to;
+    if (reply->is_swept) return 0;
+    size_t size = put_number(cursor->after.entered, out_text);
+    size += put_number(cursor->until, out_text + size);
+    size += put_number(cursor->count, out_text + size);
+    memcpy(out_text + size, cursor->after.id.data, cursor->after.id.size);
+    return size + cursor->after.id.size;
 }
 
 /* -------------------------------------------------------------------- pages */

@@ -43,6 +43,12 @@ MUST_USE bool queue_cursor_parse(struct bytes text, struct engine_item_cursor *o
 size_t queue_cursor_format(
     const struct engine_item_cursor *cursor, char out_text[static LIMIT_CURSOR_SIZE_MAX]);
 
+/* Where a sweep goes on: "number-number-number-id", or nothing for the start. */
+MUST_USE bool queue_sweep_cursor_parse(struct bytes text, struct engine_sweep_cursor *out_cursor);
+/* Returns the size; 0 when the sweep has come to the end. */
+size_t queue_sweep_cursor_format(
+    const struct engine_reply *reply, char out_text[static LIMIT_CURSOR_SIZE_MAX]);
+
 /* A page of queues, in the order of their making. */
 struct queue_page {
     struct bytes prefix;

@@ -67,14 +67,13 @@ static const struct option sweep_options[] = {
     { .keyword = "GROUP", .arg = ARG_GROUP },
     { .keyword = "REASON", .arg = ARG_REASON },
     { .keyword = "LIMIT", .arg = ARG_LIMIT },
+    { .keyword = "CURSOR", .arg = ARG_CURSOR },
     { .keyword = NULL },
 };
 static const struct option redrive_options[] = {
-    { .keyword = "GROUP", .arg = ARG_GROUP },
-    { .keyword = "REASON", .arg = ARG_REASON },
-    { .keyword = "LIMIT", .arg = ARG_LIMIT },
-    { .keyword = "INTERVAL", .arg = ARG_INTERVAL_MS },
-    { .keyword = NULL },
+    { .keyword = "GROUP", .arg = ARG_GROUP },   { .keyword = "REASON", .arg = ARG_REASON },
+    { .keyword = "LIMIT", .arg = ARG_LIMIT },   { .keyword = "INTERVAL", .arg = ARG_INTERVAL_MS },
+    { .keyword = "CURSOR", .arg = ARG_CURSOR }, { .keyword = NULL },
 };
 static const struct option scope_options[] = {
     { .keyword = "GROUP", .arg = ARG_GROUP },
@@ -197,6 +196,7 @@ static void run_form(struct resp *resp, const struct resp_command *command, cons
     }
     const struct wall wall = resp->server->wall;
     const char *fault = queue_request_make(&request, form->kind, queue, &given, wall);
+    if (form->kind == ENGINE_EXTEND) request.command.as.extend.is_binding = true;
     if (change != NULL) {
         request.command.tag = RESP_TAG_CHANGE;
         request.command.as.end_work.change = change;
@@ -381,7 +381,7 @@ void resp_run_extend(struct resp *resp, const struct resp_command *command)
         if (!take_options_to_and(&args, form.options, &given, &is_more)) return;
         queue_request_claim(&claims[count++], queue, &given);
     }
-    struct engine_command request = { .kind = ENGINE_EXTEND, .as.extend = { claims, count } };
+    struct engine_command request = { .kind = ENGINE_EXTEND, .as.extend = { claims, count, true } };
     submit_many(resp, &request, count > 1);
 }
 

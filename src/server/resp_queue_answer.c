@@ -153,9 +153,16 @@ static void write_end(struct resp *resp, const struct engine_reply *reply)
 
 static void write_swept(struct resp *resp, const struct engine_reply *reply)
 {
-    resp_write_map(&resp->out, 2);
+    char text[LIMIT_CURSOR_SIZE_MAX];
+    resp_write_map(&resp->out, 3);
     resp_pair_unsigned(resp, "count", reply->swept_count);
     resp_pair_unsigned(resp, "more", reply->is_swept ? 0 : 1);
+    resp_write_text(&resp->out, "cursor");
+    if (reply->is_swept) {
+        resp_write_null(&resp->out);
+    } else {
+        resp_write_bulk(&resp->out, (struct bytes){ text, queue_sweep_cursor_format(reply, text) });
+    }
 }
 
 static void write_items(

@@ -105,6 +105,7 @@ struct store_sweep {
     const char *reason;          /* NULL, or how the last failure begins */
     uint32_t count_max;          /* 1 … LIMIT_ITEM_COUNT_MAX */
     uint32_t interval_ms;        /* REDRIVE */
+    const char *cursor;          /* where to go on, as it was answered; NULL: it begins */
 };
 
 struct store_group_limits {

@@ -172,7 +172,8 @@ struct store_result {
         const struct store_queue_stat *stat; /* QUEUE */
         struct {
             uint32_t count;
-            bool is_all; /* there are no more */
+            bool is_all;        /* there are no more */
+            const char *cursor; /* else where to go on; NULL: from the front */
         } sweep;
         struct {
             const struct store_change_result *results; /* one for each operation */

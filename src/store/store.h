@@ -62,7 +62,7 @@ struct store_op {
     bool has_text;
     char text[200];
     char name_kept[LIMIT_NAME_SIZE_MAX + 1];
-    char cursor[LIMIT_ID_SIZE_MAX + 33]; /* a name; or an id and a number */
+    char cursor[LIMIT_CURSOR_SIZE_MAX + 1];
 };
 
 /* ------------------------------------------------------------------ watches */

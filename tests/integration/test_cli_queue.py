@@ -7,6 +7,7 @@ import shutil
 import time
 
 from cli import start, tenure
+from http_client import Http
 from lib import ROOT, Server, contains, equal, run, scratch, skip, wait_for
 from test_cli_look import manual
 
@@ -268,6 +269,33 @@ def test_redrive_and_purge():
     equal(done(queue(server, "purge", "-y", "--state", "ready", "--limit", "1200", "many")),
           "1200\n")
     equal(done(queue(server, "purge", "-y", "--state", "ready", "many")), "1300\n")
+
+
+def test_redrive_one_by_one_has_no_end_at_a_thousand():
+    server = Server()
+    client = server.resp(3)
+    count = 1100
+    done(queue(server, "put", "--lines", "q", stdin=b"x\n" * count))
+    while True:
+        taken = client("QUEUE.TAKE", "q", "w", "COUNT", 1000)
+        if not taken:
+            break
+        for item in taken:
+            client.send("QUEUE.BURY", "q", item["id"], item["token"])
+        for _ in taken:
+            client.read()
+    equal(done(queue(server, "redrive", "--interval", "1m", "q")), "%d\n" % count)
+    first, last = (client("QUEUE.STAT", "q", "ID", "_%d" % n)["run_at_ms"] for n in (2, count))
+    assert abs(last - first - (count - 2) * 60000) < 20000
+
+
+def test_who_waits_for_what_is_purged_is_told():
+    server = Server()
+    put(server, "--id", "a", "q", "x")
+    waiting = start(server, "queue", "wait", "q", "a")
+    wait_for(lambda: Http(server).get("/v1/server").json["takers"] == 1, "the wait")
+    done(queue(server, "purge", "-y", "--state", "ready", "q"))
+    equal(waiting.wait(20), 66)
 
 
 def test_pause_resume_limit():

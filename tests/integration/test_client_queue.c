@@ -613,6 +613,14 @@ TEST(takes_and_waits_are_given_up)
     CHECK_EQ_INT(tenure_item_await_start(client, &end, on_awaited, &seen, NULL, NULL), TENURE_OK);
     await(&seen.end_count, 3);
     CHECK_EQ_INT(seen.end_err, TENURE_NOT_FOUND);
+    /* What is purged will not end. */
+    end.id = item.id;
+    end.wait_ms = 60000;
+    CHECK_EQ_INT(tenure_item_await_start(client, &end, on_awaited, &seen, NULL, NULL), TENURE_OK);
+    sleep_ms(20);
+    CHECK_EQ_INT(tenure_queue_purge(client, TENURE_ITEM_READY, &sweep, NULL, NULL), TENURE_OK);
+    await(&seen.end_count, 4);
+    CHECK_EQ_INT(seen.end_err, TENURE_NOT_FOUND);
     tenure_client_close(client);
     CHECK_EQ_INT(atomic_load(&bytes_used), 0);
     tenured_remove(&server);

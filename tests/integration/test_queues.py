@@ -392,6 +392,21 @@ def test_a_bound_lease_ends_soon_after_its_connection():
     equal(client("QUEUE.DONE", *claim(third))["state"], "done")
 
 
+def test_a_bound_lease_is_not_bound_to_connections_of_http():
+    server = Server()
+    client, worker = server.resp(3), server.resp(3)
+    client("QUEUE.PUT", "q", "x", "ID", "a")
+    item = take_one(worker, "q", "BOUND", 50)
+    http = Http(server)
+    answer = http("POST", "/v1/queues/q/extend", {"id": "a", "token": item["token"]})
+    equal(answer.status, 200)
+    http.close()
+    time.sleep(0.15)
+    equal(state(client, "a"), "taken")
+    worker.close()
+    wait_for(lambda: state(client, "a") == "ready", "the end of the bound lease")
+
+
 def test_a_bound_lease_outlives_a_short_break():
     server = Server()
     client, worker = server.resp(3), server.resp(3)
@@ -442,8 +457,7 @@ def test_death_and_cancellation_are_ends():
     waiter.send("QUEUE.AWAIT", "q", "goes", "WAIT", 20000)
     time.sleep(0.05)
     client("QUEUE.PURGE", "q", "delayed")
-    answer = waiter.read()
-    equal(answer["id"], "goes")
+    equal(refused(waiter.read).word, "NOTFOUND")
 
 
 # ------------------------------------------------------------------ looking
@@ -583,17 +597,24 @@ def bury_all(client, names, reason="r"):
         client("QUEUE.BURY", *claim(take_one(client)), "REASON", "%s %s" % (reason, name))
 
 
+def sweep(client, *words):
+    answer = client(*words)
+    equal(answer["cursor"] is None, answer["more"] == 0)
+    del answer["cursor"]
+    return answer
+
+
 def test_the_dead_come_back():
     client = Server().resp(3)
     bury_all(client, ["a1", "a2", "b1", "b2", "c1"])
     equal(counts(client), {"dead": 5})
-    equal(client("QUEUE.REDRIVE", "q", "GROUP", "a", "LIMIT", 1), {"count": 1, "more": 1})
-    equal(client("QUEUE.REDRIVE", "q", "GROUP", "a"), {"count": 1, "more": 0})
-    equal(client("QUEUE.REDRIVE", "q", "REASON", "r b2"), {"count": 1, "more": 0})
+    equal(sweep(client, "QUEUE.REDRIVE", "q", "GROUP", "a", "LIMIT", 1), {"count": 1, "more": 1})
+    equal(sweep(client, "QUEUE.REDRIVE", "q", "GROUP", "a"), {"count": 1, "more": 0})
+    equal(sweep(client, "QUEUE.REDRIVE", "q", "REASON", "r b2"), {"count": 1, "more": 0})
     equal([i["id"] for i in take(client, "q", "COUNT", 9)], ["a1", "b2", "a2"])
-    equal(client("QUEUE.REDRIVE", "q", "INTERVAL", 60000), {"count": 2, "more": 0})
+    equal(sweep(client, "QUEUE.REDRIVE", "q", "INTERVAL", 60000), {"count": 2, "more": 0})
     equal(counts(client), {"taken": 3, "ready": 1, "delayed": 1})
-    equal(client("QUEUE.REDRIVE", "q"), {"count": 0, "more": 0})
+    equal(sweep(client, "QUEUE.REDRIVE", "q"), {"count": 0, "more": 0})
     equal(refused(client, "QUEUE.REDRIVE", "none").word, "NOTFOUND")
 
 
@@ -602,11 +623,33 @@ def test_purges():
     bury_all(client, ["a1", "b1"])
     for number in range(5):
         client("QUEUE.PUT", "q", "x", "GROUP", "ab"[number % 2])
-    equal(client("QUEUE.PURGE", "q", "ready", "GROUP", "b", "LIMIT", 1), {"count": 1, "more": 1})
-    equal(client("QUEUE.PURGE", "q", "READY"), {"count": 4, "more": 0})
-    equal(client("QUEUE.PURGE", "q", "dead", "REASON", "r a"), {"count": 1, "more": 0})
+    equal(sweep(client, "QUEUE.PURGE", "q", "ready", "GROUP", "b", "LIMIT", 1),
+          {"count": 1, "more": 1})
+    equal(sweep(client, "QUEUE.PURGE", "q", "READY"), {"count": 4, "more": 0})
+    equal(sweep(client, "QUEUE.PURGE", "q", "dead", "REASON", "r a"), {"count": 1, "more": 0})
     equal(refused(client, "QUEUE.PURGE", "q", "taken").word, "INVALID")
     equal(counts(client), {"dead": 1})
+
+
+def test_sweeps_go_on_where_they_were():
+    client = Server().resp(3)
+    bury_all(client, ["a1", "b1", "a2", "b2", "a3"])
+    first = client("QUEUE.REDRIVE", "q", "GROUP", "a", "LIMIT", 1, "INTERVAL", 60000)
+    equal((first["count"], first["more"]), (1, 1))
+    # What dies in between is left for the next time.
+    client("QUEUE.BURY", *claim(take_one(client)))
+    second = client("QUEUE.REDRIVE", "q", "GROUP", "a", "LIMIT", 5, "INTERVAL", 60000,
+                    "CURSOR", first["cursor"])
+    equal((second["count"], second["more"], second["cursor"]), (2, 0, None))
+    late = client("QUEUE.LIST", "q", "delayed")["items"]
+    equal([item["id"] for item in late], ["a2", "a3"])
+    assert 50000 < late[1]["run_at_ms"] - late[0]["run_at_ms"] < 70000
+    equal([item["id"] for item in client("QUEUE.LIST", "q", "dead")["items"]], ["b1", "b2", "a1"])
+    purged = client("QUEUE.PURGE", "q", "dead", "LIMIT", 1)
+    purged = client("QUEUE.PURGE", "q", "dead", "CURSOR", purged["cursor"])
+    equal((purged["count"], purged["more"]), (2, 0))
+    for bad in ("x", "1-2-x", "0-1-1-a", "1-0-1-a", "1-1-1"):
+        equal(refused(client, "QUEUE.PURGE", "q", "dead", "CURSOR", bad).word, "INVALID")
 
 
 # ------------------------------------------------------------------ bad input

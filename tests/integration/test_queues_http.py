@@ -186,6 +186,30 @@ def test_an_end_is_awaited():
     equal(http.get("/v1/queues/q/await?id=y&wait_ms=30").json["state"], "ready")
 
 
+def test_the_end_of_what_is_purged_is_not_there():
+    server = Server()
+    http, other = open_http(server), open_http(server)
+    post(http, "put", id="x")
+    waiting = in_background(other.get, "/v1/queues/q/await?id=x&wait_ms=20000")
+    wait_for(lambda: http.get("/v1/server").json["takers"] == 1, "the wait")
+    equal(post(http, "purge", state="ready"), {"count": 1, "more": False, "cursor": None})
+    equal((waiting().status, waiting().json["code"]), (404, "not_found"))
+
+
+def test_sweeps_go_on_where_they_were():
+    server = Server()
+    http = open_http(server)
+    for name in ("a", "b", "c"):
+        post(http, "put", id=name)
+        post(http, "bury", **claim(take_one(http)))
+    first = post(http, "redrive", limit=1)
+    equal((first["count"], first["more"]), (1, True))
+    second = post(http, "redrive", cursor=first["cursor"])
+    equal(second, {"count": 2, "more": False, "cursor": None})
+    answer = http("POST", "/v1/queues/q/redrive", {"cursor": "nonsense"})
+    equal((answer.status, answer.json["code"]), (400, "invalid"))
+
+
 def lines(*objects):
     return b"\n".join(json.dumps(one).encode() for one in objects)
 

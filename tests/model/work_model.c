@@ -160,10 +160,16 @@ static int64_t forget_at_us(const struct wm_item *item)
     return has_window && over_us > at_us ? over_us : at_us;
 }
 
+/* What was taken once was taken in time. */
+static bool can_expire(const struct wm_item *item)
+{
+    return item->terms.expires_at_us > 0 && item->token == 0;
+}
+
 static void arm(struct wm *model, struct wm_item *item)
 {
     int64_t at_us = INT64_MAX;
-    bool has_expiry = item->terms.expires_at_us > 0;
+    bool has_expiry = can_expire(item);
     if (item->state == ITEM_DELAYED && !item->is_kept_back) at_us = item->run_at_us;
     if (is_waiting(item) && has_expiry && item->terms.expires_at_us < at_us) {
         at_us = item->terms.expires_at_us;
@@ -188,6 +194,7 @@ static void enter(struct wm *model, struct wm_item *item, enum item_state state)
 {
     item->state = state;
     item->entered = ++model->entered;
+    if (state == ITEM_DELAYED) item->delayed = item->entered;
     item->timer_ns = INT64_MAX;
     judge(model, item->queue, item->group);
 }
@@ -220,7 +227,7 @@ static void move(struct wm *model, struct wm_item *item, enum item_state state)
     if (is_left) leave_key(model, item);
 }
 
-static void tell_awaits(struct wm *model, const struct wm_item *item)
+static void tell_awaits(struct wm *model, const struct wm_item *item, enum tenure_err err)
 {
     for (uint32_t at = 0; at < model->taker_count;) {
         struct wm_taker *taker = &model->takers[at];
@@ -228,7 +235,7 @@ static void tell_awaits(struct wm *model, const struct wm_item *item)
             at++;
             continue;
         }
-        answer(model, taker->client, taker->tag, TENURE_OK, item->id);
+        answer(model, taker->client, taker->tag, err, err == TENURE_OK ? item->id : "");
         model->taker_count--;
         memmove(taker, taker + 1, (model->taker_count - at) * sizeof *taker);
     }
@@ -255,7 +262,7 @@ static void end_or_keep(struct wm *model, struct wm_item *item)
 {
     item->ended_at_us = model->wall_us;
     item->is_cancelling = false;
-    tell_awaits(model, item);
+    tell_awaits(model, item, TENURE_OK);
     if (forget_at_us(item) <= model->wall_us) {
         forget(model, item);
     } else {
@@ -322,7 +329,7 @@ fail(struct wm *model, struct wm_item *item, enum record_kind kind, uint32_t del
         item->ended_at_us = model->wall_us;
         item->is_cancelling = false;
         move(model, item, ITEM_DEAD);
-        tell_awaits(model, item);
+        tell_awaits(model, item, TENURE_OK);
     } else if (kind == RECORD_LAPSED) {
         item->run_at_us = 0;
         stand_in_line(model, item);
@@ -542,8 +549,10 @@ void wm_extend(struct wm *model, uint64_t client, uint64_t tag, const struct wm_
         record(model, RECORD_EXTENDED, item->id);
         item->lease_ms = claim->lease_ms;
     }
-    if (item->is_bound || item->is_orphan) item->client = client;
-    item->is_bound = item->is_bound || item->is_orphan;
+    if (claim->is_binding) {
+        if (item->is_bound || item->is_orphan) item->client = client;
+        item->is_bound = item->is_bound || item->is_orphan;
+    }
     item->is_orphan = false;
     if (item->is_durable) begin_lease(model, item);
     answer(model, client, tag, TENURE_OK, item->id);
@@ -624,13 +633,14 @@ void wm_sweep(
 {
     const struct engine_sweep *sweep = &command->as.sweep;
     enum item_state state = command->kind == ENGINE_REDRIVE ? ITEM_DEAD : sweep->state;
+    uint64_t until = model->entered; /* what enters the state because of the sweep stays */
     answer(model, command->client, command->tag, TENURE_OK, "");
     for (;;) {
         struct wm_item *best = NULL;
         for (uint32_t at = 0; at < model->item_count; at++) {
             struct wm_item *item = &model->items[at];
             bool is_meant = item->queue == queue && item->state == state &&
-                            (!sweep->has_group || item->group == group);
+                            item->entered <= until && (!sweep->has_group || item->group == group);
             if (is_meant && (best == NULL || item->entered < best->entered)) best = item;
         }
         if (best == NULL) return;
@@ -638,7 +648,7 @@ void wm_sweep(
             kick(model, best, 0);
         } else {
             record(model, RECORD_REMOVED, best->id);
-            tell_awaits(model, best);
+            tell_awaits(model, best, TENURE_NOT_FOUND);
             forget(model, best);
         }
     }
@@ -688,7 +698,9 @@ void wm_scope(
         record(model, is_pause ? RECORD_PAUSED : RECORD_RESUMED, "");
         *is_paused = is_pause;
     }
-    if (!scope->is_whole) judge(model, queue, group);
+    for (uint32_t other = 0; other < WM_GROUP_COUNT; other++) {
+        if (other == group || scope->is_whole) judge(model, queue, other);
+    }
 }
 
 void wm_give_up(struct wm *model, uint64_t client, uint64_t tag)
@@ -734,7 +746,7 @@ static bool fire_item(struct wm *model)
         record(model, RECORD_REMOVED, best->id);
         forget(model, best);
     } else if (
-        expires_at_us > 0 &&
+        can_expire(best) &&
         (best->state == ITEM_READY || best->is_kept_back || expires_at_us < best->run_at_us))
     {
         cancel(model, best);
@@ -762,7 +774,11 @@ static bool fire_lease(struct wm *model)
     }
     if (best == NULL) return false;
     bool is_timeout = best->timeout_ns <= best->deadline_ns;
+    struct wm_item late = *best;
     fail(model, best, is_timeout ? RECORD_FAILED : RECORD_LAPSED, ENGINE_DELAY_BACKOFF, false);
+    /* Its worker has lost it; it did not say that it failed. */
+    best = find(model, late.queue, late.id);
+    if (best != NULL && best->number == late.number) best->ending = RECORD_LAPSED;
     return true;
 }
 
@@ -823,7 +839,9 @@ void wm_restart(struct wm *model)
     for (uint32_t at = 0; at < model->item_count; at++) {
         struct wm_item *item = &model->items[at];
         if (is_waiting(item)) {
-            item->state = item->run_at_us > 0 || item->is_kept_back ? ITEM_DELAYED : ITEM_READY;
+            bool is_delayed = item->run_at_us > 0 || item->is_kept_back;
+            item->state = is_delayed ? ITEM_DELAYED : ITEM_READY;
+            if (is_delayed) item->entered = item->delayed;
         }
         arm(model, item);
         item->is_durable = false;

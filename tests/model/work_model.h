@@ -18,7 +18,7 @@
 struct wm_item {
     uint32_t queue, group;
     char id[24];
-    uint64_t number, entered;
+    uint64_t number, entered, delayed; /* the last one: when it entered that state */
     enum item_state state;
     struct item_terms terms;
     uint32_t key; /* that it has or waits for; WM_NO_KEY */
@@ -106,6 +106,7 @@ struct wm_claim {
     const char *id;
     uint64_t token;
     uint32_t lease_ms; /* ENGINE_TTL_KEEP */
+    bool is_binding;
 };
 void wm_extend(struct wm *model, uint64_t client, uint64_t tag, const struct wm_claim *claim);
 /* ENGINE_DONE, ENGINE_FAIL, ENGINE_BURY. */

@@ -49,6 +49,12 @@ struct job {
     uint32_t grace_ms;
 };
 
+/* What was taken once was taken in time. */
+static inline bool job_can_expire(const struct job *job)
+{
+    return job->terms.expires_at_us > 0 && job->token.value == 0;
+}
+
 struct job_group {
     bool is_paused, has_limits;
     struct group_limits limits;
@@ -70,6 +76,7 @@ struct job_wait {
     uint64_t connection, tag;
     uint64_t number; /* of arrival */
     bool is_await;
+    uint64_t awaited; /* the number of that item */
     uint32_t queues[JOB_QUEUE_COUNT], queue_count;
     int64_t since_ns; /* receivable time */
     uint32_t wait_ms;
@@ -131,7 +138,7 @@ struct job_ask {
     char id[JOB_ID_SIZE];
     struct token token;
     uint32_t count_max, lease_ms, grace_ms, delay_ms;
-    bool is_bound, is_free, has_progress;
+    bool is_bound, is_binding, is_free, has_progress;
     enum item_state state;
     struct group_limits limits;
 };

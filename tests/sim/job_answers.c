@@ -22,6 +22,10 @@ void job_wait_add(struct world *world, struct request *request)
         .is_bound = request->ask.is_bound,
     };
     if (!wait->is_await) wait->queue_count = request->ask.queue_count;
+    if (wait->is_await) {
+        struct bytes id = bytes_from_text(request->ask.id);
+        wait->awaited = job_find(world, request->ask.queue, id)->number;
+    }
     for (uint32_t at = 0; at < wait->queue_count; at++) {
         wait->queues[at] = (request->ask.queue + at) % JOB_QUEUE_COUNT;
     }
@@ -257,11 +261,12 @@ static void check_extend(
         world_fail(world, "J2: the worker of %s is not told to stop", job->id);
     }
     if (job->is_cancelling) world_probe(world, PROBE_JOB_CANCELLING);
-    bool was_bound = job->is_bound || job->is_orphan;
+    if (request->ask.is_binding) {
+        job->is_bound = job->is_bound || job->is_orphan;
+        if (job->is_bound) job->connection = request->connection;
+    }
     job->is_orphan = false;
     if (job->is_durable) job->deadline_ns = world->receivable_ns + job->lease_ms * NS_PER_MS;
-    job->is_bound = was_bound;
-    if (was_bound) job->connection = request->connection;
     bool is_told_early = !job->is_durable && reply->seq.value < job->taken_seq;
     if (is_told_early) world_fail(world, "I10: a lease is extended before it is durable");
     world_probe(world, PROBE_JOB_EXTENDED);
@@ -308,6 +313,23 @@ static bool is_over(enum item_state state)
     return state == ITEM_DONE || state == ITEM_DEAD || state == ITEM_CANCELLED;
 }
 
+/* J8: who waits for an end hears of the end, or that there will be none. */
+static void check_awaited(struct world *world, const struct engine_reply *reply, uint64_t number)
+{
+    if (reply->err == TENURE_NOT_FOUND) {
+        if (job_by_number(world, number) != NULL) {
+            world_fail(world, "J8: number %" PRIu64 " is not there?", number);
+        }
+        world_probe(world, PROBE_JOB_AWAITED_PURGED);
+    }
+    if (reply->err != TENURE_OK) return;
+    const struct engine_item_view *item = &reply->items[0].item;
+    if (item->number != number || !is_over(item->state)) {
+        world_fail(world, "J8: an end is told that was none: %s", item_state_word(item->state));
+    }
+    world_probe(world, PROBE_JOB_AWAITED);
+}
+
 void job_check_wait(struct world *world, const struct engine_reply *reply)
 {
     for (uint32_t index = 0; index < world->jobs.wait_count; index++) {
@@ -322,12 +344,7 @@ void job_check_wait(struct world *world, const struct engine_reply *reply)
             world_probe(world, PROBE_JOB_AFTER_WAIT);
             bind(world, reply, wait->grace_ms, wait->is_bound);
         }
-        if (wait->is_await && reply->err == TENURE_OK) {
-            /* It may have been purged as it was, or kicked in this very step. */
-            world_probe(
-                world,
-                is_over(reply->items[0].item.state) ? PROBE_JOB_AWAITED : PROBE_JOB_AWAITED_PURGED);
-        }
+        if (wait->is_await) check_awaited(world, reply, wait->awaited);
         job_wait_remove(world, reply->client, reply->tag);
         return;
     }

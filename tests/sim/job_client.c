@@ -176,6 +176,7 @@ static void say(struct world *world, struct job_belief *belief, enum engine_comm
     request->ask.lease_ms = ENGINE_TTL_KEEP;
     if (kind == ENGINE_EXTEND) {
         request->ask.has_progress = rng_percent(rng, 30);
+        request->ask.is_binding = rng_percent(rng, 70);
         /* To less, and not known when: only what is left for sure counts. */
         if (rng_percent(rng, 15)) {
             request->ask.lease_ms = (uint32_t)rng_scale(rng, LIMIT_TTL_MS_MIN, 8000);
@@ -509,6 +510,7 @@ static void build_claim(const struct request *request, struct engine_command *co
     if (request->kind == ENGINE_EXTEND) {
         command->as.extend.claims = &claim;
         command->as.extend.count = 1;
+        command->as.extend.is_binding = request->ask.is_binding;
         return;
     }
     command->as.end_work = (struct engine_end_work){

@@ -77,7 +77,7 @@ static void arm(struct world *world, struct job *job)
         job->ready_ns =
             job->state == ITEM_READY ? world->now_ns : job_timer_ns(world, job->terms.run_at_us);
     }
-    if (is_waiting && job->terms.expires_at_us > 0) {
+    if (is_waiting && job_can_expire(job)) {
         job->timer_ns = job_timer_ns(world, job->terms.expires_at_us);
     }
     if (job->state != ITEM_DONE && job->state != ITEM_CANCELLED) return;
@@ -247,7 +247,7 @@ static void end(struct world *world, struct job *job, enum item_state state, int
 
 static void apply_end(struct world *world, struct job *job, const struct record *record)
 {
-    job->ending = record->kind;
+    job->ending = record->is_timeout ? RECORD_LAPSED : record->kind; /* who had it has lost it */
     if (record->kind == RECORD_LAPSED) job->lapses++;
     if (record->kind == RECORD_FAILED) job->attempts += record->is_counted;
     enum record_outcome outcome = record->kind == RECORD_BURIED ? OUTCOME_DEAD : record->outcome;

@@ -256,6 +256,7 @@ static bool may_end(
         check_outcome(world, job, record);
         check_backoff(world, is_timer ? NULL : request, job, record);
         if (is_timer) world_probe(world, PROBE_JOB_TIMEOUT);
+        if (is_timer != record->is_timeout) world_fail(world, "J7: who failed %s?", job->id);
         return is_timer ? is_run_too_long(world, job) : has_claim(request, job, ENGINE_FAIL);
     case RECORD_EXTENDED:
     case RECORD_PROGRESSED: return has_claim(request, job, ENGINE_EXTEND);
@@ -279,9 +280,8 @@ static bool may_be(
     case RECORD_CANCELLED:
         if (!is_waiting(job)) return false;
         /* It may have become ready in this very event, and looked at the clock again. */
-        is_due =
-            is_due || (is_timer && job->ready_ns <= world->now_ns && job->terms.expires_at_us > 0 &&
-                       job_timer_ns(world, job->terms.expires_at_us) <= world->now_ns);
+        is_due = is_due || (is_timer && job->ready_ns <= world->now_ns && job_can_expire(job) &&
+                            job_timer_ns(world, job->terms.expires_at_us) <= world->now_ns);
         if (is_due && bytes_equal(record->reason, BYTES_LITERAL("expired"))) {
             world_probe(world, PROBE_JOB_EXPIRED);
             return true;
@@ -370,7 +370,7 @@ void job_pass(struct world *world)
         if (job->timer_ns < job->ready_ns && job->timer_ns != WORLD_NEVER) continue;
         job->state = ITEM_READY;
         job->is_ready_for_sure = true;
-        if (job->terms.expires_at_us > 0) {
+        if (job_can_expire(job)) {
             job->timer_ns = job_timer_ns(world, job->terms.expires_at_us);
         }
         world_probe(world, PROBE_JOB_DELAYED);

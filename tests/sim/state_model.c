@@ -150,8 +150,6 @@ static enum tenure_err judge(
 struct going {
     struct state_key keys[STATE_NAME_COUNT];
     uint64_t seq;
-    uint32_t new_count; /* registers and members that were not there */
-    bool is_growing;
 };
 
 static struct state_event *make(
@@ -190,8 +188,6 @@ static void put_text(
     }
     key->value = value;
     key->version = going->seq;
-    going->new_count += !was_set;
-    going->is_growing = true;
 }
 
 static void change_register(
@@ -220,9 +216,7 @@ static void change_register(
     } else if (operation->kind == OPERATION_APPEND) {
         put_text(going, operation, state_text_append(key->value, bytes), piece, out);
     } else if (operation->kind == OPERATION_SET) {
-        bool is_growing = going->is_growing || bytes.size > 0 || !key->value.is_set;
         put_text(going, operation, piece, piece, out);
-        going->is_growing = is_growing;
     }
     told->version = key->version;
     told->value = key->value;
@@ -241,8 +235,6 @@ static void rank(
     event->score = score;
     event->is_new = !key->is_member[member];
     event->score_before = event->is_new ? 0 : key->scores[member];
-    going->new_count += event->is_new;
-    going->is_growing = true;
     key->is_member[member] = true;
     key->scores[member] = score;
 }
@@ -359,8 +351,9 @@ static void carry_out(
     for (uint32_t index = 0; index < out->made_count; index++) {
         out->made[index].more = out->made_count - 1 - index;
     }
-    bool is_over = world->swarm.has_small_limits && going.is_growing &&
-                   count_things(keys) + going.new_count > STATE_COUNT_MAX_SMALL;
+    uint32_t count_after = count_things(going.keys);
+    bool is_over = world->swarm.has_small_limits && count_after > count_things(keys) &&
+                   count_after > STATE_COUNT_MAX_SMALL;
     if (is_over) out->err = TENURE_TOO_MANY;
     if (!is_over && out->made_count > 0) out->err = shut_gate(world);
     if (out->err == TENURE_OK && out->made_count > 0) depend(out, going.seq);

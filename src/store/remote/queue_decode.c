@@ -461,6 +461,11 @@ static void answer_sweep(struct store_op *op, struct reply *reply)
             result.as.sweep.count = tni_reply_unsigned32(reply);
         } else if (is_field(&fields, "more")) {
             result.as.sweep.is_all = !tni_reply_bool(reply);
+        } else if (is_field(&fields, "cursor")) {
+            const char *cursor = tni_reply_text_or_empty(reply);
+            if (strlen(cursor) >= sizeof(op->cursor)) reply->is_bad = true;
+            (void)snprintf(op->cursor, sizeof(op->cursor), "%s", cursor);
+            if (op->cursor[0] != '\0') result.as.sweep.cursor = op->cursor;
         } else {
             tni_reply_skip(reply);
         }

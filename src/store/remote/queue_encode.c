@@ -179,6 +179,7 @@ static void add_sweep(struct words *words, const struct store_sweep *sweep)
     add_text_option(words, "REASON", sweep->reason);
     add_number_option(words, "LIMIT", sweep->count_max);
     if (!is_purge) add_number_option(words, "INTERVAL", sweep->interval_ms);
+    add_text_option(words, "CURSOR", sweep->cursor);
 }
 
 static void add_scope(struct words *words, const struct store_scope *scope)

@@ -82,6 +82,7 @@ static struct record largest_work(struct record record)
     if (IS_ONE_OF(kind, RECORD_FAILED, RECORD_LAPSED, RECORD_KICKED)) {
         record.outcome = OUTCOME_CANCELLED;
         record.is_counted = true;
+        record.is_timeout = kind == RECORD_FAILED;
     }
     return record;
 }
@@ -181,6 +182,7 @@ static void check_equal(const struct record *left, const struct record *right)
     CHECK_EQ_INT(left->run_at_us, right->run_at_us);
     CHECK_EQ_INT(left->outcome, right->outcome);
     CHECK_EQ_INT(left->is_counted, right->is_counted);
+    CHECK_EQ_INT(left->is_timeout, right->is_timeout);
     CHECK_EQ_INT(left->is_whole, right->is_whole);
     CHECK_EQ_BYTES(left->bond, right->bond);
     CHECK(memcmp(&left->score, &right->score, sizeof left->score) == 0);
@@ -340,6 +342,9 @@ TEST(record_of_queues_over_a_limit_is_refused)
     check_fault(record);
     record = largest(RECORD_LAPSED);
     record.outcome = OUTCOME_COUNT;
+    check_fault(record);
+    record = largest(RECORD_KICKED);
+    record.is_timeout = true;
     check_fault(record);
     record = largest(RECORD_PAUSED);
     record.is_whole = true; /* and a group */

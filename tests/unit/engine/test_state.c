@@ -513,6 +513,40 @@ TEST(state_at_the_limit_of_the_server_refuses_what_grows)
     harness_close(&harness);
 }
 
+TEST(state_at_the_limit_of_bytes_may_be_overwritten)
+{
+    struct harness *harness = harness_open_with(&(struct engine_options){ .key_bytes_max = 20 });
+    (void)set(harness, "a", "0123456789");
+    (void)set(harness, "n", "41");
+    (void)set(harness, "b", "01234567");
+    /* As large as before, or smaller. */
+    (void)set(harness, "a", "9876543210");
+    (void)run(harness, OP(.kind = OPERATION_INCREMENT, .name = BYTES_LITERAL("n"), .by = 1));
+    struct engine_operation wish =
+        OP(.kind = OPERATION_INCREMENT, .name = BYTES_LITERAL("n"), .by = 58);
+    CHECK_EQ_INT(try(harness, wish), TENURE_TOO_MANY); /* 100 */
+    wish = OP(.kind = OPERATION_APPEND, .name = BYTES_LITERAL("a"), .value = BYTES_LITERAL("x"));
+    CHECK_EQ_INT(try(harness, wish), TENURE_TOO_MANY);
+    /* What one operation frees another one of the same transaction may take. */
+    struct engine_operation both[] = {
+        OP(.kind = OPERATION_REMOVE, .name = BYTES_LITERAL("b")),
+        OP(.kind = OPERATION_RANK_ADD,
+           .name = BYTES_LITERAL("r"),
+           .member = BYTES_LITERAL("member")),
+        OP(.kind = OPERATION_SET, .name = BYTES_LITERAL("c"), .value = BYTES_LITERAL("01")),
+    };
+    struct engine_change changes = { .then_operations = both, .then_count = 3 };
+    CHECK_EQ_INT(change(harness, &changes)->err, TENURE_OK);
+    CHECK_EQ_INT(try(harness, wish), TENURE_TOO_MANY);
+    wish =
+        OP(.kind = OPERATION_RANK_INCREMENT,
+           .name = BYTES_LITERAL("r"),
+           .member = BYTES_LITERAL("member"),
+           .score = 1);
+    CHECK_EQ_INT(try(harness, wish), TENURE_OK);
+    harness_close(&harness);
+}
+
 TEST(state_waits_for_the_disk_to_have_room)
 {
     struct harness *harness = harness_open();

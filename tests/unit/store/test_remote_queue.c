@@ -40,6 +40,7 @@ struct run {
     struct store_queue_stat stat;
     uint32_t swept_count;
     bool is_swept;
+    char swept_cursor[16];
     unsigned told_count;
     char told[256]; /* ids, one after the other */
 };
@@ -82,6 +83,8 @@ static void on_done(struct store_op *op, const struct store_result *result)
     case STORE_SWEEP:
         run->swept_count = result->as.sweep.count;
         run->is_swept = result->as.sweep.is_all;
+        const char *cursor = result->as.sweep.cursor;
+        (void)snprintf(run->swept_cursor, sizeof run->swept_cursor, "%s", cursor ? cursor : "");
         break;
     }
 }
@@ -563,10 +566,13 @@ TEST(queue_stat_counts_by_state)
 
 TEST(queue_administration_is_said_in_its_words)
 {
-    static const char *const purge[] = { "> HELLO 3",
-                                         "> QUEUE.PURGE q dead GROUP g REASON so LIMIT 5",
-                                         "< %2\r\n$5\r\ncount\r\n:5\r\n$4\r\nmore\r\n:1\r\n",
-                                         NULL };
+    static const char *const purge[] = {
+        "> HELLO 3",
+        "> QUEUE.PURGE q dead GROUP g REASON so LIMIT 5 CURSOR 1-2-3-a",
+        "< %3\r\n$5\r\ncount\r\n:5\r\n$4\r\nmore\r\n:1\r\n"
+        "$6\r\ncursor\r\n$7\r\n4-5-6-b\r\n",
+        NULL
+    };
     static const char *const redrive[] = { "> HELLO 3",
                                            "> QUEUE.REDRIVE q LIMIT 5 INTERVAL 9",
                                            "< %2\r\n$5\r\ncount\r\n:2\r\n$4\r\nmore\r\n:0\r\n",
@@ -586,10 +592,12 @@ TEST(queue_administration_is_said_in_its_words)
                                              .state = STORE_ITEM_DEAD,
                                              .group = "g",
                                              .reason = "so",
-                                             .count_max = 5 };
+                                             .count_max = 5,
+                                             .cursor = "1-2-3-a" };
     serve(&run, purge, &request);
     CHECK_EQ_UINT(run.swept_count, 5);
     CHECK(!run.is_swept);
+    CHECK_EQ_TEXT(run.swept_cursor, "4-5-6-b");
     request.as.sweep = (struct store_sweep){
         .kind = STORE_SWEEP_REDRIVE, .queue = "q", .count_max = 5, .interval_ms = 9
     };
