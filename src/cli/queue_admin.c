@@ -63,6 +63,7 @@ static int change_each(const struct arguments *arguments, bool is_cancel, const 
                                         : tenure_item_kick(client, queue, id, &error);
         if (err == TENURE_OK) continue;
         const char *text = error.text[0] != '\0' ? error.text : tenure_err_text(err);
+        if (err == TENURE_NOT_FOUND) text = "there is no such item";
         complain(arguments->command, "%.255s: %s", id, text);
         if (code == EX_OK) code = tenure_err_exit_code(err);
     }

@@ -38,14 +38,42 @@ bool queue_open(
     return connect_open(arguments->command, &arguments->store, out_client, out_exit_code);
 }
 
+/* The store says no more than that there is no such thing: which one is ours to say. */
+static bool is_bare(enum tenure_err err, const struct tenure_error *error)
+{
+    return err == TENURE_NOT_FOUND && strcmp(error->text, tenure_err_text(err)) == 0;
+}
+
+static int complain_item(
+    const struct command *command,
+    const char *queue,
+    const char *id,
+    enum tenure_err err,
+    const struct tenure_error *error)
+{
+    if (!is_bare(err, error)) return connect_complain(command, err, error);
+    complain(
+        command, "%.255s has no item %.255s: there never was one, or it is forgotten", queue, id);
+    return tenure_err_exit_code(err);
+}
+
 int queue_close(
     const struct arguments *arguments,
     struct tenure_client client,
     enum tenure_err err,
     const struct tenure_error *error)
 {
+    const char *const *words = arguments->words;
     tenure_client_close(client);
-    return err == TENURE_OK ? EX_OK : connect_complain(arguments->command, err, error);
+    if (err == TENURE_OK) return EX_OK;
+    if (arguments->word_count == 2) {
+        return complain_item(arguments->command, words[0], words[1], err, error);
+    }
+    if (arguments->word_count != 1 || !is_bare(err, error)) {
+        return connect_complain(arguments->command, err, error);
+    }
+    complain(arguments->command, "nothing is known of a queue %.255s", words[0]);
+    return tenure_err_exit_code(err);
 }
 
 /* ------------------------------------------------------------------ input */
@@ -206,7 +234,9 @@ int queue_await(
     struct awaiting awaiting = { .is_json = arguments->is_json };
     struct tenure_error error = { .text = "" };
     enum tenure_err err = tenure_item_await(client, options, on_end, &awaiting, &error);
-    if (err != TENURE_OK) return connect_complain(command, err, &error);
+    if (err != TENURE_OK) {
+        return complain_item(command, options->queue, options->id, err, &error);
+    }
     if (awaiting.state == TENURE_ITEM_DONE) return EX_OK;
     complain(
         command,

@@ -75,6 +75,16 @@ condition_of(const struct tenure_set_options *options, struct tenure_condition *
     return true;
 }
 
+/* Of the only condition and the only operation one need not say which of them is meant. */
+static void cut_place(struct tenure_error *error)
+{
+    static const char *const places[] = { " (if 1: ", " (then 1: " };
+    for (size_t index = 0; error != NULL && index < sizeof(places) / sizeof(places[0]); index++) {
+        char *place = strstr(error->text, places[index]);
+        if (place != NULL) *place = '\0';
+    }
+}
+
 static enum tenure_err change(
     struct tenure_client handle,
     const struct tenure_set_options *options,
@@ -102,7 +112,9 @@ static enum tenure_err change(
                                               .operations = &complete,
                                               .operation_count = 1 };
     transaction.condition_count = condition_of(options, &condition) ? 1 : 0;
-    return tenure_transact(handle, &transaction, on_single, out_single, out_error);
+    enum tenure_err err = tenure_transact(handle, &transaction, on_single, out_single, out_error);
+    if (err != TENURE_OK) cut_place(out_error);
+    return err;
 }
 
 static enum tenure_err write_value(

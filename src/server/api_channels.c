@@ -14,8 +14,13 @@ void api_channel_publish(struct http *http, struct http_call *call)
         http_problem_of_args(http, &error);
         return;
     }
-    struct channels *channels = http_server(http)->channels;
-    uint32_t count = channel_publish(channels, call->name, args_text(&call->args, ARG_MESSAGE));
+    struct bytes message = args_text(&call->args, ARG_MESSAGE);
+    if (message.size > CHANNEL_MESSAGE_SIZE_MAX) {
+        /* It came as bytes or in base64, which have no limit of their own. */
+        http_problem(http, TENURE_TOO_LARGE, 0, "message: up to 1048576 bytes");
+        return;
+    }
+    uint32_t count = channel_publish(http_server(http)->channels, call->name, message);
     struct json_writer json;
     (void)http_begin(http, &json);
     json_begin_object(&json);

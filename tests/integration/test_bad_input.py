@@ -6,6 +6,7 @@ Of the same kind, elsewhere: test_work.py has commands that do not exist and ite
 workers under `tenure work`, test_disk.py the disk that fills up in the middle of a take.
 """
 
+import base64
 import json
 import os
 
@@ -69,6 +70,10 @@ def test_a_body_over_the_limit():
         answer = http(method, "/v1/" + path, large, OCTETS)
         equal((path, answer.status, answer.json["code"]), (path, 413, "too_large"))
         http.close()
+    text = base64.b64encode(large).decode()
+    for method, path, member in (("POST", "queues/q/put", "body"), ("PUT", "state/a", "value"),
+                                 ("POST", "channels/c", "message")):
+        ways.refused_by_http(413, "too_large", method, "/v1/" + path, {member + "_base64": text})
     path = os.path.join(scratch(), "body")
     with open(path, "wb") as file:
         file.write(large)

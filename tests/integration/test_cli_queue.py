@@ -59,6 +59,10 @@ def test_put_and_look():
     equal(done(queue(server, "peek", "--body", "q", "a")), "hello")
     fails(queue(server, "peek", "q", "nobody"), 66, "there is no such item")
     fails(queue(server, "peek", "empty"), 66, "there is no such item")
+    fails(queue(server, "wait", "q", "nobody"), 66, "q has no item nobody: there never was one")
+    fails(queue(server, "kick", "q", "nobody"), 66, "nobody: there is no such item")
+    fails(queue(server, "purge", "-y", "--state", "dead", "empty"), 66,
+          "nothing is known of a queue empty")
 
 
 def test_bodies_from_files_and_lines():
