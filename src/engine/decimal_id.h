@@ -2,19 +2,15 @@
 #ifndef TENURE_ENGINE_DECIMAL_ID_H
 #define TENURE_ENGINE_DECIMAL_ID_H
 
-#include "base/types.h"
+#include "base/decimal.h"
 
 #define DECIMAL_ID_SIZE_MAX 21u
 
 static inline struct bytes decimal_id_make(uint64_t number, char out_text[DECIMAL_ID_SIZE_MAX])
 {
-    size_t start = DECIMAL_ID_SIZE_MAX;
-    do {
-        out_text[--start] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    out_text[--start] = '_';
-    return (struct bytes){ out_text + start, DECIMAL_ID_SIZE_MAX - start };
+    _Static_assert(DECIMAL_ID_SIZE_MAX == 1 + DECIMAL_SIZE_MAX, "an underscore and all digits");
+    out_text[0] = '_';
+    return (struct bytes){ out_text, 1 + decimal_format(number, out_text + 1) };
 }
 
 /* False when it is none.  The number is that of the digits, modulo 2^64. */

@@ -103,6 +103,8 @@ static bool has_group_name(const struct map_node *node, const void *key)
 
 struct group *group_find(const struct engine *engine, const struct work *work, struct bytes name)
 {
+    struct group *recent = work->recent;
+    if (recent != NULL && bytes_equal(group_name(recent), name)) return recent;
     struct group_key key = { work, name };
     struct map_node *node =
         map_find(&engine->works.groups, work_text_hash(engine, work, name), has_group_name, &key);
@@ -168,6 +170,7 @@ void group_settle(struct engine *engine, struct group *group)
         if (engine->snapshot.works.group == &group->all) {
             engine->snapshot.works.group = group->all.next;
         }
+        if (work->recent == group) work->recent = NULL;
         if (work->unjudged == &group->all) work->unjudged = group->all.next;
         list_remove(&group->all);
         map_remove(&works->groups, &group->names);

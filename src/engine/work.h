@@ -14,9 +14,10 @@ struct work {
     struct list all;       /* in works.all */
     struct list states[ITEM_STATE_COUNT];
     uint32_t counts[ITEM_STATE_COUNT];
-    struct list groups; /* all of them */
-    struct list ring;   /* those that can give an item; the first one's turn it is */
-    struct list takers; /* places of those who wait */
+    struct list groups;   /* all of them */
+    struct group *recent; /* of the last put, or NULL */
+    struct list ring;     /* those that can give an item; the first one's turn it is */
+    struct list takers;   /* places of those who wait */
     uint32_t taker_count;
     struct ordered_node unserved; /* in works.unserved, by the arrival of the first taker */
     struct list changing;         /* in works.changing, while groups are to be judged anew */

@@ -189,6 +189,7 @@ static bool put_into(struct engine *engine, struct work *work, struct put *put)
     }
     if (group == NULL) group = group_obtain(engine, work, put->wish->group);
     if (group == NULL) return false;
+    work->recent = group;
     group->open_count++; /* keeps it */
     bool is_done = carry_out(engine, group, put);
     group->open_count--;

@@ -11,9 +11,10 @@
  * commit of its own. */
 #define ZERO_PIECE_SIZE (UINT64_C(256) << 10)
 
-/* One page at a time: larger writes make Linux keep the file in larger pieces of cache, and a
- * commit of a hundred bytes then dirties such a piece. */
-#define ZERO_BLOCK_SIZE 4096u
+/* A few pages at a time.  Larger writes cost less, but make Linux keep the file
+ * in larger pieces of cache, and some file systems write all of a piece for a commit of a hundred
+ * bytes. */
+#define ZERO_BLOCK_SIZE 16384u
 
 /* A caller that never gives up on a file is a hang: after so many interruptions without progress
  * EINTR is an error like any other. */

@@ -367,6 +367,10 @@ def full_disk_of_queues(disk, server):
     equal(client("QUEUE.STAT", "q")["counts"]["ready"], count)
     item = taken[8]
     equal(client("QUEUE.DONE", "work", item["id"], item["token"])["state"], "done")
+    # A worker that comes now waits for the room.
+    late = start(server, "work", "--once", "work", "--", "true", stderr=subprocess.PIPE)
+    contains(late.stderr.readline().decode(), "it is asked again until it answers")
+    assert late.poll() is None
     disk.make_room()
 
     def is_given():
@@ -378,6 +382,7 @@ def full_disk_of_queues(disk, server):
 
     again = wait_for(is_given, "takes after there is room again", 10)[0]
     assert again["token"] > taken[-1]["token"]
+    equal(late.wait(20), 0)
 
 
 def taken_without_room(when):

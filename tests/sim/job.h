@@ -66,6 +66,7 @@ struct job_group {
 
 struct job_queue {
     bool is_paused;
+    bool is_unsettled; /* new limits may not have reached all groups before the next timers */
     struct group_limits limits;
     struct job_group groups[JOB_GROUP_COUNT];
     uint64_t last_seq;

@@ -167,7 +167,11 @@ static void ask_take(struct world *world, uint32_t client)
 static void say(struct world *world, struct job_belief *belief, enum engine_command_kind kind)
 {
     struct rng *rng = &world->rng;
-    struct request *request = ask(world, kind, belief->client);
+    /* Who does not bind may speak over any connection. */
+    bool is_binding = kind == ENGINE_EXTEND && rng_percent(rng, 70);
+    bool is_elsewhere = kind == ENGINE_EXTEND && !is_binding;
+    uint32_t client = is_elsewhere ? rng_below(rng, world->swarm.client_count) : belief->client;
+    struct request *request = ask(world, kind, client);
     if (request == NULL) return;
     request->ask.queue = belief->queue;
     memcpy(request->ask.id, belief->id, sizeof belief->id);
@@ -176,7 +180,7 @@ static void say(struct world *world, struct job_belief *belief, enum engine_comm
     request->ask.lease_ms = ENGINE_TTL_KEEP;
     if (kind == ENGINE_EXTEND) {
         request->ask.has_progress = rng_percent(rng, 30);
-        request->ask.is_binding = rng_percent(rng, 70);
+        request->ask.is_binding = is_binding;
         /* To less, and not known when: only what is left for sure counts. */
         if (rng_percent(rng, 15)) {
             request->ask.lease_ms = (uint32_t)rng_scale(rng, LIMIT_TTL_MS_MIN, 8000);

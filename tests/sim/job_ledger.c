@@ -276,6 +276,7 @@ static void apply_scope(struct world *world, const struct record *record)
         *is_paused = record->kind == RECORD_PAUSED;
     } else if (record->is_whole) {
         queue->limits = record->limits;
+        queue->is_unsettled = world->swarm.look_count_max > 0 && !world->jobs.is_replaying;
     } else {
         group->limits = record->limits;
         group->has_limits = memcmp(&none, &record->limits, sizeof none) != 0;

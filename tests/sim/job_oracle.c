@@ -26,7 +26,7 @@ static bool is_able(const struct world *world, uint32_t queue, uint32_t group)
 {
     const struct job_queue *of = &world->jobs.queues[queue];
     const struct group_limits *limits = job_limits(world, queue, group);
-    if (of->is_paused || of->groups[group].is_paused) return false;
+    if (of->is_paused || of->groups[group].is_paused || of->is_unsettled) return false;
     if (limits->rate_count > 0) return false; /* perhaps: its clock is another one */
     bool is_full = limits->running_max > 0 &&
                    job_count(world, queue, group, ITEM_TAKEN) >= limits->running_max;
@@ -415,6 +415,9 @@ void job_gone(struct world *world, uint64_t connection)
 /* J8: nothing that is due is left. */
 void job_after_timers(struct world *world)
 {
+    for (uint32_t queue = 0; queue < JOB_QUEUE_COUNT; queue++) {
+        world->jobs.queues[queue].is_unsettled = false;
+    }
     job_pass(world);
     for (uint32_t index = 0; index < world->jobs.count; index++) {
         const struct job *job = &world->jobs.items[index];

@@ -170,6 +170,7 @@ static struct engine *make_engine(struct world *world)
         .window_size = ENGINE_WINDOW_SIZE_MIN,
         .ageing_ms = WORLD_AGEING_MS,
         .item_count_max = JOB_COUNT_MAX,
+        .look_count_max = world->swarm.look_count_max,
         .key_count_max = world->swarm.has_small_limits ? STATE_COUNT_MAX_SMALL : 0,
     };
     world->memory_fail_at = 0;

@@ -49,6 +49,7 @@ struct swarm {
     uint32_t job_percent;    /* of what clients do */
     uint32_t key_percent;    /* of items: they have a unique key */
     uint32_t admin_percent;  /* of what is asked of queues */
+    uint32_t look_count_max; /* of the engine, in one step; 0: the default */
     uint32_t name_count, client_count;
     uint32_t ttl_ms_max;
 };
