@@ -268,7 +268,7 @@ TEST(work_that_is_cancelled_is_told_to_its_worker)
                                        .id = BYTES_LITERAL("a"),
                                        .token = { shop.token },
                                        .lease_ms = ENGINE_TTL_KEEP };
-    struct engine_command command = { .kind = ENGINE_EXTEND, .as.extend = { &claim, 1 } };
+    struct engine_command command = { .kind = ENGINE_EXTEND, .as.extend = { &claim, 1, false } };
     CHECK(ask(&shop, command)->items[0].item.is_cancelling);
     CHECK_EQ_INT(end(&shop, ENGINE_FAIL, "a", shop.token)->item.state, ITEM_CANCELLED);
     CHECK_EQ_INT(put(&shop, item("b")), TENURE_OK);

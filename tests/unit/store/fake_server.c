@@ -161,9 +161,19 @@ static void *run(void *argument)
     return NULL;
 }
 
-bool fake_server_is_over(const struct fake_server *server)
+void fake_server_outwait(
+    const struct fake_server *server,
+    uv_loop_t *loop,
+    struct store *store,
+    struct store_op *op,
+    const bool *is_done)
 {
-    return atomic_load(&server->is_over);
+    while (!*is_done) {
+        bool is_over = atomic_load(&server->is_over);
+        (void)uv_run(loop, UV_RUN_NOWAIT);
+        if (is_over && !*is_done) tni_store_cancel(store, op);
+        (void)usleep(100);
+    }
 }
 
 void fake_server_start(struct fake_server *server, const char *const *script)

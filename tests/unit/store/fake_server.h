@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "store/store.h"
+
 struct fake_server {
     const char *const *script;
     int listener;
@@ -34,8 +36,14 @@ struct fake_server {
 };
 
 void fake_server_start(struct fake_server *server, const char *const *script);
-/* Has all of the script been played?  By any thread. */
-bool fake_server_is_over(const struct fake_server *server);
+/* Turn the loop until `op` is done; it is cancelled when the script is over: an answer that is
+ * damaged may be one that never ends. */
+void fake_server_outwait(
+    const struct fake_server *server,
+    uv_loop_t *loop,
+    struct store *store,
+    struct store_op *op,
+    const bool *is_done);
 /* Wait until the script is over; fails the test when something went against it. */
 void fake_server_finish(struct fake_server *server);
 

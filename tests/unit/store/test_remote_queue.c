@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/random.h"
 #include "lib/test.h"
@@ -146,12 +145,7 @@ serve_once(struct run *run, const char *const *script, const struct store_reques
     struct fake_server server;
     fake_server_start(&server, script);
     begin(run, &server, request);
-    while (!run->is_done) {
-        bool is_over = fake_server_is_over(&server);
-        (void)uv_run(&run->loop, UV_RUN_NOWAIT);
-        if (is_over && !run->is_done) tni_store_cancel(run->store, &run->op);
-        (void)usleep(100);
-    }
+    fake_server_outwait(&server, &run->loop, run->store, &run->op, &run->is_done);
     finish(run, &server);
 }
 
