@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import time
 
 from lib import ROOT, contains, equal, is_readable, run, scratch, wait_for
@@ -119,6 +120,21 @@ def test_erosion_is_shown():
     contains(must(url, "show", "eroded"), "held on 2 of 3 nodes")
     contains(must(url, "ls"), "held on 2 of 3 nodes")
     equal(show(url, "eroded")["holders"][0]["votes"], 2)
+
+
+def test_a_holder_that_had_waited_does_not_wait_where_its_vote_is_missing():
+    servers = Nodes(3)
+    url = ready(servers)
+    first = Child(url, "line", scratch(), "--ttl", "600ms")
+    waiter = start(url, "acquire", "--json", "--ttl", "2s", "--wait", "20s", "line",
+                   stdout=subprocess.PIPE)
+    wait_for(lambda: len(show(url, "line")["waiters"]) == 1, "the waiter")
+    first.process.terminate()
+    grant = json.loads(waiter.communicate(timeout=20)[0])
+    equal(show(url, "line")["waiters"], [])
+    servers.cli(1, "DEL", "line")
+    equal(show(url, "line")["waiters"], [])
+    equal(show(url, "line")["holders"][0]["token"], grant["tokens"][0])
 
 
 def test_a_frozen_server_costs_no_time():

@@ -123,14 +123,38 @@ static int64_t wall_us(void)
     return time.tv_sec * INT64_C(1000000) + time.tv_nsec / 1000;
 }
 
-/* The node that names most of those who wait. */
-static const struct redis_sight *find_line(const struct redis_work *work)
+/* The holder keeps its place in the line, also on a node where its vote is missing; it does not
+ * wait.  "": nobody holds it. */
+static const char *holder_owner(const struct redis_work *work, const struct holder_count *holder)
+{
+    return holder->votes == 0 ? "" : text_at(work, work->as.look.sights[holder->node].owner_at);
+}
+
+/* How many a node names that wait. */
+static uint32_t
+count_named(const struct redis_work *work, const struct redis_sight *seen, const char *holder)
+{
+    const char *owner = text_at(work, seen->waiters_at);
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < seen->waiters_here; index++) {
+        count += strcmp(owner, holder) != 0;
+        owner += strlen(owner) + 1;
+    }
+    return count;
+}
+
+/* The node that names most of those who wait; NULL: nobody does. */
+static const struct redis_sight *find_line(const struct redis_work *work, const char *holder)
 {
     const struct redis_sight *best = NULL;
+    uint32_t best_count = 0;
     for (uint32_t node = 0; node < work->redis->node_count; node++) {
         const struct redis_sight *seen = &work->as.look.sights[node];
-        if (!seen->is_answered || seen->sight.waiter_count == 0) continue;
-        if (best == NULL || seen->waiters_here > best->waiters_here) best = seen;
+        if (!seen->is_answered) continue;
+        uint32_t count = count_named(work, seen, holder);
+        if (count <= best_count) continue;
+        best = seen;
+        best_count = count;
     }
     return best;
 }
@@ -138,23 +162,26 @@ static const struct redis_sight *find_line(const struct redis_work *work)
 static void add_waiters(
     const struct redis_work *work,
     const struct redis_sight *line,
+    const char *holder,
     struct buffer *out,
     struct store_waiter *waiters)
 {
     const char *owner = text_at(work, line->waiters_at);
-    for (uint32_t index = 0; index < line->waiters_here; index++) {
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < line->waiters_here; index++, owner += strlen(owner) + 1) {
+        if (strcmp(owner, holder) == 0) continue;
         /* A number in the line is about the time at which it was drawn. */
         uint64_t now_us = (uint64_t)wall_us();
         uint64_t waited_us = line->tickets[index] < now_us ? now_us - line->tickets[index] : 0;
         size_t owner_at = add_owner(out, owner);
-        waiters[index] = (struct store_waiter){
+        waiters[count] = (struct store_waiter){
             .owner = out->data + owner_at,
             .meta = "",
-            .position = index + 1,
+            .position = count + 1,
             .waited_ms = (int64_t)(waited_us / 1000),
             .remaining_ms = -1,
         };
-        owner += strlen(owner) + 1;
+        count++;
     }
 }
 
@@ -164,11 +191,12 @@ tni_redis_view(struct redis_work *work, const char *name, struct store_lock_view
     struct redis *redis = work->redis;
     if (work->texts.is_failed) return TENURE_NO_MEMORY; /* what was answered is not all there */
     struct holder_count holder = find_holder(work);
-    const struct redis_sight *line = find_line(work);
+    const char *owner = holder_owner(work, &holder);
+    const struct redis_sight *line = find_line(work, owner);
     if (holder.votes == 0 && line == NULL) return TENURE_NOT_FOUND;
 
     struct buffer *out = &redis->view;
-    uint32_t waiter_count = line == NULL ? 0 : line->waiters_here;
+    uint32_t waiter_count = line == NULL ? 0 : count_named(work, line, owner);
     size_t waiters_size = waiter_count * sizeof(struct store_waiter);
     size_t owners_size = (1 + (size_t)waiter_count) * (LIMIT_OWNER_SIZE_MAX + 1);
     buffer_reset(out);
@@ -183,7 +211,7 @@ tni_redis_view(struct redis_work *work, const char *name, struct store_lock_view
     *out_view = (struct store_lock_view){ .name = name, .slots = 1, .waiters_here = waiter_count };
     if (holder.votes > 0) {
         const struct redis_sight *seen = &work->as.look.sights[holder.node];
-        size_t owner_at = add_owner(out, text_at(work, seen->owner_at));
+        size_t owner_at = add_owner(out, owner);
         *told = (struct store_holder){
             .owner = out->data + owner_at,
             .meta = find_meta(work, &holder),
@@ -199,10 +227,13 @@ tni_redis_view(struct redis_work *work, const char *name, struct store_lock_view
         out_view->holders = told;
         out_view->holder_count = 1;
     }
-    if (line != NULL) {
-        add_waiters(work, line, out, waiters);
+    if (line != NULL && waiters != NULL) {
+        add_waiters(work, line, owner, out, waiters);
         out_view->waiters = waiters;
-        out_view->waiter_count = line->sight.waiter_count;
+        uint32_t unnamed = line->sight.waiter_count > line->waiters_here
+                               ? line->sight.waiter_count - line->waiters_here
+                               : 0;
+        out_view->waiter_count = waiter_count + unnamed;
     }
     return TENURE_OK;
 }
