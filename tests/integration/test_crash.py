@@ -11,11 +11,10 @@ A thousand take about five minutes:
 
 import os
 import random
-import subprocess
-import threading
 import time
 
-from lib import TENURED, RespError, Server, equal, pairs, run
+import killed
+from lib import RespError, equal, pairs, run
 
 CRASHES = int(os.environ.get("TENURE_TEST_CRASHES", "25"))
 WORKERS = 8
@@ -41,7 +40,7 @@ class Worker:
                 self.work()
             except (EOFError, OSError):
                 self.hang_up()
-        self.client = self.world.server_client()
+        self.client = self.world.client()
         self.verify()
 
     def hang_up(self):
@@ -64,7 +63,7 @@ class Worker:
             except (EOFError, OSError):
                 # It may have happened or not; asking again tells, and makes it so.
                 self.hang_up()
-                self.client = self.world.server_client()
+                self.client = self.world.client()
                 outcome = self.client("LOCK.RELEASE", name, owner, token)
             equal(outcome, ["released"])
             self.world.note_released(name, token)
@@ -85,30 +84,15 @@ class Worker:
             equal(grant["token"], token)
 
 
-class World:
+class World(killed.World):
     """The server, and what clients were told."""
 
     def __init__(self):
-        self.server = Server("--snapshot-bytes", "256K", "--segment-bytes", "64K")
-        self.is_up = threading.Event()
-        self.is_up.set()
-        self.is_over = False
-        self.lock = threading.Lock()
+        super().__init__()
         self.highest = {}
         self.holder = {}
         self.ended = {}  # name -> the highest token whose release was acknowledged
-        self.faults = []
         self.counts = {"grants": 0, "releases": 0, "renewals": 0}
-
-    def server_client(self):
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            if self.is_up.wait(0.1):
-                try:
-                    return self.server.resp()
-                except OSError:
-                    time.sleep(0.01)
-        raise AssertionError("the server did not come back")
 
     def note_grant(self, name, owner, token):
         with self.lock:
@@ -136,29 +120,10 @@ class World:
         with self.lock:
             self.counts["renewals"] += 1
 
-    def kill(self, chance):
-        """kill -9, and a new start; sometimes one that is killed on its way."""
-        self.is_up.clear()
-        self.server.process.kill()
-        self.server.process.wait()
-        if chance.random() < 0.2:
-            self.kill_a_start(chance.uniform(0, 0.05))
-        self.server.start()
-        self.is_up.set()
-
-    def kill_a_start(self, after_s):
-        command = [TENURED, "--data", self.server.data, "--listen", "127.0.0.1:0"]
-        with subprocess.Popen(
-            command + list(self.server.options),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        ) as process:
-            time.sleep(after_s)
-            process.kill()
-
 
 def renew_for_ever(world, number):
     """One client that renews in time, whatever happens."""
-    client = world.server_client()
+    client = world.client()
     name, owner, ttl_ms = "mine%d" % number, "keeper%d" % number, 1000 + 400 * number
     token = None
     while not world.is_over:
@@ -173,25 +138,14 @@ def renew_for_ever(world, number):
             return
         except (EOFError, OSError):
             client.close()
-            client = world.server_client()
-
-
-def guarded(function, faults, *arguments):
-    """A thread; when it fails, the test does."""
-    def outer():
-        try:
-            function(*arguments)
-        except Exception as error:  # pylint: disable=broad-except
-            faults.append("%s: %r" % (function.__qualname__, error))
-
-    return threading.Thread(target=outer, daemon=True)
+            client = world.client()
 
 
 def test_nothing_acknowledged_is_lost():
     world = World()
     chance = random.Random(7)
-    threads = [guarded(Worker(n, world).run, world.faults) for n in range(WORKERS)]
-    threads += [guarded(renew_for_ever, world.faults, world, n) for n in range(KEEPERS)]
+    threads = [killed.guarded(Worker(n, world).run, world.faults) for n in range(WORKERS)]
+    threads += [killed.guarded(renew_for_ever, world.faults, world, n) for n in range(KEEPERS)]
     for thread in threads:
         thread.start()
     for _ in range(CRASHES):

@@ -11,11 +11,10 @@ Five hundred take about three minutes:
 
 import os
 import random
-import subprocess
-import threading
 import time
 
-from lib import TENURED, RespError, Server, equal, pairs, run, wait_for
+import killed
+from lib import RespError, equal, pairs, run, wait_for
 
 ROUNDS = int(os.environ.get("TENURE_TEST_ROUNDS", "25"))
 PRODUCERS = 3
@@ -26,33 +25,18 @@ LEASE_MS = 1500
 BACKLOG = 300  # producers rest while more than so many are not done
 
 
-class World:
+class World(killed.World):
     """The server, and what clients were told."""
 
     def __init__(self):
-        self.server = Server("--snapshot-bytes", "256K", "--segment-bytes", "64K")
-        self.is_up = threading.Event()
-        self.is_up.set()
-        self.is_over = False  # nothing more is put
-        self.is_done = False  # nor taken
-        self.lock = threading.Lock()
+        super().__init__()
+        self.is_done = False  # nothing more is taken; when it is over, nothing more is put
         self.put = {}  # id -> group, acknowledged
         self.asked = {}  # id -> group, perhaps there
         self.done = set()  # acknowledged
         self.live = {}  # id -> (token, until when its worker may count on it)
         self.tokens = {}  # id -> the highest token seen
-        self.faults = []
         self.counts = {"takes": 0, "failures": 0, "lost": 0, "repeats": 0}
-
-    def client(self):
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            if self.is_up.wait(0.1):
-                try:
-                    return self.server.resp()
-                except OSError:
-                    time.sleep(0.01)
-        raise AssertionError("the server did not come back")
 
     def note_take(self, item, asked_at):
         name, token, now = item["id"], item["token"], time.monotonic()
@@ -97,25 +81,6 @@ class World:
                 self.done.add(item["id"])
             else:
                 self.counts["failures"] += 1
-
-    def kill(self, chance):
-        """kill -9, and a new start; sometimes one that is killed on its way."""
-        self.is_up.clear()
-        self.server.process.kill()
-        self.server.process.wait()
-        if chance.random() < 0.2:
-            self.kill_a_start(chance.uniform(0, 0.05))
-        self.server.start()
-        self.is_up.set()
-
-    def kill_a_start(self, after_s):
-        command = [TENURED, "--data", self.server.data, "--listen", "127.0.0.1:0"]
-        with subprocess.Popen(
-            command + list(self.server.options),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        ) as process:
-            time.sleep(after_s)
-            process.kill()
 
 
 class Client:
@@ -224,23 +189,12 @@ class Worker(Client):
         self.world.note_outcome(item, verb, is_lost, until, self.is_repeated)
 
 
-def guarded(function, faults):
-    """A thread; when it fails, the test does."""
-    def outer():
-        try:
-            function()
-        except Exception as error:  # pylint: disable=broad-except
-            faults.append("%s: %r" % (function.__qualname__, error))
-
-    return threading.Thread(target=outer, daemon=True)
-
-
 def test_nothing_acknowledged_is_lost_or_done_twice():
     world = World()
     world.server.resp()("QUEUE.LIMIT", "q", "RUNNING", RUNNING_MAX)
     chance = random.Random(11)
-    producers = [guarded(Producer(world, n).run, world.faults) for n in range(PRODUCERS)]
-    workers = [guarded(Worker(world, 100 + n).run, world.faults) for n in range(WORKERS)]
+    producers = [killed.guarded(Producer(world, n).run, world.faults) for n in range(PRODUCERS)]
+    workers = [killed.guarded(Worker(world, 100 + n).run, world.faults) for n in range(WORKERS)]
     for thread in producers + workers:
         thread.start()
     for _ in range(ROUNDS):

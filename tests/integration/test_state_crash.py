@@ -12,44 +12,26 @@ Two hundred take about a minute:
 
 import os
 import random
-import subprocess
-import threading
 import time
 
-from lib import TENURED, RespError, Server, equal, pairs, run, wait_for
+import killed
+from lib import RespError, equal, pairs, run, wait_for
 
 ROUNDS = int(os.environ.get("TENURE_TEST_ROUNDS", "25"))
 WRITERS = 5
 KINDS = "set,appended,unset,ranked,unranked"
 
 
-class World:
+class World(killed.World):
     """The server, what writers were told, and what watchers saw."""
 
     def __init__(self):
         # A window that big values push out now and then.
-        self.server = Server(
-            "--snapshot-bytes", "256K", "--segment-bytes", "64K", "--window-bytes", "256K"
-        )
-        self.is_up = threading.Event()
-        self.is_up.set()
-        self.is_over = False
-        self.lock = threading.Lock()
+        super().__init__("--window-bytes", "256K")
         self.events = {}  # seq -> what it told, to whoever saw it first
         self.acked = {}  # version -> (name, value), of acknowledged sets
         self.highest = {}  # name -> the highest version that anybody was told
-        self.faults = []
         self.counts = {"writes": 0, "unsure": 0, "events": 0, "resumed": 0, "compacted": 0}
-
-    def client(self):
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            if self.is_up.wait(0.1):
-                try:
-                    return self.server.resp()
-                except OSError:
-                    time.sleep(0.01)
-        raise AssertionError("the server did not come back")
 
     def note_version(self, name, version, value):
         """An answer told it: it can never be taken back."""
@@ -68,25 +50,6 @@ class World:
             if self.events.setdefault(event["seq"], what) != what:
                 self.faults.append("event %d is %r and %r" % (
                     event["seq"], self.events[event["seq"]], what))
-
-    def kill(self, chance):
-        """kill -9, and a new start; sometimes one that is killed on its way."""
-        self.is_up.clear()
-        self.server.process.kill()
-        self.server.process.wait()
-        if chance.random() < 0.2:
-            self.kill_a_start(chance.uniform(0, 0.05))
-        self.server.start()
-        self.is_up.set()
-
-    def kill_a_start(self, after_s):
-        command = [TENURED, "--data", self.server.data, "--listen", "127.0.0.1:0"]
-        with subprocess.Popen(
-            command + list(self.server.options),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        ) as process:
-            time.sleep(after_s)
-            process.kill()
 
 
 LOST = object()  # the answer
@@ -292,25 +255,14 @@ def check_watchers(world, watchers):
                 return
 
 
-def guarded(function, faults):
-    """A thread; when it fails, the test does."""
-    def outer():
-        try:
-            function()
-        except Exception as error:  # pylint: disable=broad-except
-            faults.append("%s: %r" % (function.__qualname__, error))
-
-    return threading.Thread(target=outer, daemon=True)
-
-
 def test_nothing_acknowledged_is_lost_and_watchers_see_all():
     world = World()
     chance = random.Random(13)
     writers = [Writer(world, n) for n in range(WRITERS)]
     watchers = [Watcher(world, "", 0), Watcher(world, "w1/", 1), Watcher(world, "mine/", 2),
                 Watcher(world, "board", 3), Watcher(world, "", 4, is_slow=True)]
-    writing = [guarded(writer.run, world.faults) for writer in writers]
-    watching = [guarded(watcher.run, world.faults) for watcher in watchers]
+    writing = [killed.guarded(writer.run, world.faults) for writer in writers]
+    watching = [killed.guarded(watcher.run, world.faults) for watcher in watchers]
     for thread in writing + watching:
         thread.start()
     for _ in range(ROUNDS):
