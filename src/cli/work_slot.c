@@ -124,8 +124,10 @@ static bool mind_refusal(struct slot *slot, enum tenure_err err, int *out_code)
         if (slot->options->is_once) *out_code = EXIT_NOT_OBTAINED;
         return false;
     }
-    bool is_answer = err != TENURE_UNAVAILABLE && err != TENURE_UNKNOWN;
-    if (is_answer) slot->is_known = true;
+    /* Only a store says so. */
+    if (err == TENURE_NO_SPACE || err == TENURE_TOO_MANY || err == TENURE_DRAINING) {
+        slot->is_known = true;
+    }
     if (!is_passing(err) || !slot->is_known) {
         *out_code = connect_complain(command, err, &slot->take_error);
         return false;

@@ -15,7 +15,7 @@ import random
 import time
 
 import killed
-from lib import RespError, equal, pairs, run, wait_for
+from lib import equal, pairs, run, wait_for
 
 ROUNDS = int(os.environ.get("TENURE_TEST_ROUNDS", "25"))
 WRITERS = 5
