@@ -73,6 +73,7 @@ struct run {
     int signal_of_tty;     /* the last one that the terminal has sent to us */
     unsigned stops_seen;   /* of leash->stops */
     bool has_been_at_risk; /* said so */
+    bool has_stood_in;     /* killed for a lease that ran out, in the place of the guardian */
     struct report report;
     char owner[OWNER_SIZE];
     char meta[META_SIZE];

@@ -52,15 +52,31 @@ static struct timeline_policy policy_of(const struct run_options *options)
     };
 }
 
+/* When the guardian should have killed long ago; TIME_NEVER: the lease kills nothing. */
+static int64_t stand_in_at(const struct run *run)
+{
+    struct timeline_policy policy = policy_of(run->options);
+    if (!policy.is_killing || atomic_load(&run->leash->pid) == 0) return TIME_NEVER;
+    return atomic_load(&run->leash->valid_until_ns) - policy.margin_ns / 2;
+}
+
 /* The guardian is there but does not act (somebody has stopped it, too): do its work, late. */
 static void stand_in(struct run *run)
 {
-    int pid = atomic_load(&run->leash->pid);
-    int64_t valid_until_ns = atomic_load(&run->leash->valid_until_ns);
-    struct timeline_policy policy = policy_of(run->options);
-    if (!policy.is_killing || pid == 0 || atomic_load(&run->leash->gone_at_ns) != 0) return;
-    if (boottime_ns() < valid_until_ns - policy.margin_ns / 2) return;
-    (void)kill(-pid, SIGKILL);
+    if (atomic_load(&run->leash->gone_at_ns) != 0 || boottime_ns() < stand_in_at(run)) return;
+    (void)kill(-atomic_load(&run->leash->pid), SIGKILL);
+    run->has_stood_in = true;
+}
+
+/* Until the next look: a tick, but never past the time to stand in.  Behind that, soon again: a
+ * process may have been born while the KILL was sent. */
+static int wait_ms(const struct run *run, uint32_t tick_ms)
+{
+    int64_t at_ns = stand_in_at(run);
+    if (at_ns == TIME_NEVER) return (int)tick_ms;
+    int64_t left_ms = (at_ns - boottime_ns() + NS_PER_MS - 1) / NS_PER_MS;
+    if (left_ms <= 0) return TICK_MS_MIN;
+    return left_ms < (int64_t)tick_ms ? (int)left_ms : (int)tick_ms;
 }
 
 /* ------------------------------------------------------------------ jobs */
@@ -169,7 +185,7 @@ static void attend(struct run *run)
         };
         nfds_t count = 3;
         if (run->job != NULL) count += run->job->fill(run, fds + count);
-        (void)poll(fds, count, (int)tick_ms);
+        (void)poll(fds, count, wait_ms(run, tick_ms));
         drain_wake(run);
         bool is_guarded = drain_guardian(run);
         if (atomic_load(&run->leash->gone_at_ns) != 0) break;
@@ -241,7 +257,7 @@ static void note_end(struct run *run, bool was_lent)
     run->report.held_ms = (gone_at_ns - run->granted_at_ns) / NS_PER_MS;
     if (cause != STOP_NONE) run->report.cause = stop_cause_name(cause);
     int error = atomic_load(&leash->start_errno);
-    bool is_over = gone_at_ns >= atomic_load(&leash->valid_until_ns);
+    bool is_over = run->has_stood_in || gone_at_ns >= atomic_load(&leash->valid_until_ns);
     if (error != 0) {
         note_not_started(run, error);
     } else if (cause == STOP_LEASE || cause == STOP_RUNNER || is_over) {

@@ -112,8 +112,18 @@ def _is_gone(pid):
         return True
 
 
+def own_port():
+    """A port that is the caller's until the test is over: nobody else gets it, also while nothing
+    listens there."""
+    owner = socket.socket()
+    cleanup(owner.close)
+    owner.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    owner.bind(("127.0.0.1", 0))
+    return owner.getsockname()[1]
+
+
 class Server:
-    """A tenured on a free port and a Unix socket, with a directory of its own."""
+    """A tenured on a port of its own and a Unix socket, with a directory of its own."""
 
     def __init__(self, *options, data=None, env=None, wrapper=()):
         self.data = data or os.path.join(scratch(), "data")
@@ -122,6 +132,7 @@ class Server:
         self.env = env
         self.wrapper = list(wrapper)
         self.process = None
+        self.port = own_port()
         cleanup(self.kill)
         self.start()
 
@@ -137,8 +148,8 @@ class Server:
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             self.wrapper
-            + [TENURED, "--data", self.data, "--listen", "127.0.0.1:0", "--unix", self.socket_path]
-            + list(self.options),
+            + [TENURED, "--data", self.data, "--listen", "127.0.0.1:%d" % self.port]
+            + ["--unix", self.socket_path, *self.options],
             stdout=subprocess.PIPE,
             stderr=self.log,
             env=environment,

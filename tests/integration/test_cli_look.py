@@ -270,8 +270,6 @@ def test_watch():
     contains(words.stdout.readline().decode(), "  granted    y  bob  ")
     # Over a restart, without a gap.
     server.stop()
-    port = server.port
-    server.options = ("--listen", "127.0.0.1:%d" % port)
     server.start()
     client = server.resp()
     client("LOCK.ACQUIRE", "x/b", "me", "60000")

@@ -3,10 +3,11 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 
-from lib import ROOT, contains, equal, need, run, scratch
+from lib import ROOT, Server, contains, equal, need, own_port, run, scratch
 
 HERE = os.path.join(ROOT, "tests", "integration")
 
@@ -94,6 +95,21 @@ def test_dev_reads_every_form_of_the_last_line():
         done = subprocess.run(["sed", "-n", "-E", expression], input=line + "\n", text=True,
                               capture_output=True, check=True)
         equal((line, done.stdout.strip()), (line, counts))
+
+
+def test_a_port_is_a_servers_own_while_it_is_down():
+    server = Server()
+    port = server.port
+    server.kill()
+    for taken in (port, own_port()):
+        with socket.socket() as other:
+            try:
+                other.bind(("127.0.0.1", taken))
+            except OSError:
+                continue
+            raise AssertionError("somebody else got port %d" % taken)
+    server.start()
+    equal((server.port, server.resp()("PING")), (port, "PONG"))
 
 
 run()
