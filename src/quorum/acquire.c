@@ -316,6 +316,23 @@ static void judge(
 
 /* ------------------------------------------------------------------ events */
 
+/* An answer to a yield: a split in which nobody was in line yet is decided by asking again.  Where
+ * somebody was, a wake-up comes. */
+static void note_free(struct quorum_acquire *acquire, const struct quorum_event *event)
+{
+    struct quorum_round *round = &acquire->round;
+    bool is_free = event->answer->kind == QUORUM_DELETED || event->answer->kind == QUORUM_GONE;
+    if (acquire->phase != QUORUM_PHASE_WAITING || event->serial != 0 || !is_free) return;
+    round->seats[event->node].is_free = true;
+    uint32_t count = 0;
+    for (uint32_t node = 0; node < round->node_count; node++) {
+        count += round->seats[node].is_free;
+    }
+    bool is_majority = count >= quorum_majority(round->node_count);
+    bool is_queued = quorum_round_count(round, QUORUM_STAND_QUEUED) > 0;
+    if (is_majority && !is_queued) acquire->again_at = event->now;
+}
+
 static void on_answer(struct quorum_acquire *acquire, const struct quorum_event *event)
 {
     const struct quorum_answer *answer = event->answer;
@@ -326,7 +343,10 @@ static void on_answer(struct quorum_acquire *acquire, const struct quorum_event 
     {
         acquire->ticket = answer->ticket;
     }
-    if (!quorum_round_answer(&acquire->round, event->node, event->serial, answer)) return;
+    if (!quorum_round_answer(&acquire->round, event->node, event->serial, answer)) {
+        note_free(acquire, event);
+        return;
+    }
     if (answer->kind != QUORUM_HELD) return;
     size_t size = answer->owner.size;
     if (size > sizeof acquire->result.holder) size = sizeof acquire->result.holder;

@@ -16,6 +16,9 @@
  *   - A round that came to nothing takes its votes back (yield) and keeps its place in the line.
  *     Nodes let nobody pass a living waiter, so after one split round they agree on who is next:
  *     many contenders converge, without backing off at random.
+ *   - A node wakes who is in its line when a vote ends, not who comes into the line after that.  So
+ *     where nobody was in line yet, a majority that answers to our yield that it is free is asked
+ *     again.
  *   - The place in the line is the highest of the numbers that a majority of nodes gave, as in
  *     Lamport's bakery.  Clocks of clients do not matter to it.
  *   - A round that began with a wake-up is given a little time: the end of the hold before ours

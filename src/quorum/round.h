@@ -31,6 +31,7 @@ struct quorum_seat {
     uint64_t ticket;    /* our number there; 0: none, or not told */
     bool is_breaking;   /* yes: but an administrator has set an end to it */
     bool is_taken_back; /* acquire: what it may have of ours was taken back */
+    bool is_free;       /* acquire: nobody had its vote when ours was taken back */
 };
 
 struct quorum_round {

@@ -8,6 +8,10 @@
 
 #include "sim_quorum/parts.h"
 
+/* A crowd that tries comes again after so long; who got it has given it back by then. */
+#define TRIAL_NS      (2 * NS_PER_S)
+#define TRIAL_HOLD_MS 700
+
 static const struct mono never = { INT64_MAX };
 
 struct mono client_now(const struct world *world, const struct client *client)
@@ -163,10 +167,39 @@ static struct mono in_ms(const struct world *world, const struct client *client,
     return quorum_later(client_now(world, client), ms * NS_PER_MS);
 }
 
+static bool is_trying(const struct world *world)
+{
+    return world->swarm.is_trying && !world->is_calm;
+}
+
+/* Which trial it is; the clocks of clients differ a little. */
+static int64_t trial_of(const struct world *world)
+{
+    return (world->now_ns + TRIAL_NS / 4) / TRIAL_NS;
+}
+
+/* Of many who try at once, one gets it. */
+static void check_trial(struct world *world)
+{
+    int64_t trial = trial_of(world);
+    if (trial == world->trial) return;
+    if (world->trial > 0 && world->trial_grants != 1) {
+        world_fail(world, "many tried at once, and %u got it", world->trial_grants);
+    }
+    world->trial = trial;
+    world->trial_grants = 0;
+}
+
 static void go_idle(struct world *world, struct client *client)
 {
     struct session *session = &client->session;
     session->state = SESSION_IDLE;
+    if (is_trying(world)) {
+        int64_t left_ns = (trial_of(world) + 1) * TRIAL_NS - world->now_ns;
+        int64_t late_ns = rng_between(&world->rng, 0, NS_PER_MS);
+        session->start_at = quorum_later(client_now(world, client), left_ns + late_ns);
+        return;
+    }
     int64_t pause_ms = rng_scale(&world->rng, 1, (int64_t)world->swarm.think_ms_max + 1);
     if (world->swarm.is_crowd) pause_ms = 0;
     session->start_at = in_ms(world, client, pause_ms);
@@ -195,6 +228,7 @@ static void begin(struct world *world, struct client *client)
 {
     struct session *session = &client->session;
     uint32_t name = rng_below(&world->rng, world->swarm.name_count);
+    if (is_trying(world)) check_trial(world);
     new_owner(world, client);
     struct op *op = new_op(world, client, OP_ACQUIRE, name, session->owner);
     if (op == NULL) {
@@ -204,10 +238,11 @@ static void begin(struct world *world, struct client *client)
     uint32_t kind = rng_below(&world->rng, 10);
     session->is_forever = world->is_calm || world->swarm.is_crowd || kind < 5;
     if (client_is_stray(world, client)) session->is_forever = false;
+    if (is_trying(world)) session->is_forever = false;
     struct mono wait_until = client_now(world, client);
     if (session->is_forever) {
         wait_until = never;
-    } else if (kind < 7) {
+    } else if (kind < 7 && !is_trying(world)) {
         wait_until = in_ms(world, client, rng_scale(&world->rng, 20, 3000));
     }
     session->state = SESSION_ACQUIRING;
@@ -294,6 +329,10 @@ static void on_granted(
     session->renew_at = session->is_renewing ? quorum_later(result->sent_at, third_ns) : never;
     int64_t hold_ms = rng_scale(&world->rng, 1, world->swarm.hold_ms_max);
     if (world->swarm.is_crowd) hold_ms = 1;
+    if (is_trying(world)) {
+        hold_ms = TRIAL_HOLD_MS;
+        world->trial_grants++;
+    }
     session->release_at = in_ms(world, client, hold_ms);
     /* Some die or forget. */
     if (!world->swarm.is_crowd && rng_percent(&world->rng, 5)) session->release_at = never;
@@ -708,7 +747,8 @@ void client_start(struct world *world, struct client *client)
         client->links[node].retry_ns = world->now_ns;
     }
     go_idle(world, client);
-    if (world->swarm.is_crowd) client->session.start_at = in_ms(world, client, 50);
+    bool is_waiting_crowd = world->swarm.is_crowd && !world->swarm.is_trying;
+    if (is_waiting_crowd) client->session.start_at = in_ms(world, client, 50);
     client_run(world, client);
 }
 

@@ -4,7 +4,8 @@
  *     sim-quorum --seconds 60 --jobs 2     as many as fit
  *     sim-quorum --verbose 4711            one seed as a timeline
  *     sim-quorum --tight --seeds 1-300     clocks worse than the assumption: an overlap must come
- *     sim-quorum --crowd                   how 2 and how 50 contenders get along
+ *     sim-quorum --crowd                   how 2 and how 50 contenders get along, and many who
+ *                                          try at once
  *     sim-quorum --stories                 what chance brings about too seldom */
 #include <inttypes.h>
 #include <signal.h>
@@ -243,6 +244,23 @@ static struct crowd crowd_of(struct world *world, uint32_t contenders)
     return crowd;
 }
 
+/* Does always one of them get it, when they try at once? */
+static bool does_one_win(struct world *world, uint32_t contenders)
+{
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        const struct world_options options = { .seed = seed,
+                                               .crowd = contenders,
+                                               .is_trying = true };
+        struct world_result result;
+        world_run(world, &options, &result);
+        if (!result.is_failed) continue;
+        printf("%3u who try, seed %" PRIu64 ": %s\n", contenders, seed, result.what);
+        return false;
+    }
+    printf("%3u who try at once: always one gets it\n", contenders);
+    return true;
+}
+
 static int run_crowd(void)
 {
     struct world *world = calloc(1, sizeof *world);
@@ -262,6 +280,9 @@ static int run_crowd(void)
             crowd.grants == 0 ? 0.0 : (double)crowd.scripts / (double)crowd.grants);
         is_good = is_good && crowd.grants > 0 && crowd.rounds_p99 <= 4;
         if (sizes[index] >= 2) is_good = is_good && 2 * crowd.grants >= grants_of_two;
+    }
+    for (uint32_t contenders = 4; contenders <= 16; contenders *= 4) {
+        is_good = does_one_win(world, contenders) && is_good;
     }
     world_deinit(world);
     free(world);

@@ -14,6 +14,7 @@ struct swarm {
     bool has_stray;   /* the first client knows only three of the nodes … */
     bool has_race;    /* … and may be the first who is there */
     bool is_crowd;    /* no faults, many contenders: how fast do they agree? */
+    bool is_trying;   /* … who do not wait, but come at once */
     bool is_tight;    /* clocks worse than the assumption */
     bool is_restless; /* short holds, much contention */
     bool is_clinging; /* many never release */

@@ -174,6 +174,12 @@ static void draw_crowd(struct world *world, uint32_t contenders)
                                    .fault_gap_ms = 1000,
                                    .faults_end_ns = 1500 * NS_PER_MS,
                                    .end_ns = 1500 * NS_PER_MS + CALM_NS };
+    if (!world->options.is_trying) return;
+    world->swarm.is_trying = true;
+    world->swarm.node_count = 3;
+    world->swarm.delay_ns_max = 5 * NS_PER_MS;
+    world->swarm.faults_end_ns = 400 * NS_PER_S;
+    world->swarm.end_ns = world->swarm.faults_end_ns + CALM_NS;
 }
 
 static void set_clocks(struct world *world)
@@ -470,6 +476,8 @@ static void reset(struct world *world)
     world->hash = 0;
     world->is_calm = false;
     world->is_stopping = false;
+    world->trial = 0;
+    world->trial_grants = 0;
     world->let_in = 0;
     world->failure[0] = '\0';
     world->message_free_count = MESSAGE_MAX;

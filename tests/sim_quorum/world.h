@@ -201,6 +201,7 @@ struct world_options {
     uint64_t seed;
     bool is_tight;
     uint32_t crowd; /* contenders; 0: as the seed says */
+    bool is_trying; /* they do not wait */
     FILE *out;      /* the timeline, or NULL */
 };
 
@@ -208,6 +209,8 @@ struct world {
     struct world_options options;
     struct rng rng;
     struct swarm swarm;
+    int64_t trial; /* of a crowd that tries: its number, and how many got it */
+    uint32_t trial_grants;
     struct model_lua *lua;
     int64_t now_ns;
     uint64_t order;
