@@ -13,6 +13,8 @@ const PATIENCE_MS = 300_000;
 
 const bodyOf = (number) => `bench/item/${String(number).padStart(12, "0")}`.padEnd(100, ".");
 
+const nothing = async () => {};
+
 /* Counts the jobs, each once; `all` is settled when every one was done. */
 class Account {
   constructor(count) {
@@ -48,7 +50,7 @@ async function bullmq(port, concurrency, count) {
     queue.addBulk(bodies.map((body) => ({ name: "job", data: { body }, opts }))));
   return {
     work: (account) => {
-      const worker = new Worker("bench", async () => {}, { connection, concurrency });
+      const worker = new Worker("bench", nothing, { connection, concurrency });
       worker.on("completed", (job) => account.add(job.data.body));
       worker.on("failed", (_, error) => account.reject(error));
       worker.on("error", account.reject);
@@ -60,7 +62,8 @@ async function bullmq(port, concurrency, count) {
   };
 }
 
-/* The commands of tenured, through ioredis: a worker takes as many items as it has hands free. */
+/* The commands of tenured, through ioredis: a worker takes as many items as it has hands free, and
+ * what it says in one turn of the event loop goes out in one write. */
 async function tenured(port, concurrency, count) {
   const connection = new Redis({ host: "127.0.0.1", port });
   await putAll(count, async (bodies) => {
@@ -70,29 +73,36 @@ async function tenured(port, concurrency, count) {
   });
   let free = concurrency;
   let isTaking = false;
+  let isInTurn = false;
+  const enterTurn = (account) => {
+    if (isInTurn) return;
+    isInTurn = true;
+    connection.stream.cork();
+    process.nextTick(() => {
+      isInTurn = false;
+      take(account).catch(account.reject);
+      connection.stream.uncork();
+    });
+  };
   const finish = async (account, item) => {
     const valueOf = (key) => item[item.indexOf(key) + 1];
+    await nothing();
+    free += 1; // the next is asked for along with the done, as BullMQ's worker does it
+    enterTurn(account);
     const answer = await connection.call("QUEUE.DONE", "bench", valueOf("id"), valueOf("token"));
     if (answer[answer.indexOf("state") + 1] !== "done") throw new Error(`not done: ${answer}`);
     account.add(valueOf("body"));
-    free += 1;
-    void take(account);
   };
   const take = async (account) => {
     if (isTaking || free === 0 || account.left === 0) return;
     isTaking = true;
-    try {
-      const items = await connection.call("QUEUE.TAKE", "bench", "worker", "COUNT", free);
-      free -= items.length;
-      for (const item of items) finish(account, item).catch(account.reject);
-      isTaking = false;
-      if (items.length > 0) void take(account);
-    } catch (error) {
-      account.reject(error);
-    }
+    const items = await connection.call("QUEUE.TAKE", "bench", "worker", "COUNT", free);
+    isTaking = false;
+    free -= items.length;
+    for (const item of items) finish(account, item).catch(account.reject);
   };
   return {
-    work: (account) => void take(account),
+    work: enterTurn,
     left: async () => {
       const stat = await connection.call("QUEUE.STAT", "bench");
       if (stat === null) return 0;
