@@ -173,15 +173,15 @@ static bool is_trying(const struct world *world)
 }
 
 /* Which trial it is; the clocks of clients differ a little. */
-static int64_t trial_of(const struct world *world)
+static uint32_t trial_of(const struct world *world)
 {
-    return (world->now_ns + TRIAL_NS / 4) / TRIAL_NS;
+    return (uint32_t)((world->now_ns + TRIAL_NS / 4) / TRIAL_NS);
 }
 
 /* Of many who try at once, one gets it. */
 static void check_trial(struct world *world)
 {
-    int64_t trial = trial_of(world);
+    uint32_t trial = trial_of(world);
     if (trial == world->trial) return;
     if (world->trial > 0 && world->trial_grants != 1) {
         world_fail(world, "many tried at once, and %u got it", world->trial_grants);

@@ -209,8 +209,7 @@ struct world {
     struct world_options options;
     struct rng rng;
     struct swarm swarm;
-    int64_t trial; /* of a crowd that tries: its number, and how many got it */
-    uint32_t trial_grants;
+    uint32_t trial, trial_grants; /* of a crowd that tries: its number, and how many got it */
     struct model_lua *lua;
     int64_t now_ns;
     uint64_t order;
