@@ -217,7 +217,7 @@ def test_a_kill_while_the_disk_stalls():
 
 def test_what_gathers_behind_a_stalled_disk_is_bounded():
     """One batch has a limit, and memory too: who puts is refused long before the server dies."""
-    server = stalling(at="9", for_s=STALL_S * 2)
+    server = stalling(at="9", for_s=STALL_S * 2 * TIME_FACTOR)
     client, _, _ = until_it_stalls(server)
     body = b"b" * (1 << 20)
     putters, sent = [], 320
