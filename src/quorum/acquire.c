@@ -330,7 +330,8 @@ static void note_free(struct quorum_acquire *acquire, const struct quorum_event 
     }
     bool is_majority = count >= quorum_majority(round->node_count);
     bool is_queued = quorum_round_count(round, QUORUM_STAND_QUEUED) > 0;
-    if (is_majority && !is_queued) acquire->again_at = event->now;
+    /* A round that too few answered in time is paused after, whatever comes late. */
+    if (acquire->is_answered && is_majority && !is_queued) acquire->again_at = event->now;
 }
 
 static void on_answer(struct quorum_acquire *acquire, const struct quorum_event *event)

@@ -271,12 +271,40 @@ static const char *one_silent_round_is_no_outage(void)
     return NULL;
 }
 
+static void take_back(struct waiter *waiter)
+{
+    const struct quorum_answer told = { .kind = QUORUM_DELETED };
+    for (uint32_t node = 0; node < 3; node++) {
+        struct quorum_event event = { .kind = QUORUM_ANSWERED, .node = node, .answer = &told };
+        happen(waiter, event);
+    }
+}
+
+/* Free nodes are asked again at once after a split, but not by who had too few answers in time: to
+ * hurry would make slow nodes slower. */
+static const char *late_answers_hurry_nobody(void)
+{
+    struct waiter waiter;
+    begin_waiting(&waiter, 3);
+    refuse(&waiter, 77);
+    take_back(&waiter);
+    if (waiter.acquire.phase != QUORUM_PHASE_ASKING) return "it does not ask again";
+    begin_waiting(&waiter, 3);
+    waiter.now_ms = waiter.update.deadline.ns / NS_PER_MS + 1;
+    happen(&waiter, (struct quorum_event){ .kind = QUORUM_TIME });
+    if (waiter.acquire.phase != QUORUM_PHASE_WAITING) return "it does not pause";
+    take_back(&waiter);
+    if (waiter.acquire.phase != QUORUM_PHASE_WAITING) return "it hurries";
+    return NULL;
+}
+
 static const struct {
     const char *name;
     const char *(*run)(void);
 } stories[] = {
     { "foreign_holders_are_looked_for_often", foreign_holders_are_looked_for_often },
     { "one_silent_round_is_no_outage", one_silent_round_is_no_outage },
+    { "late_answers_hurry_nobody", late_answers_hurry_nobody },
     { "floor_is_asked_of_a_majority", floor_is_asked_of_a_majority },
     { "settled_number_is_taken_as_it_is", settled_number_is_taken_as_it_is },
 };
