@@ -249,7 +249,8 @@ static void note_ended(struct run *run, bool was_lent)
 static void note_end(struct run *run, bool was_lent)
 {
     struct leash *leash = run->leash;
-    enum stop_cause cause = (enum stop_cause)atomic_load(&leash->cause);
+    enum stop_cause cause =
+        run->has_stood_in ? STOP_LEASE : (enum stop_cause)atomic_load(&leash->cause);
     int64_t gone_at_ns = atomic_load(&leash->gone_at_ns);
     run->report.pid = atomic_load(&leash->pid);
     run->report.is_exited = atomic_load(&leash->is_exited);
@@ -257,7 +258,7 @@ static void note_end(struct run *run, bool was_lent)
     run->report.held_ms = (gone_at_ns - run->granted_at_ns) / NS_PER_MS;
     if (cause != STOP_NONE) run->report.cause = stop_cause_name(cause);
     int error = atomic_load(&leash->start_errno);
-    bool is_over = run->has_stood_in || gone_at_ns >= atomic_load(&leash->valid_until_ns);
+    bool is_over = gone_at_ns >= atomic_load(&leash->valid_until_ns);
     if (error != 0) {
         note_not_started(run, error);
     } else if (cause == STOP_LEASE || cause == STOP_RUNNER || is_over) {

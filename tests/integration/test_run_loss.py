@@ -15,6 +15,7 @@ from lib import Server, equal, run, scratch, wait_for
 COUNT = int(os.environ.get("TENURE_LOSS_COUNT", "5"))
 AT_ONCE = 10
 TTL_S = 1.2
+CLOCK_SHARE = 0.02  # of a lease is left for clocks that disagree
 
 # A process, its child, and a child of that; all in one group.
 OLD = """
@@ -73,7 +74,7 @@ class Trial:
         wait_for(lambda: not is_alive(self.guardian), "the guardian to end")
         equal(self.living(), [])
 
-    def judge_runner(self, code=79, loss=None):
+    def judge_runner(self, code=79, loss=None, cause=None):
         """What the runner says of it."""
         err = self.runner.communicate(timeout=15)[1].decode()
         equal((self.runner.returncode, err), (code, err))
@@ -81,6 +82,8 @@ class Trial:
         equal(line["outcome"], "lost")
         if loss is not None:
             equal(line["loss"], loss)
+        if cause is not None:
+            equal(line["cause"], cause)
 
 
 def trials(fault, *options, after=None, is_proxied=False, **more):
@@ -222,13 +225,14 @@ def lease_end(trial):
 
 def test_the_guardian_is_stopped_and_the_network_cut():
     """The runner kills by itself, an eighth of a second before the lease is over, by our clock."""
+    ttl_s = 6
+
     def fault(_, proxy, played):
         for trial in played:
             os.kill(trial.guardian, signal.SIGSTOP)
         proxy.stall()
         time.sleep(0.05)  # a renewal that was on its way counts
-        # A fiftieth of the lease is left for clocks that disagree.
-        kill_at = {trial: lease_end(trial) - 0.02 * 6 - 0.125 for trial in played}
+        kill_at = {t: lease_end(t) - CLOCK_SHARE * ttl_s - 0.125 for t in played}
         running = played
         while running:
             now = time.monotonic()
@@ -238,7 +242,10 @@ def test_the_guardian_is_stopped_and_the_network_cut():
         for trial in played:
             os.kill(trial.guardian, signal.SIGCONT)
 
-    trials(fault, "--ttl", "6", is_proxied=True, after=lost)
+    def lost_by_lease(trial):
+        trial.judge_runner(cause="lease")
+
+    trials(fault, "--ttl", ttl_s, is_proxied=True, after=lost_by_lease)
 
 
 def test_an_administrator_breaks_the_lock():
