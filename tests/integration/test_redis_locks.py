@@ -115,7 +115,7 @@ def test_erosion_is_shown():
         must(url, "renew", "--owner", owner, "--token", str(token_held), "eroded")
         return show(url, "eroded")["holders"][0]["votes"] == 3
 
-    wait_for(is_whole, "all votes")
+    wait_for(is_whole, "all votes", 2)
     servers.cli(1, "DEL", "eroded")
     contains(must(url, "show", "eroded"), "held on 2 of 3 nodes")
     contains(must(url, "ls"), "held on 2 of 3 nodes")

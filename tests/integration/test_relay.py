@@ -543,6 +543,8 @@ def test_the_store_is_down():
     equal(http(front).get("/v1/server").status, 200)
     contains(client("INFO"), "store_up:0")
     contains(http(front).get("/metrics").body.decode(), "tenure_store_up 0\n")
+    Server(data=behind.data)  # on another port: it stays away
+    equal(is_ready(front), False)
 
 
 def test_the_store_comes_back():
